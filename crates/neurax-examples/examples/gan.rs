@@ -62,7 +62,7 @@ fn cost(params: &Params, points: &Tensor, is_real: bool) -> Tensor {
 /// Returns an error if the networks cannot be initialized.
 pub fn program(steps: usize) -> Result<(Game, Jit<'static, Game, (Game, Tensor)>)> {
     // With decaying rates, the networks settle instead of circling around the equilibrium.
-    let optim = |rate| optim::adam_with(optim::cosine(rate, steps), 0.5, 0.999, 1e-8);
+    let optim = |rate| optim::Adam::new().b1(0.5).rate(optim::cosine(rate, steps));
     let (maker, judge) = (optim(2e-3), optim(6e-3));
     let player = |model: Model, optim: &Optim, key: Key| -> Result<Player> {
         let params = model.init(key, &types![f32[_, 2]])?.params;

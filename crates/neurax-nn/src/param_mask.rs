@@ -3,18 +3,21 @@
 use crate::path_pattern::PathPattern;
 use neurax_tensor::Tensor;
 use std::fmt;
-use std::ops::Not;
+use std::ops::{BitAnd, BitOr, Not};
 
 /// A choice of parameters, by their paths or their shapes.
 ///
 /// Functions take anything that converts to it: a pattern (`"encoder.**"`), an array of patterns,
 /// of which one has to match, or a `ParamMask`. In a pattern, `*` stands for any characters but
-/// dots, and `**` for any number of names. `!` inverts a mask.
+/// dots, and `**` for any number of names. `!` inverts a mask, `&` chooses what both masks choose,
+/// and `|` what one of them does.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let others = !nn::ParamMask::from(["**.bias", "head.**"]);
 /// assert_eq!(others.to_string(), "not (**.bias, head.**)");
+/// let inner = nn::ParamMask::kernels() & !nn::ParamMask::from("head.**");
+/// assert_eq!(inner.to_string(), "(rank of at least 2) and (not (head.**))");
 /// ```
 #[derive(Clone, Debug)]
 pub struct ParamMask(MaskKind);
@@ -23,7 +26,10 @@ pub struct ParamMask(MaskKind);
 enum MaskKind {
     AnyOf(Vec<String>),
     LeastRank(usize),
+    Rank(usize),
     Not(Box<ParamMask>),
+    And(Box<[ParamMask; 2]>),
+    Or(Box<[ParamMask; 2]>),
 }
 
 impl ParamMask {
@@ -45,6 +51,12 @@ impl ParamMask {
         ParamMask(MaskKind::LeastRank(2))
     }
 
+    /// Returns the mask of the parameters with two axes: the kernels of dense layers, and
+    /// embeddings.
+    pub fn matrices() -> ParamMask {
+        ParamMask(MaskKind::Rank(2))
+    }
+
     /// Returns for each parameter if it is chosen, or the message of an error: a malformed pattern,
     /// or one that matches no path.
     pub(crate) fn select(&self, paths: &[String], params: &[Tensor]) -> Result<Vec<bool>, String> {
@@ -59,6 +71,9 @@ impl ParamMask {
     ) -> Result<Vec<bool>, String> {
         match &self.0 {
             MaskKind::LeastRank(rank) => Ok(ranks.iter().map(|r| r >= rank).collect()),
+            MaskKind::Rank(rank) => Ok(ranks.iter().map(|r| r == rank).collect()),
+            MaskKind::And(masks) => combined(masks, paths, ranks, |a, b| a && b),
+            MaskKind::Or(masks) => combined(masks, paths, ranks, |a, b| a || b),
             MaskKind::Not(mask) => {
                 mask.select_ranks(paths, ranks).map(|chosen| chosen.iter().map(|c| !c).collect())
             }
@@ -75,12 +90,27 @@ impl ParamMask {
     }
 }
 
+/// Returns what two masks choose together.
+fn combined(
+    masks: &[ParamMask; 2],
+    paths: &[String],
+    ranks: &[usize],
+    both: fn(bool, bool) -> bool,
+) -> Result<Vec<bool>, String> {
+    let [a, b] = masks;
+    let pairs = a.select_ranks(paths, ranks)?.into_iter().zip(b.select_ranks(paths, ranks)?);
+    Ok(pairs.map(|(a, b)| both(a, b)).collect())
+}
+
 impl fmt::Display for ParamMask {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match &self.0 {
             MaskKind::AnyOf(patterns) => f.write_str(&patterns.join(", ")),
             MaskKind::LeastRank(rank) => write!(f, "rank of at least {rank}"),
+            MaskKind::Rank(rank) => write!(f, "rank of {rank}"),
             MaskKind::Not(mask) => write!(f, "not ({mask})"),
+            MaskKind::And(masks) => write!(f, "({}) and ({})", masks[0], masks[1]),
+            MaskKind::Or(masks) => write!(f, "({}) or ({})", masks[0], masks[1]),
         }
     }
 }
@@ -90,6 +120,22 @@ impl Not for ParamMask {
 
     fn not(self) -> ParamMask {
         ParamMask(MaskKind::Not(Box::new(self)))
+    }
+}
+
+impl BitAnd for ParamMask {
+    type Output = ParamMask;
+
+    fn bitand(self, other: ParamMask) -> ParamMask {
+        ParamMask(MaskKind::And(Box::new([self, other])))
+    }
+}
+
+impl BitOr for ParamMask {
+    type Output = ParamMask;
+
+    fn bitor(self, other: ParamMask) -> ParamMask {
+        ParamMask(MaskKind::Or(Box::new([self, other])))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Accumulation of gradients over several steps.
 
 use super::change::ParamChange;
+use super::option_checks::no_steps;
 use super::rules::{Rules, nested};
 use super::state::{missing, take};
 use super::{Optim, Rule, Slots, Step, invalid, kept_slots, zeros};
@@ -61,8 +62,8 @@ impl Rule for Accumulation {
     }
 
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if self.k == 0 {
-            return invalid("accumulate", "expected at least 1 step, got 0".into(), &grads);
+        if let Some(why) = no_steps(self.k, "1 step is no accumulation") {
+            return invalid("accumulate", why, &grads);
         }
         let count = take_one(slots, GRADIENTS) + 1;
         let steps = take_one(slots, STEPS);

@@ -1,11 +1,14 @@
 //! AdaBelief: Zhuang et al., 2020 (<https://arxiv.org/abs/2010.07468>).
 
-use super::averages::{MomentFormula, Moments, average, moment_rule, with_finite_square};
-use super::{Optim, Rate, chain, scale};
+use super::averages::{
+    Corrections, MomentFormula, Moments, average, moment_rule, with_finite_square,
+};
+use super::option_checks::negative;
+use super::options::{moment_options, with_rate};
+use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
-/// Returns AdaBelief with β₁ = 0.9, β₂ = 0.999 and ε = 1e-16: [`scale_by_belief`] and a learning
-/// rate.
+/// Returns [`AdaBelief`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-16.
 ///
 /// # Examples
 ///
@@ -17,36 +20,64 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adabelief(rate: impl Rate) -> Optim {
-    chain([scale_by_belief(0.9, 0.999, 1e-16), scale(rate)])
+    AdaBelief::new().rate(rate)
 }
 
-/// Returns the direction of AdaBelief: that of Adam, with the moving average of `(g - m)²`, to
-/// which each step adds `epsilon`, in place of that of `g²`.
+/// AdaBelief with options. Its direction is that of [`Adam`](super::Adam), with the moving average
+/// of `(g - m)²`, to which each step adds `eps_root`, in place of that of `g²`.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_belief(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    moment_rule::<Adabelief, 2>(b1, b2, epsilon)
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε or `eps_root` is negative.
+#[derive(Clone, Debug)]
+pub struct AdaBelief {
+    moments: Moments,
+    eps_root: f64,
 }
 
-struct Adabelief;
+impl AdaBelief {
+    /// Creates AdaBelief with β₁ = 0.9, β₂ = 0.999, ε = 1e-16 and an `eps_root` of 1e-16.
+    pub fn new() -> AdaBelief {
+        AdaBelief { moments: Moments::with_eps(1e-16), eps_root: 1e-16 }
+    }
 
-impl MomentFormula<2> for Adabelief {
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_belief`.
+    pub fn transform(self) -> Optim {
+        moment_rule(self.moments, Belief { eps_root: self.eps_root })
+    }
+}
+
+moment_options! {
+    impl AdaBelief {
+        /// Sets the number that each step adds to the average of `(g - m)²`.
+        eps_root: f64 = eps_root;
+    }
+}
+with_rate!(AdaBelief);
+
+struct Belief {
+    eps_root: f64,
+}
+
+impl MomentFormula<2> for Belief {
     const NAME: &'static str = "adabelief";
     const SLOTS: [&'static str; 2] = ["m", "s"];
 
+    fn error(&self) -> Option<String> {
+        negative("an eps_root", self.eps_root, "1e-16 is usual")
+    }
+
     fn update(
+        &self,
         moments: &Moments,
         g: &Tensor,
-        slots: [Tensor; 2],
-        corrections: &[Tensor; 2],
+        [m, s]: [Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; 2]) {
-        let (Moments { b1, b2, epsilon }, [m, s]) = (*moments, slots);
         let g = with_finite_square(g);
-        let m = average(m, &g, b1);
+        let m = average(m, &g, moments.b1);
         let difference = with_finite_square(&(g - &m));
-        let s = average(s, &(&difference * &difference), b2) + epsilon;
+        let s = average(s, &(&difference * &difference), moments.b2) + self.eps_root;
         (moments.direction(&m, &s, corrections), [m, s])
     }
 }
@@ -65,6 +96,6 @@ mod tests {
             let root = (s / (1.0 - 0.99f64.powi(t))).sqrt();
             p - 0.1 * m / (1.0 - 0.9f64.powi(t)) / (root + 1e-8)
         });
-        near_formula(chain([scale_by_belief(0.9, 0.99, 1e-8), scale(0.1)]), want);
+        near_formula(AdaBelief::new().b2(0.99).eps(1e-8).eps_root(1e-8).rate(0.1), want);
     }
 }

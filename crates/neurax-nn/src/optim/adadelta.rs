@@ -1,13 +1,14 @@
 //! Adadelta: Zeiler, 2012 (<https://arxiv.org/abs/1212.5701>).
 
-use super::averages::{average, option_error, with_finite_square};
+use super::averages::{average, with_finite_square};
+use super::option_checks::option_error;
+use super::options::{options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
-/// Returns Adadelta with a decay of 0.9 and ε = 1e-6: [`scale_by_adadelta`] and a learning rate,
-/// which is 1 in the paper.
+/// Returns [`AdaDelta`] with a decay of 0.9 and ε = 1e-6. The rate is 1 in the paper.
 ///
 /// # Examples
 ///
@@ -19,31 +20,51 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adadelta(rate: impl Rate) -> Optim {
-    chain([scale_by_adadelta(0.9, 1e-6), scale(rate)])
+    AdaDelta::new().rate(rate)
 }
 
-/// Returns the direction of Adadelta, `d = g √(u + epsilon) / √(v + epsilon)`, with the moving
-/// averages `v` of `g²`, and `u` of `d²` before this step.
+/// Adadelta with options. Its direction is `d = g √(u + ε) / √(v + ε)`, with the moving averages
+/// `v` of `g²`, and `u` of `d²` before this step.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_adadelta(decay: f64, epsilon: f64) -> Optim {
-    for_each_param(Adadelta { decay, epsilon })
-}
-
-struct Adadelta {
+/// The updates carry an error if the decay is not in `0..1`, or ε is negative.
+#[derive(Clone, Debug)]
+pub struct AdaDelta {
     decay: f64,
-    epsilon: f64,
+    eps: f64,
 }
 
-impl ParamRule<2> for Adadelta {
+impl AdaDelta {
+    /// Creates Adadelta with a decay of 0.9 and ε = 1e-6.
+    pub fn new() -> AdaDelta {
+        AdaDelta { decay: 0.9, eps: 1e-6 }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's
+    /// `scale_by_adadelta`.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+options! {
+    impl AdaDelta {
+        /// Sets the decay of the moving averages.
+        decay: f64 = decay;
+        /// Sets ε, which is added to the averages under the roots.
+        eps: f64 = eps;
+    }
+}
+with_rate!(AdaDelta);
+
+impl ParamRule<2> for AdaDelta {
     type Scalars = ();
     const NAME: &'static str = "adadelta";
     const SLOTS: [&'static str; 2] = ["v", "u"];
 
     fn error(&self) -> Option<String> {
-        option_error(&[self.decay], &[self.epsilon])
+        option_error(&[self.decay], &[self.eps])
     }
 
     fn scalars(&self, _: &Tensor) {}
@@ -51,7 +72,7 @@ impl ParamRule<2> for Adadelta {
     fn update(&self, g: &Tensor, _: &Tensor, state: [Tensor; 2], _: &()) -> (Tensor, [Tensor; 2]) {
         let ([v, u], g) = (state, with_finite_square(g));
         let v = average(v, &(&g * &g), self.decay);
-        let root = |x: &Tensor| (x + normal_epsilon(self.epsilon, x)).sqrt();
+        let root = |x: &Tensor| (x + normal_epsilon(self.eps, x)).sqrt();
         let update = &g * (root(&u) / root(&v));
         let u = average(u, &(&update * &update), self.decay);
         (update, [v, u])

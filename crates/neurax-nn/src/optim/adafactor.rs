@@ -1,15 +1,17 @@
 //! Adafactor: Shazeer and Stern, 2018 (<https://arxiv.org/abs/1804.04235>).
 
-use super::averages::{option_error, with_finite_square};
+use super::averages::with_finite_square;
 use super::clip::{global_norm, limit_error};
+use super::option_checks::option_error;
+use super::options::{options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate, Rule, Slots, Step, chain, clip_rms, invalid, scale};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor, keep};
 use std::slice;
 
-/// Returns Adafactor: the direction of [`scale_by_factored_rms`] with an exponent of 0.8, factored
-/// from a size of 128, and ε = 1e-30; limited to a root mean square of 1, and scaled to that of the
+/// Returns Adafactor: the direction of [`FactoredRms`] with an exponent of 0.8, factored from a
+/// size of 128, and ε = 1e-30; limited to a root mean square of 1, and scaled to that of the
 /// parameter, which counts as at least 1e-3. The paper uses the rate `min(0.01, 1 / √t)`.
 ///
 /// # Examples
@@ -23,21 +25,63 @@ use std::slice;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adafactor(rate: impl Rate) -> Optim {
-    let direction = scale_by_factored_rms(0.8, 128, 1e-30);
+    let direction = FactoredRms::new().transform();
     chain([direction, clip_rms(1.0), scale_by_param_rms(1e-3), scale(rate)])
 }
 
-/// Divides gradients by the root of the moving average of `g² + epsilon`, with the decay
-/// `1 - t^-exponent` in step `t`. Of a parameter with at least two axes of size `least` or more,
-/// only the averages over each of the two largest axes are kept; their product, divided by the
-/// mean, stands for the average.
+/// A direction with factored averages, with options: Optax's `scale_by_factored_rms`. It divides
+/// gradients by the root of the moving average of `g² + ε`, with the decay `1 - t^-exponent` in
+/// step `t`. Of a parameter with at least two axes of size `least` or more, only the averages over
+/// each of the two largest axes are kept; their product, divided by the mean, stands for the
+/// average.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `exponent` is not above 0, or `epsilon` is negative.
-pub fn scale_by_factored_rms(exponent: f64, least: usize, epsilon: f64) -> Optim {
-    for_each_param(FactoredRms { exponent, least, epsilon })
+/// The updates carry an error if the exponent is not above 0, or ε is negative.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let direction = optim::FactoredRms::new().least(2).transform();
+/// let state = direction.init(&Tensor::zeros([3, 4]));
+/// assert_eq!(state.slots[0]["row"][0].shape(), [3, 1]);
+/// assert_eq!(state.slots[0]["column"][0].shape(), [1, 4]);
+/// // Adafactor with these options:
+/// let limits = [optim::clip_rms(1.0), optim::scale_by_param_rms(1e-3)];
+/// let opt = optim::chain([direction, optim::chain(limits), optim::scale(1e-2)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct FactoredRms {
+    exponent: f64,
+    least: usize,
+    eps: f64,
 }
+
+impl FactoredRms {
+    /// Creates the direction with an exponent of 0.8, factored from a size of 128 on, and ε =
+    /// 1e-30.
+    pub fn new() -> FactoredRms {
+        FactoredRms { exponent: 0.8, least: 128, eps: 1e-30 }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+options! {
+    impl FactoredRms {
+        /// Sets the exponent of the decay.
+        exponent: f64 = exponent;
+        /// Sets the size from which on axes are factored.
+        least: usize = least;
+        /// Sets ε, which is added to each square.
+        eps: f64 = eps;
+    }
+}
+with_rate!(FactoredRms);
 
 /// Multiplies the update of each parameter by the root of the mean of the squares of the parameter,
 /// which counts as at least `least`.
@@ -57,12 +101,6 @@ pub fn scale_by_factored_rms(exponent: f64, least: usize, epsilon: f64) -> Optim
 /// ```
 pub fn scale_by_param_rms(least: f64) -> Optim {
     Optim::new(ParamRms(least))
-}
-
-struct FactoredRms {
-    exponent: f64,
-    least: usize,
-    epsilon: f64,
 }
 
 impl FactoredRms {
@@ -85,8 +123,8 @@ impl ParamRule<2> for FactoredRms {
 
     fn error(&self) -> Option<String> {
         let is_valid = self.exponent > 0.0;
-        let why = || format!("expected an exponent above 0, got {}", self.exponent);
-        (!is_valid).then(why).or_else(|| option_error(&[], &[self.epsilon]))
+        let why = || format!("expected an exponent above 0, got {}; 0.8 is usual", self.exponent);
+        (!is_valid).then(why).or_else(|| option_error(&[], &[self.eps]))
     }
 
     /// Returns the averages over the largest and over the second largest axis; of a parameter that
@@ -111,7 +149,7 @@ impl ParamRule<2> for FactoredRms {
         decay: &Tensor,
     ) -> (Tensor, [Tensor; 2]) {
         let (g, decay) = (with_finite_square(g), decay.to(g.dtype()));
-        let square = &g * &g + normal_epsilon(self.epsilon, &g);
+        let square = &g * &g + normal_epsilon(self.eps, &g);
         let average = |old: Tensor, new: Tensor| old * &decay + new * (1.0 - &decay);
         let Some([second, largest]) = self.factored_axes(param) else {
             let row = average(row, square);
@@ -170,7 +208,7 @@ mod tests {
     #[test]
     fn the_average_of_a_matrix_is_the_product_of_those_of_rows_and_columns() {
         let p = Tensor::zeros([2, 3]);
-        let opt = scale_by_factored_rms(0.8, 2, 1e-30);
+        let opt = FactoredRms::new().least(2).transform();
         let mut state = opt.init(&p);
         let (mut rows, mut columns) = ([0.0; 2], [0.0; 3]);
         for t in 1..=20 {
@@ -207,7 +245,7 @@ mod tests {
             let (q, state) = opt.step(&p, &p, opt.init(&p));
             assert!(q.abs().sum(..).item().unwrap() == 0.0 && state.ok().is_ok());
         }
-        let (p, opt) = (tensor([1.0]), scale_by_factored_rms(0.0, 2, 1e-30));
+        let (p, opt) = (tensor([1.0]), FactoredRms::new().exponent(0.0).transform());
         let (u, _) = opt.update(&p, &p, opt.init(&p));
         assert!(u.error().unwrap().message().contains("an exponent above 0"), "{u:?}");
     }

@@ -1,13 +1,14 @@
 //! AdaGrad: Duchi, Hazan and Singer, 2011 (<https://jmlr.org/papers/v12/duchi11a.html>).
 
-use super::averages::{option_error, with_finite_square};
+use super::averages::with_finite_square;
+use super::option_checks::{negative, option_error};
+use super::options::{options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
-/// Returns AdaGrad, whose sums of squares start at 0.1 and with ε = 1e-7: [`scale_by_rss`] and a
-/// learning rate.
+/// Returns [`AdaGrad`], whose sums of squares start at 0.1, with ε = 1e-7.
 ///
 /// # Examples
 ///
@@ -19,31 +20,51 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adagrad(rate: impl Rate) -> Optim {
-    chain([scale_by_rss(0.1, 1e-7), scale(rate)])
+    AdaGrad::new().rate(rate)
 }
 
-/// Divides gradients by the root of the sum `s` of all their squares, which starts at `initial`:
-/// `g / √(s + epsilon)`.
+/// AdaGrad with options. Its direction is `g / √(s + ε)`, with the sum `s` of the squares of all
+/// gradients, which starts at `initial`.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `initial` or `epsilon` is negative.
-pub fn scale_by_rss(initial: f64, epsilon: f64) -> Optim {
-    for_each_param(RootOfSquares { initial, epsilon })
-}
-
-struct RootOfSquares {
+/// The updates carry an error if `initial` or ε is negative.
+#[derive(Clone, Debug)]
+pub struct AdaGrad {
     initial: f64,
-    epsilon: f64,
+    eps: f64,
 }
 
-impl ParamRule<1> for RootOfSquares {
+impl AdaGrad {
+    /// Creates AdaGrad with sums that start at 0.1 and ε = 1e-7.
+    pub fn new() -> AdaGrad {
+        AdaGrad { initial: 0.1, eps: 1e-7 }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_rss`.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+options! {
+    impl AdaGrad {
+        /// Sets the value at which the sums of squares start.
+        initial: f64 = initial;
+        /// Sets ε, which is added to the sums under the root.
+        eps: f64 = eps;
+    }
+}
+with_rate!(AdaGrad);
+
+impl ParamRule<1> for AdaGrad {
     type Scalars = ();
     const NAME: &'static str = "adagrad";
     const SLOTS: [&'static str; 1] = ["sum"];
 
     fn error(&self) -> Option<String> {
-        option_error(&[], &[self.initial, self.epsilon])
+        let initial = negative("an initial sum", self.initial, "0.1 is usual");
+        initial.or_else(|| option_error(&[], &[self.eps]))
     }
 
     fn init(&self, param: &Tensor) -> [Tensor; 1] {
@@ -55,7 +76,7 @@ impl ParamRule<1> for RootOfSquares {
     fn update(&self, g: &Tensor, _: &Tensor, state: [Tensor; 1], _: &()) -> (Tensor, [Tensor; 1]) {
         let ([sum], g) = (state, with_finite_square(g));
         let sum = sum + &g * &g;
-        let update = &g / (&sum + normal_epsilon(self.epsilon, &sum)).sqrt();
+        let update = &g / (&sum + normal_epsilon(self.eps, &sum)).sqrt();
         (update, [sum])
     }
 }

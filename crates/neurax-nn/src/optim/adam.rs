@@ -1,12 +1,13 @@
 //! Adam: Kingma and Ba, 2014 (<https://arxiv.org/abs/1412.6980>).
 
-use super::averages::Moments;
+use super::averages::{Corrections, Moments};
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, masked, scale, weight_decay};
+use super::{Optim, Rate};
 use crate::ParamMask;
 use neurax_tensor::Tensor;
 
-/// Returns Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
+/// Returns [`Adam`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -18,30 +19,14 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adam(rate: impl Rate) -> Optim {
-    adam_with(rate, 0.9, 0.999, 1e-8)
+    Adam::new().rate(rate)
 }
 
-/// Returns Adam. With the moving averages `m` of the gradients (decay `b1`) and `v` of their
-/// squares (decay `b2`), both corrected for their bias, a step subtracts `rate · m / (√v +
-/// epsilon)`.
-///
-/// A finite gradient whose square the dtype does not hold (beyond 1.8e19 in f32) is limited to the
-/// largest one whose square it holds: an infinite average would stop the parameter for ever. The
-/// parameter moves as far as Adam moves it, and its next steps are small until the average has
-/// decayed; [`clip`](super::clip) in front of Adam prevents this.
-///
-/// # Errors
-///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn adam_with(rate: impl Rate, b1: f64, b2: f64, epsilon: f64) -> Optim {
-    chain([scale_by_adam(b1, b2, epsilon), scale(rate)])
-}
-
-/// Returns Adam with decoupled weight decay: Loshchilov and Hutter, 2017
+/// Returns [`Adam`] with decoupled weight decay: Loshchilov and Hutter, 2017
 /// (<https://arxiv.org/abs/1711.05101>). It decays all parameters; for kernels alone, see
 /// [`adamw_masked`].
 pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
-    chain([scale_by_adam(0.9, 0.999, 1e-8), weight_decay(decay), scale(rate)])
+    Adam::new().weight_decay(decay).rate(rate)
 }
 
 /// Returns AdamW that decays the parameters that `mask` chooses alone. Biases and the scales of
@@ -62,17 +47,59 @@ pub fn adamw(rate: impl Rate, decay: f64) -> Optim {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adamw_masked(mask: impl Into<ParamMask>, rate: impl Rate, decay: f64) -> Optim {
-    let decay = masked(mask, weight_decay(decay));
-    chain([scale_by_adam(0.9, 0.999, 1e-8), decay, scale(rate)])
+    Adam::new().weight_decay_of(mask, decay).rate(rate)
 }
 
-/// Returns the direction of Adam without a learning rate, for custom chains.
-pub fn scale_by_adam(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Moments { b1, b2, epsilon })
+/// Adam with options. With the moving averages `m` of the gradients (decay β₁) and `v` of their
+/// squares (decay β₂), both corrected for their bias, its direction is `m / (√v + ε)`.
+///
+/// A finite gradient whose square the dtype does not hold (beyond 1.8e19 in f32) is limited to the
+/// largest one whose square it holds: an infinite average would stop the parameter for ever. The
+/// parameter moves as far as Adam moves it, and its next steps are small until the average has
+/// decayed; [`clip`](super::clip) in front of Adam prevents this.
+///
+/// # Errors
+///
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε, `eps_root` or a weight decay
+/// is negative.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// // The options that are usual for language models.
+/// let opt = optim::Adam::new().b2(0.95).weight_decay(0.1).rate(optim::cosine(3e-4, 1000));
+/// let (p, _) = opt.step(&tensor([1.0]), &tensor([5.0]), opt.init(&tensor([1.0])));
+/// assert!((p.item()? - (1.0 - 3e-4 * 1.1)).abs() < 1e-6);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adam {
+    moments: Moments,
+    decay: Option<Optim>,
 }
+
+impl Adam {
+    /// Creates Adam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and without weight decay.
+    pub fn new() -> Adam {
+        Adam { moments: Moments::with_eps(1e-8), decay: None }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_adam`.
+    pub fn transform(self) -> Optim {
+        with_decay(for_each_param(self.moments), self.decay)
+    }
+}
+
+moment_options! {
+    impl Adam {}
+}
+eps_root_option!(Adam);
+decay_options!(Adam);
+with_rate!(Adam);
 
 impl ParamRule<2> for Moments {
-    type Scalars = [Tensor; 2];
+    type Scalars = Corrections;
     const NAME: &'static str = "adam";
     const SLOTS: [&'static str; 2] = ["m", "v"];
 
@@ -80,7 +107,7 @@ impl ParamRule<2> for Moments {
         Moments::error(self)
     }
 
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
+    fn scalars(&self, t: &Tensor) -> Corrections {
         self.corrections(t)
     }
 
@@ -89,7 +116,7 @@ impl ParamRule<2> for Moments {
         g: &Tensor,
         _: &Tensor,
         state: [Tensor; 2],
-        corrections: &[Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; 2]) {
         let [m, v] = self.after(g, state);
         (self.direction(&m, &v, corrections), [m, v])
@@ -145,7 +172,7 @@ mod tests {
     fn a_huge_gradient_is_one_step_and_no_end() {
         for (dtype, huge) in [(DType::F32, 1e20), (DType::F32, 3e38), (DType::F64, 1e200)] {
             let p = tensor([1.0]).to(dtype);
-            let opt = adam_with(0.1, 0.9, 0.99, 1e-8);
+            let opt = Adam::new().b2(0.99).rate(0.1);
             let large = Tensor::scalar(dtype, huge).reshape([1]);
             let (mut p, mut state) = opt.step(&p, &large, opt.init(&p));
             assert!((p.item().unwrap() - 0.9).abs() < 1e-5, "{p}");
@@ -166,7 +193,7 @@ mod tests {
     #[test]
     fn nothing_is_divided_by_zero() {
         for epsilon in [0.0, 1e-300] {
-            let (p, opt) = (tensor([1.0]), adam_with(0.1, 0.9, 0.999, epsilon));
+            let (p, opt) = (tensor([1.0]), Adam::new().eps(epsilon).rate(0.1));
             let (p, _) = opt.step(&p, &tensor([0.0]), opt.init(&p));
             assert_eq!(p.item().unwrap(), 1.0);
         }
@@ -175,7 +202,7 @@ mod tests {
     #[test]
     fn invalid_options_are_errors() {
         for (b1, b2, epsilon) in [(1.0, 0.9, 1e-8), (0.9, -0.1, 1e-8), (0.9, 0.9, -1.0)] {
-            let (p, opt) = (tensor([1.0]), adam_with(0.1, b1, b2, epsilon));
+            let (p, opt) = (tensor([1.0]), Adam::new().b1(b1).b2(b2).eps(epsilon).rate(0.1));
             let (p, _) = opt.step(&p, &tensor([0.0]), opt.init(&p));
             assert!(p.error().unwrap().message().starts_with("expected"), "{p:?}");
         }
@@ -185,7 +212,7 @@ mod tests {
     fn narrow_parameters_stay_finite_with_slow_averages() {
         for dtype in [DType::F16, DType::BF16] {
             let p = tensor([1.0, 2.0]).to(dtype);
-            let opt = adam_with(0.1, 0.9, 0.99999, 1e-3);
+            let opt = Adam::new().b2(0.99999).eps(1e-3).rate(0.1);
             let (next, _) = opt.step(&p, &tensor([0.0, 1.0]).to(dtype), opt.init(&p));
             assert_eq!(next.get(0).item().unwrap(), 1.0, "{dtype}");
             assert!((next.get(1).item().unwrap() - 1.9).abs() < 0.02, "{dtype}: {next}");

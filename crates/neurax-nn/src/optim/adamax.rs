@@ -1,12 +1,13 @@
 //! Adamax: Kingma and Ba, 2014, section 7.1 (<https://arxiv.org/abs/1412.6980>).
 
 use super::averages::{Moments, average, bias_correction};
+use super::options::{options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
-/// Returns Adamax with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8: [`scale_by_adamax`] and a learning rate.
+/// Returns [`Adamax`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -18,20 +19,43 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adamax(rate: impl Rate) -> Optim {
-    chain([scale_by_adamax(0.9, 0.999, 1e-8), scale(rate)])
+    Adamax::new().rate(rate)
 }
 
-/// Returns the direction of Adamax, `m / u`, with the corrected moving average `m` of the gradients
-/// and `u ← max(b2 · u, |g| + epsilon)`.
+/// Adamax with options. Its direction is `m / u`, with the corrected moving average `m` of the
+/// gradients and `u ← max(β₂ · u, |g| + ε)`.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_adamax(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Adamax(Moments { b1, b2, epsilon }))
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or ε is negative.
+#[derive(Clone, Debug)]
+pub struct Adamax {
+    moments: Moments,
 }
 
-struct Adamax(Moments);
+impl Adamax {
+    /// Creates Adamax with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
+    pub fn new() -> Adamax {
+        Adamax { moments: Moments::with_eps(1e-8) }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_adamax`.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+options! {
+    impl Adamax {
+        /// Sets β₁, the decay of the moving average of the gradients.
+        b1: f64 = moments.b1;
+        /// Sets β₂, the decay of the largest gradient.
+        b2: f64 = moments.b2;
+        /// Sets ε, which is added to the size of each gradient.
+        eps: f64 = moments.eps;
+    }
+}
+with_rate!(Adamax);
 
 impl ParamRule<2> for Adamax {
     type Scalars = Tensor;
@@ -39,11 +63,11 @@ impl ParamRule<2> for Adamax {
     const SLOTS: [&'static str; 2] = ["m", "u"];
 
     fn error(&self) -> Option<String> {
-        self.0.error()
+        self.moments.error()
     }
 
     fn scalars(&self, t: &Tensor) -> Tensor {
-        bias_correction(self.0.b1, t)
+        bias_correction(self.moments.b1, t)
     }
 
     fn update(
@@ -53,9 +77,9 @@ impl ParamRule<2> for Adamax {
         state: [Tensor; 2],
         first: &Tensor,
     ) -> (Tensor, [Tensor; 2]) {
-        let (Moments { b1, b2, epsilon }, [m, u]) = (self.0, state);
+        let (Moments { b1, b2, eps, .. }, [m, u]) = (self.moments, state);
         let m = average(m, g, b1);
-        let u = (u * b2).maximum(g.abs() + normal_epsilon(epsilon, g));
+        let u = (u * b2).maximum(g.abs() + normal_epsilon(eps, g));
         (&m / &u * first.to(m.dtype()), [m, u])
     }
 }

@@ -1,12 +1,12 @@
 //! AMSGrad: Reddi, Kale and Kumar, 2018 (<https://arxiv.org/abs/1904.09237>).
 
-use super::averages::{MomentFormula, Moments, moment_rule, root};
-use super::{Optim, Rate, chain, scale};
+use super::averages::{Corrections, MomentFormula, Moments, moment_rule};
+use super::options::{eps_root_option, moment_options, with_rate};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
-/// Returns AMSGrad with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8: [`scale_by_amsgrad`] and a learning
-/// rate.
+/// Returns [`AmsGrad`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -18,36 +18,57 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn amsgrad(rate: impl Rate) -> Optim {
-    chain([scale_by_amsgrad(0.9, 0.999, 1e-8), scale(rate)])
+    AmsGrad::new().rate(rate)
 }
 
-/// Returns the direction of AMSGrad: that of Adam, divided by the largest root of the average of
-/// squares so far. As in Optax, both averages are corrected for their bias, which the paper omits.
+/// AMSGrad with options. Its direction is that of [`Adam`](super::Adam), divided by the largest
+/// root of the average of squares so far. As in Optax, both averages are corrected for their bias,
+/// which the paper omits.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_amsgrad(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    moment_rule::<Amsgrad, 3>(b1, b2, epsilon)
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε or `eps_root` is negative.
+#[derive(Clone, Debug)]
+pub struct AmsGrad {
+    moments: Moments,
 }
 
-struct Amsgrad;
+impl AmsGrad {
+    /// Creates AMSGrad with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
+    pub fn new() -> AmsGrad {
+        AmsGrad { moments: Moments::with_eps(1e-8) }
+    }
 
-impl MomentFormula<3> for Amsgrad {
+    /// Returns the direction without a learning rate, for custom chains: Optax's
+    /// `scale_by_amsgrad`.
+    pub fn transform(self) -> Optim {
+        moment_rule(self.moments, LargestRoot)
+    }
+}
+
+moment_options! {
+    impl AmsGrad {}
+}
+eps_root_option!(AmsGrad);
+with_rate!(AmsGrad);
+
+struct LargestRoot;
+
+impl MomentFormula<3> for LargestRoot {
     const NAME: &'static str = "amsgrad";
     const SLOTS: [&'static str; 3] = ["m", "v", "largest_root"];
 
     fn update(
+        &self,
         moments: &Moments,
         g: &Tensor,
-        slots: [Tensor; 3],
-        corrections: &[Tensor; 2],
+        [m, v, largest]: [Tensor; 3],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; 3]) {
-        let ([first, second], [m, v, largest]) = (corrections, slots);
         let [m, v] = moments.after(g, [m, v]);
-        let largest = largest.maximum(root(&v) * second.to(v.dtype()));
-        let update = &m * first.to(m.dtype()) / (&largest + normal_epsilon(moments.epsilon, &v));
-        (update, [m, v, largest])
+        let largest = largest.maximum(corrections.root(&v));
+        let m_corrected = &m * corrections.first.to(m.dtype());
+        (m_corrected / (&largest + normal_epsilon(moments.eps, &v)), [m, v, largest])
     }
 }
 
@@ -65,6 +86,6 @@ mod tests {
             largest = largest.max(v / (1.0 - 0.5f64.powi(t)));
             p - 0.1 * m / (1.0 - 0.9f64.powi(t)) / (largest.sqrt() + 1e-8)
         });
-        near_formula(chain([scale_by_amsgrad(0.9, 0.5, 1e-8), scale(0.1)]), want);
+        near_formula(AmsGrad::new().b2(0.5).rate(0.1), want);
     }
 }

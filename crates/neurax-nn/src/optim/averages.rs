@@ -1,25 +1,44 @@
 //! Moving averages of gradients and of their squares, shared by the rules that keep them.
 
 use super::Optim;
+use super::option_checks::option_error;
 use super::param_rule::{ParamRule, for_each_param};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor};
 use std::array;
-use std::marker::PhantomData;
 
 /// The options of a rule with the moving averages `m` of the gradients (decay `b1`) and `v` of
 /// their squares (decay `b2`).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Moments {
     pub b1: f64,
     pub b2: f64,
-    pub epsilon: f64,
+    /// The number that is added to the root of `v`.
+    pub eps: f64,
+    /// The number that is added to the corrected `v` under the root.
+    pub eps_root: f64,
+}
+
+/// The scalars of a step of a rule with [`Moments`].
+#[derive(Clone, Debug)]
+pub(super) struct Corrections {
+    /// The factor that corrects `m` for its bias.
+    pub first: Tensor,
+    /// The factor that corrects the root of `v` for its bias.
+    pub second: Tensor,
+    /// The number to add to `v` before its correction, if there is one.
+    eps_root: Option<Tensor>,
 }
 
 impl Moments {
+    /// Creates the options with b1 = 0.9 and b2 = 0.999.
+    pub fn with_eps(eps: f64) -> Moments {
+        Moments { b1: 0.9, b2: 0.999, eps, eps_root: 0.0 }
+    }
+
     /// Returns the message of an invalid option.
     pub fn error(&self) -> Option<String> {
-        option_error(&[self.b1, self.b2], &[self.epsilon])
+        option_error(&[self.b1, self.b2], &[self.eps, self.eps_root])
     }
 
     /// Returns the averages after the gradient `g`.
@@ -28,21 +47,33 @@ impl Moments {
         [average(m, &g, self.b1), average(v, &(&g * &g), self.b2)]
     }
 
-    /// Returns the correction of `m`, and that of the root of `v`, in step `t`.
-    pub fn corrections(&self, t: &Tensor) -> [Tensor; 2] {
-        [bias_correction(self.b1, t), bias_correction(self.b2, t).sqrt()]
+    /// Returns the scalars of step `t`.
+    pub fn corrections(&self, t: &Tensor) -> Corrections {
+        let second = bias_correction(self.b2, t);
+        let eps_root = (self.eps_root > 0.0).then(|| self.eps_root / &second);
+        Corrections { first: bias_correction(self.b1, t), second: second.sqrt(), eps_root }
     }
 
     /// Returns the corrected `m` divided by the corrected root of `v`.
-    pub fn direction(&self, m: &Tensor, v: &Tensor, [first, second]: &[Tensor; 2]) -> Tensor {
-        self.quotient(m * first.to(m.dtype()), v, second)
+    pub fn direction(&self, m: &Tensor, v: &Tensor, corrections: &Corrections) -> Tensor {
+        self.quotient(m * corrections.first.to(m.dtype()), v, corrections)
     }
 
     /// Returns `m` divided by the corrected root of `v`.
-    pub fn quotient(&self, m: Tensor, v: &Tensor, second: &Tensor) -> Tensor {
+    pub fn quotient(&self, m: Tensor, v: &Tensor, corrections: &Corrections) -> Tensor {
+        m / (corrections.root(v) + normal_epsilon(self.eps, v))
+    }
+}
+
+impl Corrections {
+    /// Returns the root of the corrected `v`.
+    pub fn root(&self, v: &Tensor) -> Tensor {
+        let second = self.second.to(v.dtype());
         // The root first: a corrected average could overflow.
-        let root = root(v) * second.to(v.dtype());
-        m / (root + normal_epsilon(self.epsilon, v))
+        match &self.eps_root {
+            Some(eps) => root(&(v + eps.to(v.dtype()))) * second,
+            None => root(v) * second,
+        }
     }
 }
 
@@ -53,45 +84,55 @@ pub(super) trait MomentFormula<const N: usize>: Send + Sync + 'static {
     const NAME: &'static str;
     /// The names of the slots.
     const SLOTS: [&'static str; N];
-    /// The value at which the slots start.
-    const START: f64 = 0.0;
 
-    /// Returns the update for the gradient `g` and the new slots. `corrections` are those of
-    /// [`Moments::corrections`].
+    /// Returns the message of an invalid option that is not one of [`Moments`].
+    fn error(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the value at which the slots start.
+    fn start(&self) -> f64 {
+        0.0
+    }
+
+    /// Returns the update for the gradient `g` and the new slots.
     fn update(
+        &self,
         moments: &Moments,
         g: &Tensor,
         slots: [Tensor; N],
-        corrections: &[Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; N]);
 }
 
 /// Returns the optimizer of a formula.
-pub(super) fn moment_rule<F: MomentFormula<N>, const N: usize>(
-    b1: f64,
-    b2: f64,
-    epsilon: f64,
+pub(super) fn moment_rule<const N: usize>(
+    moments: Moments,
+    formula: impl MomentFormula<N>,
 ) -> Optim {
-    for_each_param(MomentRule::<F>(Moments { b1, b2, epsilon }, PhantomData))
+    for_each_param(MomentRule { moments, formula })
 }
 
-struct MomentRule<F>(Moments, PhantomData<fn() -> F>);
+struct MomentRule<F> {
+    moments: Moments,
+    formula: F,
+}
 
 impl<F: MomentFormula<N>, const N: usize> ParamRule<N> for MomentRule<F> {
-    type Scalars = [Tensor; 2];
+    type Scalars = Corrections;
     const NAME: &'static str = F::NAME;
     const SLOTS: [&'static str; N] = F::SLOTS;
 
     fn error(&self) -> Option<String> {
-        self.0.error()
+        self.moments.error().or_else(|| self.formula.error())
     }
 
     fn init(&self, param: &Tensor) -> [Tensor; N] {
-        array::from_fn(|_| param.full_like(F::START))
+        array::from_fn(|_| param.full_like(self.formula.start()))
     }
 
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
-        self.0.corrections(t)
+    fn scalars(&self, t: &Tensor) -> Corrections {
+        self.moments.corrections(t)
     }
 
     fn update(
@@ -99,21 +140,10 @@ impl<F: MomentFormula<N>, const N: usize> ParamRule<N> for MomentRule<F> {
         g: &Tensor,
         _: &Tensor,
         slots: [Tensor; N],
-        corrections: &[Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; N]) {
-        F::update(&self.0, g, slots, corrections)
+        self.formula.update(&self.moments, g, slots, corrections)
     }
-}
-
-/// Returns the message of the first invalid option: a decay outside of `0..1`, or a negative
-/// epsilon.
-pub(super) fn option_error(decays: &[f64], epsilons: &[f64]) -> Option<String> {
-    if let Some(b) = decays.iter().find(|b| !(0.0..1.0).contains(*b)) {
-        return Some(format!("expected decays of the averages in 0..1, got {b}"));
-    }
-    let is_valid = |e: &&f64| **e >= 0.0;
-    let e = epsilons.iter().find(|e| !is_valid(e))?;
-    Some(format!("expected an epsilon of at least 0, got {e}"))
 }
 
 /// Returns the moving average `old` with `decay` after the value `new`.

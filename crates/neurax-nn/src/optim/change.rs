@@ -223,7 +223,7 @@ mod tests {
             (
                 "masked",
                 optim::chain([
-                    optim::masked(["b"], optim::scale_by_adam(0.9, 0.99, 1e-8)),
+                    optim::masked(["b"], optim::Adam::new().b2(0.99).transform()),
                     optim::sgd(0.1),
                 ]),
             ),

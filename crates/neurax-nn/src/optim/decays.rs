@@ -1,10 +1,15 @@
 //! Schedules that decay from a first rate.
 
-use super::Schedule;
+use super::options::{options, schedule_options};
+use super::{Rate, Schedule};
 use std::f64::consts::PI;
 
 /// Returns linear decay (or growth): from `start` to `end` over `steps` steps, then `end`. Optax's
 /// `linear_schedule`.
+///
+/// # Errors
+///
+/// The rate carries an error if `steps` is 0.
 ///
 /// # Examples
 ///
@@ -24,7 +29,7 @@ pub fn linear(start: f64, end: f64, steps: usize) -> Schedule {
 ///
 /// # Errors
 ///
-/// The rate carries an error if `power` is not above 0.
+/// The rate carries an error if `power` is not above 0, or `steps` is 0.
 ///
 /// # Examples
 ///
@@ -38,18 +43,26 @@ pub fn linear(start: f64, end: f64, steps: usize) -> Schedule {
 pub fn polynomial(start: f64, end: f64, power: f64, steps: usize) -> Schedule {
     let is_valid = power > 0.0;
     if !is_valid {
-        return Schedule::invalid("polynomial", format!("expected a power above 0, got {power}"));
+        return Schedule::invalid(
+            "polynomial",
+            format!("expected a power above 0, got {power}; 1 is linear decay"),
+        );
     }
-    let steps = steps.max(1) as f64;
-    Schedule::new(move |count| {
-        let rest = (1.0 - count / steps).maximum(0.0);
-        let rest = if power == 1.0 { rest } else { rest.pow(power) };
-        rest * (start - end) + end
+    Schedule::over("polynomial", steps, |steps| {
+        move |count| {
+            let rest = (1.0 - count / steps).maximum(0.0);
+            let rest = if power == 1.0 { rest } else { rest.pow(power) };
+            rest * (start - end) + end
+        }
     })
 }
 
 /// Returns exponential decay in stairs: `start`, multiplied by `factor` after every `steps` steps.
 /// [`exponential`](super::exponential) has a smooth transition.
+///
+/// # Errors
+///
+/// The rate carries an error if `steps` is 0.
 ///
 /// # Examples
 ///
@@ -61,34 +74,89 @@ pub fn polynomial(start: f64, end: f64, power: f64, steps: usize) -> Schedule {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn exponential_staircase(start: f64, factor: f64, steps: usize) -> Schedule {
-    let (smooth, steps) = (super::exponential(start, factor, 1), steps.max(1) as f64);
-    Schedule::new(move |count| smooth.at(&(count / steps).floor()))
+    let smooth = super::exponential(start, factor, 1);
+    Schedule::over("exponential_staircase", steps, |steps| {
+        move |count| smooth.at(&(count / steps).floor())
+    })
 }
 
-/// Returns cosine decay: from `start` to `alpha · start` over `steps` steps along half a cosine,
-/// then `alpha · start`. Optax's `cosine_decay_schedule`.
+/// Returns cosine decay: from `start` to 0 over `steps` steps along half a cosine, then 0
+/// (Loshchilov and Hutter, 2016, <https://arxiv.org/abs/1608.03983>). [`CosineDecay`] has options.
+///
+/// # Errors
+///
+/// The rate carries an error if `steps` is 0.
 ///
 /// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let rate = optim::cosine_with(1.0, 4, 0.2);
+/// let rates = optim::cosine(0.5, 4).at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0]));
+/// let want = tensor([0.5, 0.426777, 0.25, 0.073223, 0.0, 0.0]);
+/// assert_eq!(rates.allclose(want, 1e-5, 1e-7).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn cosine(start: f64, steps: usize) -> Schedule {
+    CosineDecay::new(start, steps).schedule()
+}
+
+/// Cosine decay with options: from `start` to `alpha · start` over `steps` steps along half a
+/// cosine, then `alpha · start`. Optax's `cosine_decay_schedule`.
+///
+/// # Errors
+///
+/// The rate carries an error if `steps` is 0.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::CosineDecay::new(1.0, 4).alpha(0.2).schedule();
 /// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0]));
 /// let want = tensor([1.0, 0.882843, 0.6, 0.317157, 0.2, 0.2]);
 /// assert_eq!(rates.allclose(want, 1e-5, 0.0).item()?, 1.0);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn cosine_with(start: f64, steps: usize, alpha: f64) -> Schedule {
-    let steps = steps.max(1) as f64;
-    Schedule::new(move |count| {
-        let half = ((count / steps).minimum(1.0) * PI).cos() * 0.5 + 0.5;
-        (half * (1.0 - alpha) + alpha) * start
-    })
+#[derive(Clone, Copy, Debug)]
+pub struct CosineDecay {
+    start: f64,
+    steps: usize,
+    alpha: f64,
 }
+
+impl CosineDecay {
+    /// Creates the decay from `start` to 0.
+    pub fn new(start: f64, steps: usize) -> CosineDecay {
+        CosineDecay { start, steps, alpha: 0.0 }
+    }
+
+    /// Returns the schedule of these options.
+    pub fn schedule(self) -> Schedule {
+        let CosineDecay { start, alpha, .. } = self;
+        Schedule::over("cosine", self.steps, |steps| {
+            move |count| {
+                let half = ((count / steps).minimum(1.0) * PI).cos() * 0.5 + 0.5;
+                (half * (1.0 - alpha) + alpha) * start
+            }
+        })
+    }
+}
+
+options! {
+    impl CosineDecay {
+        /// Sets the last rate as a fraction of the first one.
+        alpha: f64 = alpha;
+    }
+}
+schedule_options!(CosineDecay);
 
 /// Returns the schedule of the Transformer (Vaswani et al., 2017,
 /// <https://arxiv.org/abs/1706.03762>): linear warmup to `peak` over `warmup` steps, followed by
 /// decay with the inverse square root of the number of steps.
+///
+/// # Errors
+///
+/// The rate carries an error if `warmup` is 0.
 ///
 /// # Examples
 ///
@@ -100,10 +168,11 @@ pub fn cosine_with(start: f64, steps: usize, alpha: f64) -> Schedule {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn inverse_sqrt(peak: f64, warmup: usize) -> Schedule {
-    let warmup = warmup.max(1) as f64;
-    Schedule::new(move |count| {
-        let step = count + 1.0;
-        (&step / warmup).minimum((warmup / step).sqrt()) * peak
+    Schedule::over("inverse_sqrt", warmup, |warmup| {
+        move |count| {
+            let step = count + 1.0;
+            (&step / warmup).minimum((warmup / step).sqrt()) * peak
+        }
     })
 }
 
@@ -121,25 +190,12 @@ mod tests {
             0.8 * (1.0 - t.min(20.0) / 20.0).powf(1.5) + 0.1
         });
         near_rates(&exponential_staircase(0.5, 0.8, 6), |t| 0.5 * 0.8f64.powf((t / 6.0).floor()));
-        near_rates(&cosine_with(0.5, 12, 0.1), |t| {
+        near_rates(&CosineDecay::new(0.5, 12).alpha(0.1).schedule(), |t| {
             0.5 * (0.9 * 0.5 * (1.0 + (PI * t.min(12.0) / 12.0).cos()) + 0.1)
         });
         near_rates(&inverse_sqrt(0.3, 5), |t| {
             0.3 * 5f64.sqrt() * ((t + 1.0) * 5f64.powf(-1.5)).min((t + 1.0).powf(-0.5))
         });
-    }
-
-    #[test]
-    fn zero_steps_do_not_divide_by_zero() {
-        let schedules = [
-            linear(1.0, 0.5, 0),
-            exponential_staircase(1.0, 0.5, 0),
-            cosine_with(1.0, 0, 0.5),
-            inverse_sqrt(1.0, 0),
-        ];
-        for s in schedules {
-            assert_eq!(s.at(&tensor(0.0)).item().unwrap(), 1.0);
-        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Lion: Chen et al., 2023 (<https://arxiv.org/abs/2302.06675>).
 
-use super::averages::{average, option_error};
+use super::averages::average;
+use super::option_checks::option_error;
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale, weight_decay};
+use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
-/// Returns Lion with β₁ = 0.9, β₂ = 0.99 and decoupled weight decay: [`scale_by_lion`], the decay
-/// and a learning rate. The paper advises a rate 3 to 10 times below that of AdamW, and a decay 3
-/// to 10 times above.
+/// Returns [`Lion`] with β₁ = 0.9, β₂ = 0.99 and decoupled weight decay. The paper advises a rate 3
+/// to 10 times below that of AdamW, and a decay 3 to 10 times above.
 ///
 /// # Examples
 ///
@@ -19,25 +20,51 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn lion(rate: impl Rate, decay: f64) -> Optim {
-    chain([scale_by_lion(0.9, 0.99), weight_decay(decay), scale(rate)])
+    Lion::new().weight_decay(decay).rate(rate)
 }
 
-/// Returns the direction of Lion, `sign(b1 · m + (1 - b1) · g)`, with the moving average `m` of the
-/// gradients with decay `b2`.
+/// Lion with options. Its direction is `sign(β₁ · m + (1 - β₁) · g)`, with the moving average `m`
+/// of the gradients with the decay β₂.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`.
-pub fn scale_by_lion(b1: f64, b2: f64) -> Optim {
-    for_each_param(Lion { b1, b2 })
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if a weight decay is negative.
+#[derive(Clone, Debug)]
+pub struct Lion {
+    b1: f64,
+    b2: f64,
+    decay: Option<Optim>,
 }
 
-struct Lion {
+impl Lion {
+    /// Creates Lion with β₁ = 0.9, β₂ = 0.99 and without weight decay.
+    pub fn new() -> Lion {
+        Lion { b1: 0.9, b2: 0.99, decay: None }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_lion`.
+    pub fn transform(self) -> Optim {
+        with_decay(for_each_param(SignOfAverage { b1: self.b1, b2: self.b2 }), self.decay)
+    }
+}
+
+options! {
+    impl Lion {
+        /// Sets β₁, the share of the average in the direction.
+        b1: f64 = b1;
+        /// Sets β₂, the decay of the moving average of the gradients.
+        b2: f64 = b2;
+    }
+}
+decay_options!(Lion);
+with_rate!(Lion);
+
+struct SignOfAverage {
     b1: f64,
     b2: f64,
 }
 
-impl ParamRule<1> for Lion {
+impl ParamRule<1> for SignOfAverage {
     type Scalars = ();
     const NAME: &'static str = "lion";
     const SLOTS: [&'static str; 1] = ["m"];

@@ -45,7 +45,8 @@ pub fn masked(mask: impl Into<ParamMask>, optim: Optim) -> Optim {
 
 /// Updates the parameters of each group with the group's optimizer, as in Optax's
 /// `multi_transform`. Each parameter must be in exactly one group; for a group of all others, see
-/// [`per_group_or`].
+/// [`per_group_or`]. `groups` is an array or a tuple of pairs of a mask and an optimizer; the masks
+/// of a tuple may be of different types.
 ///
 /// # Errors
 ///
@@ -63,8 +64,8 @@ pub fn masked(mask: impl Into<ParamMask>, optim: Optim) -> Optim {
 /// assert!((p[1].item()? - 0.9).abs() < 1e-6);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn per_group<M: Into<ParamMask>, const N: usize>(groups: [(M, Optim); N]) -> Optim {
-    groups_or(groups.into_iter().map(|(mask, opt)| (mask.into(), opt)).collect(), None)
+pub fn per_group(groups: impl ParamGroups) -> Optim {
+    groups_or(groups.into_groups(), None)
 }
 
 /// Updates the parameters of each group with the group's optimizer, and those in no group with
@@ -81,20 +82,64 @@ pub fn per_group<M: Into<ParamMask>, const N: usize>(groups: [(M, Optim); N]) ->
 /// use neurax::prelude::*;
 /// let model = nn::input("x", dims![_, 3]).dense(8).relu().dense(2).named("head").model();
 /// let vars = model.init(key(0), &types![f32[_, 3]])?;
-/// // A pretrained network is changed slowly, its new head fast.
-/// let opt = optim::per_group_or([("head.*", optim::adam(1e-2))], optim::adam(1e-4));
+/// // A pretrained network is changed slowly, its new head fast, and its biases are kept.
+/// let head = nn::ParamMask::from("head.*");
+/// let biases = !nn::ParamMask::kernels() & !head;
+/// let opt = optim::per_group_or(
+///     (("head.*", optim::adam(1e-2)), (biases, optim::sgd(0.0))),
+///     optim::adam(1e-4),
+/// );
 /// let ones = vars.params.map_leaves(|p| p.ones_like());
 /// let (new, _) = opt.step(&vars.params, &ones, opt.init(&vars.params));
-/// let moved = |layer: &str| (&new[layer]["bias"]).abs().max(..).item();
-/// assert!((moved("head")? - 1e-2).abs() < 1e-6 && (moved("dense")? - 1e-4).abs() < 1e-6);
+/// let moved = |layer: &str, name: &str| {
+///     (&new[layer][name] - &vars.params[layer][name]).abs().max(..).item()
+/// };
+/// assert!((moved("head", "bias")? - 1e-2).abs() < 1e-6);
+/// assert!((moved("dense", "kernel")? - 1e-4).abs() < 1e-6);
+/// assert_eq!(moved("dense", "bias")?, 0.0);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn per_group_or<M: Into<ParamMask>, const N: usize>(
-    groups: [(M, Optim); N],
-    others: Optim,
-) -> Optim {
-    groups_or(groups.into_iter().map(|(mask, opt)| (mask.into(), opt)).collect(), Some(others))
+pub fn per_group_or(groups: impl ParamGroups, others: Optim) -> Optim {
+    groups_or(groups.into_groups(), Some(others))
 }
+
+/// An argument that is a list of groups of parameters: an array or a tuple of pairs of a mask and
+/// an optimizer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of groups of parameters",
+    note = "pass pairs of a mask and an optimizer, e.g. \
+            `((\"head.*\", optim::adam(1e-2)), (nn::ParamMask::kernels(), optim::sgd(0.1)))`"
+)]
+pub trait ParamGroups {
+    /// Returns the masks and their optimizers.
+    fn into_groups(self) -> Vec<(ParamMask, Optim)>;
+}
+
+impl<M: Into<ParamMask>, const N: usize> ParamGroups for [(M, Optim); N] {
+    fn into_groups(self) -> Vec<(ParamMask, Optim)> {
+        self.into_iter().collect::<Vec<_>>().into_groups()
+    }
+}
+
+impl<M: Into<ParamMask>> ParamGroups for Vec<(M, Optim)> {
+    fn into_groups(self) -> Vec<(ParamMask, Optim)> {
+        self.into_iter().map(|(mask, opt)| (mask.into(), opt)).collect()
+    }
+}
+
+/// Implements [`ParamGroups`] for tuples.
+macro_rules! tuples {
+    ($(($($M:ident)*))*) => {$(
+        impl<$($M: Into<ParamMask>),*> ParamGroups for ($(($M, Optim),)*) {
+            #[allow(non_snake_case)] // The names of the types.
+            fn into_groups(self) -> Vec<(ParamMask, Optim)> {
+                let ($($M,)*) = self;
+                vec![$(($M.0.into(), $M.1)),*]
+            }
+        }
+    )*};
+}
+tuples! { (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F) }
 
 fn groups_or(groups: Vec<(ParamMask, Optim)>, others: Option<Optim>) -> Optim {
     let all = || groups.iter().map(|(_, opt)| opt).chain(&others);
@@ -307,6 +352,19 @@ mod tests {
         for (found, (want, _)) in p.iter().zip(&want) {
             assert_eq!(found.item().unwrap(), want.item().unwrap());
         }
+    }
+
+    #[test]
+    fn masks_of_groups_may_be_of_different_types() {
+        let kernels = || ParamMask::kernels();
+        let opt = per_group((("1", sgd(0.5)), (kernels(), sgd(0.25)), (["2"], adam(0.1))));
+        let (p, _) = opt.step(&params(), &params(), opt.init(&params()));
+        let found: Vec<f32> = p.iter().map(|p| p.item().unwrap() as f32).collect();
+        assert_eq!(found, [0.75, 1.0, 3.9]);
+        let opt = per_group_or(((kernels() | "1".into(), sgd(0.5)),), sgd(0.0));
+        let (p, _) = opt.step(&params(), &params(), opt.init(&params()));
+        let found: Vec<f32> = p.iter().map(|p| p.item().unwrap() as f32).collect();
+        assert_eq!(found, [0.5, 1.0, 4.0]);
     }
 
     #[test]

@@ -9,17 +9,19 @@
 //! in f32; the new parameters are rounded once. [`Optim::master_copies`] keeps f32 copies of such
 //! parameters, and [`Optim::non_finite`] chooses what a gradient does that is NaN or infinite.
 //!
-//! An optimizer `o(rate)` has the options of its paper; its direction `scale_by_..` takes them as
-//! arguments: `chain([scale_by_yogi(0.9, 0.99, 1e-3), weight_decay(0.1), scale(1e-2)])`.
-//! [`accumulate`], [`average_weights`] and [`lookahead`] work with every optimizer. [`masked`] and
-//! [`per_group`] choose the parameters that an optimizer is for by their paths. A rate is a number
-//! or a [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
+//! An optimizer `o(rate)` has the options of its paper; a struct has them as methods, as layers do:
+//! `Yogi::new().b2(0.99).rate(1e-2)`. Its `transform` is the direction without a rate, as a link of
+//! a chain: `chain([Yogi::new().transform(), weight_decay(0.1), scale(1e-2)])`. [`accumulate`],
+//! [`average_weights`] and [`lookahead`] work with every optimizer. [`masked`] and [`per_group`]
+//! choose the parameters that an optimizer is for by their paths. A rate is a number or a
+//! [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
 //!
 //! A rule may need more than gradients: [`sam`] and [`lbfgs`] evaluate the loss at other
 //! parameters, with a function that is an argument of [`Optim::step_with`].
 //!
 //! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
-//! returns an [`Optim`] of it. If it treats each parameter by itself, implement `ParamRule`.
+//! returns an [`Optim`] of it. If it treats each parameter by itself, implement `ParamRule`; its
+//! options are a table of the macro `options`.
 
 mod accumulate;
 mod adabelief;
@@ -54,6 +56,8 @@ mod non_finite;
 mod novograd;
 #[cfg(test)]
 mod optax;
+mod option_checks;
+mod options;
 mod param_rule;
 mod radam;
 #[cfg(test)]
@@ -76,46 +80,44 @@ mod weights;
 mod yogi;
 
 pub use accumulate::accumulate;
-pub use adabelief::{adabelief, scale_by_belief};
-pub use adadelta::{adadelta, scale_by_adadelta};
-pub use adafactor::{adafactor, scale_by_factored_rms, scale_by_param_rms};
-pub use adagrad::{adagrad, scale_by_rss};
-pub use adam::{adam, adam_with, adamw, adamw_masked, scale_by_adam};
-pub use adamax::{adamax, scale_by_adamax};
-pub use amsgrad::{amsgrad, scale_by_amsgrad};
+pub use adabelief::{AdaBelief, adabelief};
+pub use adadelta::{AdaDelta, adadelta};
+pub use adafactor::{FactoredRms, adafactor, scale_by_param_rms};
+pub use adagrad::{AdaGrad, adagrad};
+pub use adam::{Adam, adam, adamw, adamw_masked};
+pub use adamax::{Adamax, adamax};
+pub use amsgrad::{AmsGrad, amsgrad};
 pub use change::ParamChange;
 pub use clip::{clip, clip_norm, clip_rms, clip_value};
 pub use constraints::{max_norm, max_norm_at, non_negative, unit_norm, unit_norm_at};
-pub use cycles::{
-    cosine_restarts, cosine_restarts_with, cyclic, one_cycle, one_cycle_with, restarts,
-};
+pub use cycles::{CosineRestarts, OneCycle, cosine_restarts, cyclic, one_cycle, restarts};
 pub use decay::weight_decay;
-pub use decays::{cosine_with, exponential_staircase, inverse_sqrt, linear, polynomial};
+pub use decays::{CosineDecay, cosine, exponential_staircase, inverse_sqrt, linear, polynomial};
 pub use lbfgs::{lbfgs, scale_by_lbfgs};
-pub use lion::{lion, scale_by_lion};
+pub use lion::{Lion, lion};
 pub use loss_scale::LossScale;
-pub use masked::{masked, per_group, per_group_or};
+pub use masked::{ParamGroups, masked, per_group, per_group_or};
 pub use momentum::{momentum, nesterov, sgd, trace};
-pub use muon::{muon, scale_by_muon};
-pub use nadam::{nadam, scale_by_nadam};
-pub use noise::{add_noise, noisy_sgd};
+pub use muon::{Muon, muon};
+pub use nadam::{NAdam, nadam};
+pub use noise::{Noise, noisy_sgd};
 pub use non_finite::NonFinite;
-pub use novograd::{novograd, scale_by_novograd};
-pub use radam::{radam, scale_by_radam};
-pub use rmsprop::{rmsprop, rmsprop_with, scale_by_rms, scale_by_stddev};
+pub use novograd::{NovoGrad, novograd};
+pub use radam::{RAdam, radam};
+pub use rmsprop::{RmsProp, rmsprop};
 pub use rule::{Evaluate, Rule, Step, kept_slots};
 pub use sam::sam;
-pub use schedule::{Rate, Schedule, constant, cosine, exponential, scale, warmup};
+pub use schedule::{Rate, Schedule, constant, exponential, scale, warmup};
 pub use schedule_free::{schedule_free, schedule_free_adamw};
-pub use sequences::{join, piecewise_constant, warmup_cosine};
-pub use shampoo::{scale_by_shampoo, shampoo};
-pub use soap::{scale_by_soap, soap};
+pub use sequences::{WarmupCosine, join, piecewise_constant, warmup_cosine};
+pub use shampoo::{Shampoo, shampoo};
+pub use soap::{Soap, soap};
 pub use state::{OptState, Slots};
 pub use step::StepInput;
-pub use trust_ratio::{lamb, lars, scale_by_trust_ratio};
+pub use trust_ratio::{Lamb, Lars, TrustRatio, lamb, lars};
 pub use units::{centralize, centralize_at, clip_adaptive, clip_adaptive_at};
 pub use weights::{average_weights, lookahead};
-pub use yogi::{scale_by_yogi, yogi};
+pub use yogi::{Yogi, yogi};
 
 use crate::precision::at_least_f32;
 use change::TrainedParams;

@@ -1,9 +1,12 @@
 //! Muon: Jordan et al., 2024 (<https://kellerjordan.github.io/posts/muon/>).
 
-use super::averages::{Moments, average, option_error};
+use super::averages::{Moments, average};
 use super::clip::global_norm;
+use super::option_checks::option_error;
+use super::options::{decay_options, options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate, chain, per_group_or, scale};
+use crate::ParamMask;
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 use std::slice;
@@ -15,8 +18,9 @@ const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 /// The number of iterations.
 const ITERATIONS: usize = 5;
 
-/// Returns Muon with a momentum of 0.95 for matrices, and Adam with β₁ = 0.9, β₂ = 0.999 and
-/// ε = 1e-8 for other parameters: [`scale_by_muon`] and a learning rate.
+/// Returns [`Muon`] with a momentum of 0.95 for all matrices, and Adam with β₁ = 0.9, β₂ = 0.999
+/// and ε = 1e-8 for other parameters. The embedding and the head of a language model are usually
+/// left to Adam, which [`Muon::adam_for`] does.
 ///
 /// # Examples
 ///
@@ -29,60 +33,120 @@ const ITERATIONS: usize = 5;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn muon(rate: impl Rate) -> Optim {
-    chain([scale_by_muon(0.95), scale(rate)])
+    Muon::new().rate(rate)
 }
 
-/// Returns the direction of Muon: for a matrix of shape `[inputs, outputs]`, the Nesterov momentum
-/// `momentum · m + (1 - momentum) · g` of the moving average `m` of gradients, whose singular
-/// values are replaced by about 1, times `√max(1, outputs / inputs)`. For another parameter, it is
-/// the direction of [`adam`](super::adam).
+/// Muon with options. The direction of a matrix of shape `[inputs, outputs]` is the Nesterov
+/// momentum `momentum · m + (1 - momentum) · g` of the moving average `m` of gradients, whose
+/// singular values are replaced by about 1, times `√max(1, outputs / inputs)`. That of another
+/// parameter, or of a matrix that [`Muon::adam_for`] chooses, is the direction of
+/// [`adam`](super::adam). As in PyTorch and in the author's code, and unlike in Optax, `m` is not
+/// corrected for its bias.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `momentum` is not in `0..1`.
-pub fn scale_by_muon(momentum: f64) -> Optim {
-    for_each_param(Muon { momentum, adam: Moments { b1: 0.9, b2: 0.999, epsilon: 1e-8 } })
-}
-
-struct Muon {
+/// The updates carry an error if the momentum, β₁ or β₂ is not in `0..1`, if ε or a weight decay is
+/// negative, or if a pattern matches no parameter.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let tokens = nn::typed_input("tokens", I32, dims![_, 8]);
+/// let hidden = tokens.embedding(50, 16).dense(32).relu().dense(16);
+/// let model = hidden.dense(50).named("head").model();
+/// let vars = model.init(key(0), &types![i32[_, 8]])?;
+/// // AdamW with its own rate moves the embedding, the head and all biases.
+/// let muon = optim::Muon::new().adam_for(["embedding.**", "head.**"]).weight_decay(0.01);
+/// let opt = muon.rates(0.02, 3e-4);
+/// let grads = vars.params.map_leaves(|p| p.ones_like());
+/// let (new, _) = opt.step(&vars.params, &grads, opt.init(&vars.params));
+/// let decayed = &vars.params["head"]["kernel"] * (1.0 - 3e-4 * 0.01);
+/// assert_eq!(new["head"]["kernel"].allclose(decayed - 3e-4, 1e-5, 1e-6).item()?, 1.0);
+/// let moved = (&new["dense"]["kernel"] - &vars.params["dense"]["kernel"]).square().sum(..).sqrt();
+/// assert!(moved.item()? > 0.014, "one singular value of 0.7 to 1.2 times 0.02 · √2");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Muon {
     momentum: f64,
     adam: Moments,
+    adam_for: Option<ParamMask>,
+    decay: Option<Optim>,
 }
 
-impl ParamRule<2> for Muon {
-    type Scalars = [Tensor; 2];
+impl Muon {
+    /// Creates Muon with a momentum of 0.95, Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8, and
+    /// without weight decay.
+    pub fn new() -> Muon {
+        Muon { momentum: 0.95, adam: Moments::with_eps(1e-8), adam_for: None, decay: None }
+    }
+
+    /// Leaves the matrices that `mask` chooses to Adam, such as embeddings and heads.
+    pub fn adam_for(self, mask: impl Into<ParamMask>) -> Muon {
+        Muon { adam_for: Some(mask.into()), ..self }
+    }
+
+    /// Returns the optimizer of these options with a learning rate for Muon, and another one for
+    /// the parameters of Adam.
+    pub fn rates(self, rate: impl Rate, adam_rate: impl Rate) -> Optim {
+        let rates = per_group_or([(self.matrices(), scale(rate))], scale(adam_rate));
+        chain([self.transform(), rates])
+    }
+
+    /// Returns the directions without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        let muon = for_each_param(Orthogonalized { momentum: self.momentum });
+        let groups = per_group_or([(self.matrices(), muon)], for_each_param(self.adam));
+        match self.decay {
+            Some(decay) => chain([groups, decay]),
+            None => groups,
+        }
+    }
+
+    /// Returns the mask of the parameters of Muon.
+    fn matrices(&self) -> ParamMask {
+        match &self.adam_for {
+            Some(others) => ParamMask::matrices() & !others.clone(),
+            None => ParamMask::matrices(),
+        }
+    }
+}
+
+options! {
+    impl Muon {
+        /// Sets the decay of the average of the gradients of matrices.
+        momentum: f64 = momentum;
+        /// Sets β₁ of Adam.
+        b1: f64 = adam.b1;
+        /// Sets β₂ of Adam.
+        b2: f64 = adam.b2;
+        /// Sets ε of Adam.
+        eps: f64 = adam.eps;
+    }
+}
+decay_options!(Muon);
+with_rate!(Muon);
+
+/// The rule of matrices.
+struct Orthogonalized {
+    momentum: f64,
+}
+
+impl ParamRule<1> for Orthogonalized {
+    type Scalars = ();
     const NAME: &'static str = "muon";
-    const SLOTS: [&'static str; 2] = ["m", "v"];
+    const SLOTS: [&'static str; 1] = ["m"];
 
     fn error(&self) -> Option<String> {
         option_error(&[self.momentum], &[])
     }
 
-    /// Returns the averages of gradients and squares; for a matrix, a scalar of zero for these.
-    fn init(&self, param: &Tensor) -> [Tensor; 2] {
-        match param.rank() {
-            2 => [param.zeros_like(), Tensor::scalar(param.dtype(), 0.0)],
-            _ => [param.zeros_like(), param.zeros_like()],
-        }
-    }
+    fn scalars(&self, _: &Tensor) {}
 
-    fn scalars(&self, t: &Tensor) -> [Tensor; 2] {
-        self.adam.corrections(t)
-    }
-
-    fn update(
-        &self,
-        g: &Tensor,
-        param: &Tensor,
-        state: [Tensor; 2],
-        corrections: &[Tensor; 2],
-    ) -> (Tensor, [Tensor; 2]) {
-        if param.rank() != 2 {
-            return ParamRule::update(&self.adam, g, param, state, corrections);
-        }
-        let [m, v] = state;
+    fn update(&self, g: &Tensor, _: &Tensor, [m]: [Tensor; 1], _: &()) -> (Tensor, [Tensor; 1]) {
         let m = average(m, g, self.momentum);
-        (orthogonalized(&average(m.clone(), g, self.momentum)), [m, v])
+        (orthogonalized(&average(m.clone(), g, self.momentum)), [m])
     }
 }
 

@@ -1,12 +1,12 @@
 //! NAdam: Dozat, 2016 (<https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ>).
 
-use super::averages::{Moments, bias_correction, with_finite_square};
+use super::averages::{Corrections, Moments, bias_correction, with_finite_square};
+use super::options::{eps_root_option, moment_options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
-/// Returns NAdam, Adam with Nesterov momentum, with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8:
-/// [`scale_by_nadam`] and a learning rate.
+/// Returns [`NAdam`], Adam with Nesterov momentum, with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -18,33 +18,51 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn nadam(rate: impl Rate) -> Optim {
-    chain([scale_by_nadam(0.9, 0.999, 1e-8), scale(rate)])
+    NAdam::new().rate(rate)
 }
 
-/// Returns the direction of NAdam: that of Adam, with the average `b1 · m + (1 - b1) · g` of the
-/// next step in place of `m`. As in Optax and PyTorch, the average of squares has no factor `b2`.
+/// NAdam with options. Its direction is that of [`Adam`](super::Adam), with the average `β₁ · m +
+/// (1 - β₁) · g` of the next step in place of `m`. As in Optax and PyTorch, the average of squares
+/// has no factor β₂.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_nadam(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Nadam(Moments { b1, b2, epsilon }))
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε or `eps_root` is negative.
+#[derive(Clone, Debug)]
+pub struct NAdam {
+    moments: Moments,
 }
 
-struct Nadam(Moments);
+impl NAdam {
+    /// Creates NAdam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
+    pub fn new() -> NAdam {
+        NAdam { moments: Moments::with_eps(1e-8) }
+    }
 
-impl ParamRule<2> for Nadam {
-    type Scalars = [Tensor; 3];
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+moment_options! {
+    impl NAdam {}
+}
+eps_root_option!(NAdam);
+with_rate!(NAdam);
+
+impl ParamRule<2> for NAdam {
+    /// The corrections, and that of `m` in the next step.
+    type Scalars = (Corrections, Tensor);
     const NAME: &'static str = "nadam";
     const SLOTS: [&'static str; 2] = ["m", "v"];
 
     fn error(&self) -> Option<String> {
-        self.0.error()
+        self.moments.error()
     }
 
-    fn scalars(&self, t: &Tensor) -> [Tensor; 3] {
-        let [first, second] = self.0.corrections(t);
-        [first, second, bias_correction(self.0.b1, &(t + 1.0))]
+    fn scalars(&self, t: &Tensor) -> (Corrections, Tensor) {
+        (self.moments.corrections(t), bias_correction(self.moments.b1, &(t + 1.0)))
     }
 
     fn update(
@@ -52,13 +70,13 @@ impl ParamRule<2> for Nadam {
         g: &Tensor,
         _: &Tensor,
         state: [Tensor; 2],
-        corrections: &[Tensor; 3],
+        (corrections, next): &(Corrections, Tensor),
     ) -> (Tensor, [Tensor; 2]) {
-        let ([first, second, next], b1) = (corrections, self.0.b1);
-        let [m, v] = self.0.after(g, state);
+        let (first, b1) = (&corrections.first, self.moments.b1);
+        let [m, v] = self.moments.after(g, state);
         let g = with_finite_square(g);
         let ahead = &m * (next * b1).to(m.dtype()) + g * (first * (1.0 - b1)).to(m.dtype());
-        (self.0.quotient(ahead, &v, second), [m, v])
+        (self.moments.quotient(ahead, &v, corrections), [m, v])
     }
 }
 

@@ -1,45 +1,80 @@
 //! Gradient noise: Neelakantan et al., 2015 (<https://arxiv.org/abs/1511.06807>).
 
-use super::averages::option_error;
+use super::option_checks::negative;
+use super::options::options;
 use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale};
 use neurax_tensor::{DType, Tensor, key};
 
-/// Returns gradient descent with noise: [`add_noise`] and a learning rate. The paper uses an `eta`
-/// of 0.01 to 1 and a `gamma` of 0.55.
+/// Returns gradient descent with [`Noise`] of a variance of 0.01 in the first step, and a decay of
+/// 0.55.
 ///
 /// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let (opt, p) = (optim::noisy_sgd(0.1, 0.01, 0.55, 7), tensor([1.0]));
+/// let (opt, p) = (optim::noisy_sgd(0.1, 7), tensor([1.0]));
 /// let (q, _) = opt.step(&p, &tensor([5.0]), opt.init(&p));
 /// assert!(q.item()? != 0.5 && (q.item()? - 0.5).abs() < 0.1);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn noisy_sgd(rate: impl Rate, eta: f64, gamma: f64, seed: i64) -> Optim {
-    chain([add_noise(eta, gamma, seed), scale(rate)])
+pub fn noisy_sgd(rate: impl Rate, seed: i64) -> Optim {
+    Noise::new(seed).rate(rate)
 }
 
-/// Adds normal noise of variance `eta / tᵞ` to the gradients in step `t`, which is 1 in the first
-/// step. The noise depends on the seed, the step and the number of the parameter only.
+/// Normal noise of the variance `eta / tᵞ` in step `t`, which is 1 in the first step, that is added
+/// to the gradients. The noise depends on the seed, the step and the number of the parameter only.
+/// The paper uses an `eta` of 0.01 to 1 and a `gamma` of 0.55.
 ///
 /// # Errors
 ///
 /// The updates carry an error if `eta` is negative.
-pub fn add_noise(eta: f64, gamma: f64, seed: i64) -> Optim {
-    Optim::new(Noise { eta, gamma, seed })
-}
-
-struct Noise {
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::chain([optim::Noise::new(7).eta(0.3).transform(), optim::adam(1e-3)]);
+/// let p = tensor([1.0]);
+/// let (q, _) = opt.step(&p, &tensor([5.0]), opt.init(&p));
+/// assert!((q.item()? - 1.0).abs() < 2e-3);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Noise {
     eta: f64,
     gamma: f64,
     seed: i64,
 }
 
+impl Noise {
+    /// Creates noise with an `eta` of 0.01 and a `gamma` of 0.55.
+    pub fn new(seed: i64) -> Noise {
+        Noise { eta: 0.01, gamma: 0.55, seed }
+    }
+
+    /// Returns gradient descent with this noise and a learning rate.
+    pub fn rate(self, rate: impl Rate) -> Optim {
+        chain([self.transform(), scale(rate)])
+    }
+
+    /// Returns the noise as a link of a chain: Optax's `add_noise`.
+    pub fn transform(self) -> Optim {
+        Optim::new(self)
+    }
+}
+
+options! {
+    impl Noise {
+        /// Sets the variance in the first step.
+        eta: f64 = eta;
+        /// Sets the exponent of the decay of the variance.
+        gamma: f64 = gamma;
+    }
+}
+
 impl Rule for Noise {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if option_error(&[], &[self.eta]).is_some() {
-            let why = format!("expected an eta of at least 0, got {}", self.eta);
+        if let Some(why) = negative("an eta", self.eta, "0.01 to 1 is usual") {
             return invalid("add_noise", why, &grads);
         }
         let deviation = (step.count + 1.0).pow(-self.gamma / 2.0) * self.eta.sqrt();
@@ -60,7 +95,7 @@ mod tests {
     #[test]
     fn the_variance_is_that_of_the_paper_and_each_step_has_other_noise() {
         let p = vec![Tensor::zeros([4000]), Tensor::zeros([4000])];
-        let opt = add_noise(0.5, 0.55, 3);
+        let opt = Noise::new(3).eta(0.5).transform();
         let (u, mut state) = opt.update(&p, &p, opt.init(&p));
         let (again, _) = opt.update(&p, &p, opt.init(&p));
         state.step = tensor(99);
@@ -76,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_negative_eta_is_an_error() {
-        let (p, opt) = (tensor([1.0]), add_noise(-1.0, 0.55, 0));
+        let (p, opt) = (tensor([1.0]), Noise::new(0).eta(-1.0).transform());
         let (u, _) = opt.update(&p, &p, opt.init(&p));
         assert!(u.error().unwrap().message().contains("an eta of at least 0"), "{u:?}");
     }

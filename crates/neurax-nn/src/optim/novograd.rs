@@ -2,8 +2,10 @@
 
 use super::averages::{Moments, root};
 use super::clip::global_norm;
+use super::decay::decay_error;
+use super::options::{eps_root_option, moment_options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor};
 use std::slice;
@@ -11,8 +13,7 @@ use std::slice;
 /// The largest norm whose square is averaged: that of a larger one would be infinite in f64.
 const LARGEST_NORM: f64 = 1e154;
 
-/// Returns NovoGrad with β₁ = 0.9, β₂ = 0.25 and ε = 1e-6: [`scale_by_novograd`] and a learning
-/// rate.
+/// Returns [`NovoGrad`] with β₁ = 0.9, β₂ = 0.25, ε = 1e-6 and weight decay.
 ///
 /// # Examples
 ///
@@ -24,33 +25,53 @@ const LARGEST_NORM: f64 = 1e154;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn novograd(rate: impl Rate, decay: f64) -> Optim {
-    chain([scale_by_novograd(0.9, 0.25, 1e-6, decay), scale(rate)])
+    NovoGrad::new().weight_decay(decay).rate(rate)
 }
 
-/// Returns the direction of NovoGrad, `m ← b1 · m + g / (√v + epsilon) + decay · p`, where `v` is
-/// one number for each parameter: the moving average of `‖g‖²`, which starts at that of the first
-/// gradient.
+/// NovoGrad with options. Its direction is `m ← β₁ · m + g / (√(v + eps_root) + ε) + decay · p`,
+/// where `v` is one number for each parameter: the moving average of `‖g‖²` (decay β₂), which
+/// starts at that of the first gradient.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `b1` or `b2` is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_novograd(b1: f64, b2: f64, epsilon: f64, decay: f64) -> Optim {
-    for_each_param(Novograd { moments: Moments { b1, b2, epsilon }, decay })
-}
-
-struct Novograd {
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε, `eps_root` or the weight decay
+/// is negative.
+#[derive(Clone, Debug)]
+pub struct NovoGrad {
     moments: Moments,
     decay: f64,
 }
 
-impl ParamRule<2> for Novograd {
+impl NovoGrad {
+    /// Creates NovoGrad with β₁ = 0.9, β₂ = 0.25, ε = 1e-6 and without weight decay.
+    pub fn new() -> NovoGrad {
+        NovoGrad { moments: Moments { b2: 0.25, ..Moments::with_eps(1e-6) }, decay: 0.0 }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's
+    /// `scale_by_novograd`.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+moment_options! {
+    impl NovoGrad {
+        /// Sets the weight decay, which is added to the average of the gradients.
+        weight_decay: f64 = decay;
+    }
+}
+eps_root_option!(NovoGrad);
+with_rate!(NovoGrad);
+
+impl ParamRule<2> for NovoGrad {
     /// Tests if the step is the first one, bool[].
     type Scalars = Tensor;
     const NAME: &'static str = "novograd";
     const SLOTS: [&'static str; 2] = ["m", "v"];
 
     fn error(&self) -> Option<String> {
-        self.moments.error()
+        self.moments.error().or_else(|| decay_error(self.decay))
     }
 
     fn init(&self, param: &Tensor) -> [Tensor; 2] {
@@ -69,10 +90,10 @@ impl ParamRule<2> for Novograd {
         is_first: &Tensor,
     ) -> (Tensor, [Tensor; 2]) {
         let Some(norm) = global_norm(slice::from_ref(g)) else { return (g.clone(), [m, v]) };
-        let Moments { b1, b2, epsilon } = self.moments;
+        let Moments { b1, b2, eps, eps_root } = self.moments;
         let square = norm.minimum(LARGEST_NORM).square();
         let v = is_first.select(&square, v * b2 + &square * (1.0 - b2));
-        let divisor = (root(&v) + normal_epsilon(epsilon, g)).to(g.dtype());
+        let divisor = (root(&(&v + eps_root)) + normal_epsilon(eps, g)).to(g.dtype());
         let m = m * b1 + g / divisor + param * self.decay;
         (m.clone(), [m, v])
     }

@@ -71,7 +71,7 @@ fn values_of_steps(
 /// Returns the optimizers of the rows with the gradients of the script.
 fn optimizers() -> Vec<(&'static str, Optim)> {
     let (rate, decay) = (0.05, 0.1);
-    let factored = scale_by_factored_rms(0.8, 2, 1e-30);
+    let factored = FactoredRms::new().least(2).transform();
     vec![
         ("accumulate", accumulate(3, adam(exponential(rate, 0.5, 2)))),
         ("adabelief", adabelief(rate)),
@@ -84,7 +84,7 @@ fn optimizers() -> Vec<(&'static str, Optim)> {
         ("adaptive", chain([clip_adaptive(0.1, 1e-3), sgd(rate)])),
         ("amsgrad", amsgrad(rate)),
         ("block_rms", chain([clip_rms(0.5), sgd(rate)])),
-        ("centered", rmsprop_with(rate, 0.9, 1e-8, 0.9, true)),
+        ("centered", RmsProp::new().centered().momentum(0.9).rate(rate)),
         ("centralize", chain([centralize(), sgd(rate)])),
         ("centralize_at", chain([centralize_at(0), sgd(rate)])),
         ("clip", chain([clip(0.5), sgd(rate)])),
@@ -103,9 +103,43 @@ fn optimizers() -> Vec<(&'static str, Optim)> {
         ("rmsprop", rmsprop(rate)),
         ("schedule_free", schedule_free_adamw(rate, decay)),
         ("schedule_free_sgd", schedule_free(chain([]), rate, 0.8)),
-        ("shampoo", chain([scale_by_shampoo(0.999, 1e-3, 3, 1024), scale(rate)])),
-        ("soap", chain([scale_by_soap(0.95, 0.95, 5, 8), scale(rate)])),
+        ("shampoo", Shampoo::new().eps(1e-3).every(3).rate(rate)),
+        ("soap", Soap::new().every(5).largest(8).rate(rate)),
         ("yogi", yogi(rate)),
+    ]
+}
+
+/// Returns the optimizers of the rows with other options than the usual ones.
+fn optimizers_with_options() -> Vec<(&'static str, Optim)> {
+    let (rate, decay, matrix) = (0.05, 0.1, "0");
+    let rmsprop = RmsProp::new().decay(0.8).eps(1e-3);
+    let lars = Lars::new().weight_decay(decay).coefficient(0.002).eps(1e-2).momentum(0.8);
+    macro_rules! moments {
+        ($Optimizer:ident) => {
+            $Optimizer::new().b1(0.8).b2(0.95).eps(1e-3).eps_root(1e-2)
+        };
+    }
+    vec![
+        ("adabelief_options", moments!(AdaBelief).eps(1e-4).eps_root(1e-3).rate(rate)),
+        ("adadelta_options", AdaDelta::new().decay(0.8).eps(1e-3).rate(1.0)),
+        ("adagrad_options", AdaGrad::new().initial(1.0).eps(1e-2).rate(rate)),
+        ("adam_options", moments!(Adam).rate(rate)),
+        ("adamax_options", Adamax::new().b1(0.8).b2(0.95).eps(1e-2).rate(rate)),
+        ("adamw_options", moments!(Adam).weight_decay_of(matrix, decay).rate(rate)),
+        ("amsgrad_options", moments!(AmsGrad).rate(rate)),
+        ("centered_options", rmsprop.clone().initial(4.0).centered().rate(rate)),
+        ("lamb_options", moments!(Lamb).weight_decay(decay).min_norm(2.0).rate(rate)),
+        ("lars_options", lars.nesterov().rate(10.0)),
+        ("lion_options", Lion::new().b1(0.8).b2(0.9).rate(rate)),
+        ("muon_options", Muon::new().momentum(0.9).weight_decay(decay).rates(rate, 0.02)),
+        ("nadam_options", moments!(NAdam).rate(rate)),
+        (
+            "novograd_options",
+            moments!(NovoGrad).b2(0.5).eps_root(0.1).weight_decay(decay).rate(rate),
+        ),
+        ("radam_options", moments!(RAdam).threshold(7.0).rate(rate)),
+        ("rmsprop_options", rmsprop.initial(0.5).momentum(0.9).nesterov().rate(rate)),
+        ("yogi_options", moments!(Yogi).eps(1e-2).initial(0.1).rate(rate)),
     ]
 }
 
@@ -116,20 +150,23 @@ fn optimizers_of_a_function() -> [(&'static str, Optim); 2] {
 
 /// Returns the schedules of the rows.
 fn schedules() -> Vec<(&'static str, Schedule)> {
+    let restarts = CosineRestarts::new(0.5, 5).growth(2.0).factor(0.8).alpha(0.1);
+    let cycle = OneCycle::new(0.5, 31).rise(0.4).divisor(20.0).final_divisor(50.0);
+    let warmup = WarmupCosine::new(0.7, 5, 25).start(0.1).end(0.07);
     vec![
-        ("cosine_restarts", cosine_restarts_with(0.5, 5, 2.0, 0.8, 0.1)),
-        ("cosine_with", cosine_with(0.5, 12, 0.1)),
+        ("cosine_restarts", restarts.schedule()),
+        ("cosine_with", CosineDecay::new(0.5, 12).alpha(0.1).schedule()),
         ("cyclic", cyclic(0.1, 0.4, 7)),
         ("exponential", exponential(0.5, 0.8, 6)),
         ("exponential_staircase", exponential_staircase(0.5, 0.8, 6)),
         ("inverse_sqrt", inverse_sqrt(0.3, 5)),
         ("join", join(linear(0.0, 1.0, 8), [(9, constant(0.25))])),
         ("linear", linear(0.1, 0.7, 7)),
-        ("one_cycle", one_cycle_with(0.5, 31, 0.4, 20.0, 50.0)),
+        ("one_cycle", cycle.schedule()),
         ("piecewise_constant", piecewise_constant(1.0, [(10, 0.5), (20, 0.125)])),
         ("polynomial", polynomial(0.9, 0.1, 1.5, 20)),
-        ("warmup", warmup(5, cosine(0.5, 20))),
-        ("warmup_cosine", warmup_cosine(0.1, 0.7, 5, 25, 0.07)),
+        ("warmup", super::warmup(5, cosine(0.5, 20))),
+        ("warmup_cosine", warmup.schedule()),
     ]
 }
 
@@ -145,18 +182,19 @@ fn every_row_is_that_of_a_test() {
     ];
     let (optimizers, of_a_function, schedules) =
         (optimizers(), optimizers_of_a_function(), schedules());
-    let names = optimizers.iter().chain(&of_a_function).map(|(name, _)| *name);
+    let with_options = optimizers_with_options();
+    let names = optimizers.iter().chain(&with_options).chain(&of_a_function).map(|(name, _)| *name);
     let names = names.chain(schedules.iter().map(|(name, _)| *name)).chain(others);
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     let mut rows: Vec<&str> = ROWS.lines().filter_map(|line| line.split(' ').next()).collect();
     rows.sort_unstable();
-    assert_eq!((names, rows.len()), (rows, 54));
+    assert_eq!((names, rows.len()), (rows, 71));
 }
 
 #[test]
 fn steps_are_those_of_optax() {
-    for (name, opt) in optimizers() {
+    for (name, opt) in optimizers().into_iter().chain(optimizers_with_options()) {
         assert_near(name, &steps(&opt, gradients), 1e-5);
     }
 }
@@ -178,7 +216,7 @@ fn averages_of_weights_are_those_of_optax() {
 /// The generators of random numbers differ, so that the moments of the noise are compared.
 #[test]
 fn moments_of_noise_are_those_of_optax() {
-    let (opt, zeros) = (add_noise(0.5, 0.55, 7), Tensor::zeros([50_000]));
+    let (opt, zeros) = (Noise::new(7).eta(0.5).transform(), Tensor::zeros([50_000]));
     let mut state = opt.init(&zeros);
     for (i, deviation) in row("add_noise").into_iter().enumerate() {
         let noise;

@@ -1,11 +1,12 @@
 //! Rectified Adam: Liu et al., 2019 (<https://arxiv.org/abs/1908.03265>).
 
-use super::averages::Moments;
+use super::averages::{Corrections, Moments};
+use super::options::{eps_root_option, moment_options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use neurax_tensor::{DType, Tensor};
 
-/// Returns RAdam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8: [`scale_by_radam`] and a learning rate.
+/// Returns [`RAdam`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -17,32 +18,63 @@ use neurax_tensor::{DType, Tensor};
 /// # Ok::<(), Error>(())
 /// ```
 pub fn radam(rate: impl Rate) -> Optim {
-    chain([scale_by_radam(0.9, 0.999, 1e-8), scale(rate)])
+    RAdam::new().rate(rate)
 }
 
-/// Returns the direction of RAdam: that of Adam, times a factor that reduces the variance of the
-/// first steps. As in PyTorch and Optax, the direction is the average `m` of the gradients as long
-/// as the average of squares has at most 5 degrees of freedom.
+/// RAdam with options. Its direction is that of [`Adam`](super::Adam), times a factor that reduces
+/// the variance of the first steps. As in PyTorch and Optax, the direction is the average `m` of
+/// the gradients as long as the average of squares has fewer than `threshold` degrees of freedom.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_radam(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    for_each_param(Radam(Moments { b1, b2, epsilon }))
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, if ε or `eps_root` is negative, or if
+/// `threshold` is not above 4, where the factor begins.
+#[derive(Clone, Debug)]
+pub struct RAdam {
+    moments: Moments,
+    threshold: f64,
 }
 
-struct Radam(Moments);
+impl RAdam {
+    /// Creates RAdam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and a threshold of 5.
+    pub fn new() -> RAdam {
+        RAdam { moments: Moments::with_eps(1e-8), threshold: 5.0 }
+    }
 
-impl Radam {
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_radam`.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+moment_options! {
+    impl RAdam {
+        /// Sets the number of degrees of freedom from which on the average of squares is used.
+        threshold: f64 = threshold;
+    }
+}
+eps_root_option!(RAdam);
+with_rate!(RAdam);
+
+/// The scalars of a step.
+pub(super) struct RAdamScalars {
+    corrections: Corrections,
+    /// True if the average of squares is used.
+    is_used: Tensor,
+    /// The factor if it is, f64[].
+    factor: Tensor,
+}
+
+impl RAdam {
     /// Returns true if the average of squares is used in step `t`, and the factor if it is, f64[]:
     /// the difference of two large numbers is exact enough there.
     fn rectification(&self, t: &Tensor) -> [Tensor; 2] {
-        let longest = 2.0 / (1.0 - self.0.b2) - 1.0;
+        let longest = 2.0 / (1.0 - self.moments.b2) - 1.0;
         let t = t.to(DType::F64);
-        let exponent = &t * self.0.b2.ln();
+        let exponent = &t * self.moments.b2.ln();
         let length = t * 2.0 * exponent.exp() / exponent.expm1() + longest;
-        let is_used = length.ge(5.0);
-        let length = is_used.select(&length, 5.0);
+        let is_used = length.ge(self.threshold);
+        let length = is_used.select(&length, self.threshold);
         let ratio = longest / ((longest - 4.0) * (longest - 2.0));
         let square = (&length - 4.0) * (&length - 2.0) * ratio / &length;
         let factor = is_used.select(square, 1.0).sqrt();
@@ -50,18 +82,20 @@ impl Radam {
     }
 }
 
-impl ParamRule<2> for Radam {
-    type Scalars = [Tensor; 4];
+impl ParamRule<2> for RAdam {
+    type Scalars = RAdamScalars;
     const NAME: &'static str = "radam";
     const SLOTS: [&'static str; 2] = ["m", "v"];
 
     fn error(&self) -> Option<String> {
-        self.0.error()
+        let is_valid = self.threshold > 4.0;
+        let why = || format!("expected a threshold above 4, got {}; 5 is usual", self.threshold);
+        self.moments.error().or_else(|| (!is_valid).then(why))
     }
 
-    fn scalars(&self, t: &Tensor) -> [Tensor; 4] {
-        let ([first, second], [is_used, factor]) = (self.0.corrections(t), self.rectification(t));
-        [first, second, is_used, factor]
+    fn scalars(&self, t: &Tensor) -> RAdamScalars {
+        let (corrections, [is_used, factor]) = (self.moments.corrections(t), self.rectification(t));
+        RAdamScalars { corrections, is_used, factor }
     }
 
     fn update(
@@ -69,12 +103,12 @@ impl ParamRule<2> for Radam {
         g: &Tensor,
         _: &Tensor,
         state: [Tensor; 2],
-        scalars: &[Tensor; 4],
+        scalars: &RAdamScalars,
     ) -> (Tensor, [Tensor; 2]) {
-        let [first, second, is_used, factor] = scalars;
-        let [m, v] = self.0.after(g, state);
-        let corrected = &m * first.to(m.dtype());
-        let rectified = self.0.quotient(&corrected * factor.to(m.dtype()), &v, second);
+        let RAdamScalars { corrections, is_used, factor } = scalars;
+        let [m, v] = self.moments.after(g, state);
+        let corrected = &m * corrections.first.to(m.dtype());
+        let rectified = self.moments.quotient(&corrected * factor.to(m.dtype()), &v, corrections);
         (is_used.select(rectified, corrected), [m, v])
     }
 }

@@ -2,13 +2,15 @@
 //! (<https://www.cs.toronto.edu/~hinton/coursera_lectures.html>, lecture 6), and its centered form:
 //! Graves, 2013 (<https://arxiv.org/abs/1308.0850>).
 
-use super::averages::{average, option_error, with_finite_square};
+use super::averages::{average, with_finite_square};
+use super::option_checks::{negative, option_error};
+use super::options::options;
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate, chain, scale, trace};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
-/// Returns RMSProp with a decay of 0.9 and ε = 1e-8: [`scale_by_rms`] and a learning rate.
+/// Returns [`RmsProp`] with a decay of 0.9 and ε = 1e-8.
 ///
 /// # Examples
 ///
@@ -20,62 +22,121 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn rmsprop(rate: impl Rate) -> Optim {
-    chain([scale_by_rms(0.9, 1e-8), scale(rate)])
+    RmsProp::new().rate(rate)
 }
 
-/// Returns RMSProp with a momentum of the steps: `m ← momentum · m + rate · d`, where `d` is the
-/// direction of [`scale_by_rms`] or, if `centered`, of [`scale_by_stddev`].
+/// RMSProp with options. Its direction is `d = g / √(v + ε)` with the moving average `v` of
+/// squares; if centered, `d = g / √(v - m² + ε)` with the moving average `m` of the gradients,
+/// which divides by the standard deviation. With a momentum, the steps are `s ← momentum · s + rate
+/// · d`.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn rmsprop_with(
-    rate: impl Rate,
+/// The updates carry an error if the decay is not in `0..1`, or if ε or `initial` is negative.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::RmsProp::new().momentum(0.5).rate(0.1);
+/// let (p, g) = (tensor([1.0]), tensor([5.0]));
+/// let (p, state) = opt.step(&p, &g, opt.init(&p));
+/// let (p, _) = opt.step(&p, &g, state);
+/// let (first, second) = (0.1 / 0.1f64.sqrt(), 0.1 / 0.19f64.sqrt());
+/// assert!((p.item()? - (1.0 - 1.5 * first - second)).abs() < 1e-6);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RmsProp {
     decay: f64,
-    epsilon: f64,
+    eps: f64,
+    initial: f64,
+    is_centered: bool,
     momentum: f64,
-    centered: bool,
-) -> Optim {
-    let direction = match centered {
-        true => scale_by_stddev(decay, epsilon),
-        false => scale_by_rms(decay, epsilon),
-    };
-    chain([direction, scale(rate), trace(momentum, false)])
+    is_nesterov: bool,
 }
 
-/// Divides gradients by the root of the moving average `v` of their squares: `g / √(v + epsilon)`.
-///
-/// # Errors
-///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_rms(decay: f64, epsilon: f64) -> Optim {
-    for_each_param(Rms { decay, epsilon })
+impl RmsProp {
+    /// Creates RMSProp with a decay of 0.9 and ε = 1e-8, not centered and without momentum.
+    pub fn new() -> RmsProp {
+        RmsProp {
+            decay: 0.9,
+            eps: 1e-8,
+            initial: 0.0,
+            is_centered: false,
+            momentum: 0.0,
+            is_nesterov: false,
+        }
+    }
+
+    /// Divides by the standard deviation of the gradients.
+    pub fn centered(self) -> RmsProp {
+        RmsProp { is_centered: true, ..self }
+    }
+
+    /// Makes the momentum that of Nesterov: see [`trace`](super::trace).
+    pub fn nesterov(self) -> RmsProp {
+        RmsProp { is_nesterov: true, ..self }
+    }
+
+    /// Returns the optimizer of these options with a learning rate.
+    pub fn rate(self, rate: impl Rate) -> Optim {
+        let steps = chain([self.direction(), scale(rate)]);
+        self.with_momentum(steps)
+    }
+
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_rms`, or
+    /// `scale_by_stddev` if centered; a momentum is that of the directions.
+    pub fn transform(self) -> Optim {
+        self.with_momentum(self.direction())
+    }
+
+    fn direction(&self) -> Optim {
+        match self.is_centered {
+            true => for_each_param(Stddev(self.clone())),
+            false => for_each_param(self.clone()),
+        }
+    }
+
+    fn with_momentum(&self, steps: Optim) -> Optim {
+        match self.momentum {
+            0.0 => steps,
+            momentum => chain([steps, trace(momentum, self.is_nesterov)]),
+        }
+    }
 }
 
-/// Divides gradients by their standard deviation: `g / √(v - m² + epsilon)`, with the moving
-/// averages `m` of gradients and `v` of their squares.
-///
-/// # Errors
-///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_stddev(decay: f64, epsilon: f64) -> Optim {
-    for_each_param(Stddev(Rms { decay, epsilon }))
+options! {
+    impl RmsProp {
+        /// Sets the decay of the moving averages.
+        decay: f64 = decay;
+        /// Sets ε, which is added under the root.
+        eps: f64 = eps;
+        /// Sets the value at which the average of squares starts, by default 0.
+        initial: f64 = initial;
+        /// Sets the momentum of the steps, by default 0, which is none.
+        momentum: f64 = momentum;
+    }
 }
 
-struct Rms {
-    decay: f64,
-    epsilon: f64,
+impl Default for RmsProp {
+    fn default() -> RmsProp {
+        RmsProp::new()
+    }
 }
 
-struct Stddev(Rms);
-
-impl ParamRule<1> for Rms {
+impl ParamRule<1> for RmsProp {
     type Scalars = ();
     const NAME: &'static str = "rmsprop";
     const SLOTS: [&'static str; 1] = ["v"];
 
     fn error(&self) -> Option<String> {
-        option_error(&[self.decay], &[self.epsilon])
+        let initial = negative("an initial average", self.initial, "0 is usual");
+        initial.or_else(|| option_error(&[self.decay, self.momentum], &[self.eps]))
+    }
+
+    fn init(&self, param: &Tensor) -> [Tensor; 1] {
+        [param.full_like(self.initial)]
     }
 
     fn scalars(&self, _: &Tensor) {}
@@ -83,10 +144,13 @@ impl ParamRule<1> for Rms {
     fn update(&self, g: &Tensor, _: &Tensor, state: [Tensor; 1], _: &()) -> (Tensor, [Tensor; 1]) {
         let ([v], g) = (state, with_finite_square(g));
         let v = average(v, &(&g * &g), self.decay);
-        let update = &g / (&v + normal_epsilon(self.epsilon, &v)).sqrt();
+        let update = &g / (&v + normal_epsilon(self.eps, &v)).sqrt();
         (update, [v])
     }
 }
+
+/// RMSProp that is centered.
+struct Stddev(RmsProp);
 
 impl ParamRule<2> for Stddev {
     type Scalars = ();
@@ -97,15 +161,19 @@ impl ParamRule<2> for Stddev {
         self.0.error()
     }
 
+    fn init(&self, param: &Tensor) -> [Tensor; 2] {
+        [param.zeros_like(), param.full_like(self.0.initial)]
+    }
+
     fn scalars(&self, _: &Tensor) {}
 
     fn update(&self, g: &Tensor, _: &Tensor, state: [Tensor; 2], _: &()) -> (Tensor, [Tensor; 2]) {
-        let Rms { decay, epsilon } = self.0;
+        let RmsProp { decay, eps, .. } = self.0;
         let ([m, v], g) = (state, with_finite_square(g));
         let (m, v) = (average(m, &g, decay), average(v, &(&g * &g), decay));
         // The difference of rounded averages may be below zero.
         let variance = (&v - &m * &m).maximum(0.0);
-        let update = &g / (variance + normal_epsilon(epsilon, &v)).sqrt();
+        let update = &g / (variance + normal_epsilon(eps, &v)).sqrt();
         (update, [m, v])
     }
 }
@@ -117,6 +185,10 @@ mod tests {
 
     #[test]
     fn steps_equal_those_of_the_formulas() {
+        let opt = |centered| match centered {
+            true => RmsProp::new().centered(),
+            false => RmsProp::new(),
+        };
         for centered in [false, true] {
             for momentum in [0.0, 0.8] {
                 let (mut m, mut v, mut step) = (0.0, 0.0, 0.0);
@@ -127,7 +199,7 @@ mod tests {
                     step = momentum * step + 0.01 * g / (square + 1e-6f64).sqrt();
                     p - step
                 });
-                near_formula(rmsprop_with(0.01, 0.9, 1e-6, momentum, centered), want);
+                near_formula(opt(centered).eps(1e-6).momentum(momentum).rate(0.01), want);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Learning rates: constants and schedules, which are functions of the step count.
 
+use super::option_checks::no_steps;
 use super::{Optim, Rule, Slots, Step};
 use neurax_tensor::{DType, Error, Tensor, tensor};
 use std::fmt;
@@ -29,6 +30,18 @@ impl Schedule {
     /// Returns a schedule whose rates carry the error of an invalid option of `name`.
     pub(super) fn invalid(name: &'static str, why: String) -> Schedule {
         Schedule::new(move |_| Tensor::from_error(Error::new(name, why.clone())))
+    }
+
+    /// Returns the schedule `name` of the function that `f` returns for the number of steps over
+    /// which the rate changes, or one that carries the error of 0 steps.
+    pub(super) fn over<F>(name: &'static str, steps: usize, f: impl FnOnce(f64) -> F) -> Schedule
+    where
+        F: Fn(&Tensor) -> Tensor + Send + Sync + 'static,
+    {
+        match no_steps(steps, "pass the number of steps over which the rate changes") {
+            Some(why) => Schedule::invalid(name, why),
+            None => Schedule::new(f(steps as f64)),
+        }
     }
 
     /// Returns the rate after `count` steps, or the rates of several counts.
@@ -82,6 +95,10 @@ pub fn constant(rate: f64) -> Schedule {
 /// Returns exponential decay: `start`, multiplied by `factor` over every `steps` steps, with a
 /// smooth transition.
 ///
+/// # Errors
+///
+/// The rate carries an error if `steps` is 0.
+///
 /// # Examples
 ///
 /// ```
@@ -92,31 +109,14 @@ pub fn constant(rate: f64) -> Schedule {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn exponential(start: f64, factor: f64, steps: usize) -> Schedule {
-    let (factor, steps) = (tensor(factor as f32), steps.max(1) as f64);
-    Schedule::new(move |count| factor.pow(count / steps) * start)
-}
-
-/// Returns cosine decay: from `start` to 0 over `steps` steps along half a cosine, then 0
-/// (Loshchilov and Hutter, 2016, <https://arxiv.org/abs/1608.03983>).
-///
-/// # Examples
-///
-/// ```
-/// use neurax::prelude::*;
-/// let rates = optim::cosine(0.5, 4).at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0]));
-/// let want = tensor([0.5, 0.426777, 0.25, 0.073223, 0.0, 0.0]);
-/// assert_eq!(rates.allclose(want, 1e-5, 1e-7).item()?, 1.0);
-/// # Ok::<(), Error>(())
-/// ```
-pub fn cosine(start: f64, steps: usize) -> Schedule {
-    Schedule::new(move |count| {
-        let progress = (count / steps.max(1) as f64).minimum(1.0);
-        ((progress * std::f64::consts::PI).cos() + 1.0) * (start / 2.0)
+    Schedule::over("exponential", steps, |steps| {
+        let factor = tensor(factor as f32);
+        move |count| factor.pow(count / steps) * start
     })
 }
 
 /// Returns linear warmup from 0 to the first rate of `after` over `steps` steps, followed by
-/// `after`.
+/// `after`. A warmup of 0 steps is none.
 ///
 /// # Examples
 ///
@@ -183,10 +183,12 @@ fn descend(grads: Vec<Tensor>, rate: &Tensor) -> Vec<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optim::tests::{near, run};
     use crate::optim::{
-        sgd,
-        tests::{near, run},
+        CosineDecay, cosine, cosine_restarts, cyclic, exponential_staircase, inverse_sqrt, linear,
+        one_cycle, polynomial, restarts, sgd,
     };
+
     #[test]
     fn warmup_is_followed_by_cosine_decay() {
         let rate = warmup(2, cosine(1.0, 4));
@@ -202,10 +204,28 @@ mod tests {
     }
 
     #[test]
-    fn zero_steps_do_not_divide_by_zero() {
-        for s in [cosine(1.0, 0), exponential(1.0, 0.5, 0), warmup(0, constant(1.0))] {
-            assert!(s.at(&tensor(0.0)).item().unwrap().is_finite());
+    fn schedules_over_no_steps_are_errors_and_a_warmup_of_none_is_none() {
+        let schedules = [
+            linear(1.0, 0.5, 0),
+            polynomial(1.0, 0.5, 2.0, 0),
+            exponential(1.0, 0.5, 0),
+            exponential_staircase(1.0, 0.5, 0),
+            cosine(1.0, 0),
+            CosineDecay::new(1.0, 0).alpha(0.5).schedule(),
+            inverse_sqrt(1.0, 0),
+            one_cycle(1.0, 0),
+            cyclic(0.5, 1.0, 0),
+            cosine_restarts(1.0, 0, 1.0),
+            restarts(constant(1.0), 0),
+        ];
+        for s in schedules {
+            let (p, opt) = (tensor([1.0]), sgd(s));
+            let (p, _) = opt.step(&p, &p, opt.init(&p));
+            let want = "expected at least 1 step, got 0; pass the number of steps over which the \
+                        rate changes";
+            assert_eq!(p.error().unwrap().message(), want);
         }
+        assert_eq!(warmup(0, constant(1.0)).at(&tensor(0.0)).item().unwrap(), 1.0);
         assert_eq!(
             exponential(0.5, 0.0, 3).at(&tensor([0.0, 1.0])).to_vec::<f32>().unwrap(),
             [0.5, 0.0]

@@ -1,9 +1,10 @@
 //! Schedule-free optimization: Defazio et al., 2024 (<https://arxiv.org/abs/2405.15682>).
 
 use super::averages::{
-    MomentFormula, Moments, average, moment_rule, option_error, with_finite_square,
+    Corrections, MomentFormula, Moments, average, moment_rule, with_finite_square,
 };
 use super::change::ParamChange;
+use super::option_checks::option_error;
 use super::rules::Rules;
 use super::state::{missing, take};
 use super::{Optim, Rate, Rule, Schedule, Slots, Step, chain, invalid, kept_slots, weight_decay};
@@ -39,14 +40,14 @@ const WEIGHT_SUM: &str = "weight_sum";
 /// # Ok::<(), Error>(())
 /// ```
 pub fn schedule_free_adamw(rate: impl Rate, decay: f64) -> Optim {
-    let direction = moment_rule::<CorrectedRms, 1>(0.0, 0.999, 1e-8);
+    let direction = moment_rule(Moments { b1: 0.0, ..Moments::with_eps(1e-8) }, CorrectedRms);
     schedule_free(chain([direction, weight_decay(decay)]), rate, 0.9)
 }
 
 /// Makes an optimizer schedule-free. `direction` has neither rate nor momentum, e.g. `chain([])`
-/// for SGD. With it, base iterates `z` descend from gradients at the parameters
-/// `y = momentum · x + (1 - momentum) · z`, where `x` is the average of `z`, weighted by the square
-/// of the largest rate so far.
+/// for SGD, or [`Adam`](super::Adam) with β₁ = 0 and other options. With it, base iterates `z`
+/// descend from gradients at the parameters `y = momentum · x + (1 - momentum) · z`, where `x` is
+/// the average of `z`, weighted by the square of the largest rate so far.
 ///
 /// # Errors
 ///
@@ -64,14 +65,15 @@ impl MomentFormula<1> for CorrectedRms {
     const SLOTS: [&'static str; 1] = ["v"];
 
     fn update(
+        &self,
         moments: &Moments,
         g: &Tensor,
         [v]: [Tensor; 1],
-        [_, second]: &[Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; 1]) {
         let g = with_finite_square(g);
         let v = average(v, &(&g * &g), moments.b2);
-        (moments.quotient(g, &v, second), [v])
+        (moments.quotient(g, &v, corrections), [v])
     }
 }
 

@@ -1,6 +1,7 @@
 //! Schedules that consist of parts.
 
-use super::{Schedule, constant, cosine_with, linear};
+use super::options::{options, schedule_options};
+use super::{CosineDecay, Rate, Schedule, constant, linear};
 
 /// Returns a sequence of schedules: `first`, and from each step of `parts` on the schedule there,
 /// which counts from that step. Optax's `join_schedules`.
@@ -55,8 +56,8 @@ pub fn piecewise_constant(first: f64, parts: impl IntoIterator<Item = (usize, f6
     join(constant(first), parts.into_iter().map(|(step, rate)| (step, constant(rate))))
 }
 
-/// Returns linear warmup from `start` to `peak` over `warmup` steps, followed by cosine decay to
-/// `end` until step `steps`. Optax's `warmup_cosine_decay_schedule`.
+/// Returns linear warmup from 0 to `peak` over `warmup` steps, followed by cosine decay to 0 until
+/// step `steps`. [`WarmupCosine`] has options.
 ///
 /// # Errors
 ///
@@ -66,21 +67,76 @@ pub fn piecewise_constant(first: f64, parts: impl IntoIterator<Item = (usize, f6
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let rate = optim::warmup_cosine(0.0, 1.0, 2, 6, 0.2);
+/// let rate = optim::warmup_cosine(1.0, 2, 6);
+/// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 4.0, 6.0, 99.0]));
+/// let want = tensor([0.0, 0.5, 1.0, 0.5, 0.0, 0.0]);
+/// assert_eq!(rates.allclose(want, 1e-5, 1e-6).item()?, 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn warmup_cosine(peak: f64, warmup: usize, steps: usize) -> Schedule {
+    WarmupCosine::new(peak, warmup, steps).schedule()
+}
+
+/// Warmup and cosine decay with options: linearly from `start` to `peak` over `warmup` steps, then
+/// along half a cosine to `end` until step `steps`. Optax's `warmup_cosine_decay_schedule`.
+///
+/// # Errors
+///
+/// The rate carries an error if there are not more steps than those of the warmup.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let rate = optim::WarmupCosine::new(1.0, 2, 6).start(0.5).end(0.2).schedule();
 /// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 99.0]));
-/// let want = tensor([0.0, 0.5, 1.0, 0.882843, 0.6, 0.317157, 0.2, 0.2]);
+/// let want = tensor([0.5, 0.75, 1.0, 0.882843, 0.6, 0.317157, 0.2, 0.2]);
 /// assert_eq!(rates.allclose(want, 1e-5, 0.0).item()?, 1.0);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn warmup_cosine(start: f64, peak: f64, warmup: usize, steps: usize, end: f64) -> Schedule {
-    if steps <= warmup {
-        let why = format!("expected more than {warmup} steps, those of the warmup, got {steps}");
-        return Schedule::invalid("warmup_cosine", why);
-    }
-    let alpha = if peak == 0.0 { 0.0 } else { end / peak };
-    let decay = cosine_with(peak, steps - warmup, alpha);
-    join(linear(start, peak, warmup), [(warmup, decay)])
+#[derive(Clone, Copy, Debug)]
+pub struct WarmupCosine {
+    start: f64,
+    peak: f64,
+    warmup: usize,
+    steps: usize,
+    end: f64,
 }
+
+impl WarmupCosine {
+    /// Creates the schedule from 0 to `peak` to 0. A warmup of 0 steps is none.
+    pub fn new(peak: f64, warmup: usize, steps: usize) -> WarmupCosine {
+        WarmupCosine { start: 0.0, peak, warmup, steps, end: 0.0 }
+    }
+
+    /// Returns the schedule of these options.
+    pub fn schedule(self) -> Schedule {
+        let WarmupCosine { start, peak, warmup, steps, end } = self;
+        if steps <= warmup {
+            let why = format!(
+                "expected more than {warmup} steps, those of the warmup, got {steps}; pass the \
+                 number of all steps"
+            );
+            return Schedule::invalid("warmup_cosine", why);
+        }
+        let alpha = if peak == 0.0 { 0.0 } else { end / peak };
+        let decay = CosineDecay::new(peak, steps - warmup).alpha(alpha).schedule();
+        match warmup {
+            0 => decay,
+            _ => join(linear(start, peak, warmup), [(warmup, decay)]),
+        }
+    }
+}
+
+options! {
+    impl WarmupCosine {
+        /// Sets the first rate.
+        start: f64 = start;
+        /// Sets the last rate.
+        end: f64 = end;
+    }
+}
+schedule_options!(WarmupCosine);
 
 #[cfg(test)]
 mod tests {
@@ -92,7 +148,8 @@ mod tests {
 
     #[test]
     fn rates_are_those_of_the_formulas_of_optax() {
-        near_rates(&warmup_cosine(0.1, 0.7, 5, 25, 0.07), |t| match t {
+        let options = WarmupCosine::new(0.7, 5, 25).start(0.1).end(0.07);
+        near_rates(&options.schedule(), |t| match t {
             t if t < 5.0 => 0.1 + 0.6 * t / 5.0,
             t => 0.7 * (0.9 * 0.5 * (1.0 + (PI * (t - 5.0).min(20.0) / 20.0).cos()) + 0.1),
         });
@@ -114,7 +171,7 @@ mod tests {
     fn invalid_steps_are_errors() {
         let bad = |s: Schedule| s.at(&tensor(0.0)).error().unwrap().message().to_string();
         assert!(bad(piecewise_constant(1.0, [(5, 0.1), (5, 0.2)])).contains("got 5 before 5"));
-        assert!(bad(warmup_cosine(0.0, 1.0, 5, 5, 0.0)).contains("more than 5 steps"));
-        assert_eq!(warmup_cosine(0.0, 1.0, 0, 5, 0.0).at(&tensor(0.0)).item().unwrap(), 1.0);
+        assert!(bad(warmup_cosine(1.0, 5, 5)).contains("more than 5 steps"));
+        assert_eq!(warmup_cosine(1.0, 0, 5).at(&tensor(0.0)).item().unwrap(), 1.0);
     }
 }

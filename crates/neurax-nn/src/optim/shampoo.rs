@@ -7,10 +7,12 @@
 //! `H = I z^(1/4)`, `M = A z` and `z = 5 / (2 ‖A‖)`, each iteration computes
 //! `T = (5 I - M) / 4`, `M ← T⁴ M`, `H ← H T`; then `M` converges to `I` and `H` to `A^(-1/4)`.
 
-use super::averages::{Moments, average, option_error};
+use super::averages::{Corrections, Moments, average};
 use super::clip::global_norm;
+use super::option_checks::{no_steps, option_error};
+use super::options::{options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use neurax_tensor::{DType, Tensor, Tree, cond, stop_gradient, tensor, while_loop};
 use std::slice;
 
@@ -20,8 +22,8 @@ const MAX_ITERATIONS: i32 = 50;
 /// The largest difference of an element of `M` to the identity at the end of the iteration.
 const TOLERANCE: f64 = 1e-10;
 
-/// Returns Shampoo with averages of decay 0.999, ε = 1e-6, roots that are computed every 10 steps,
-/// and axes of up to 1024 elements: [`scale_by_shampoo`] and a learning rate. Rates of Adam fit.
+/// Returns [`Shampoo`] with averages of decay 0.999, ε = 1e-6, roots that are computed every 10
+/// steps, and axes of up to 1024 elements. Rates of Adam fit.
 ///
 /// # Examples
 ///
@@ -34,35 +36,68 @@ const TOLERANCE: f64 = 1e-10;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn shampoo(rate: impl Rate) -> Optim {
-    chain([scale_by_shampoo(0.999, 1e-6, 10, 1024), scale(rate)])
+    Shampoo::new().rate(rate)
 }
 
-/// Returns the direction of Shampoo for parameters with at least two axes, of which the axes behind
-/// the first one count as one: the average of gradients (decay 0.9) between the inverse fourth
-/// roots of the averages of `G Gᵀ` and `Gᵀ G` (`decay`), to which `epsilon` times their mean
-/// eigenvalue is added. The roots are computed every `every` steps. An axis of more than `largest`
-/// elements has no average. Each direction has the norm of that of [`adam`](super::adam), which is
-/// the direction for other parameters.
+/// Shampoo with options. The direction of a parameter with at least two axes, of which the axes
+/// behind the first one count as one, is the average of gradients (decay 0.9) between the inverse
+/// fourth roots of the averages of `G Gᵀ` and `Gᵀ G`, to which ε times their mean eigenvalue is
+/// added. Each direction has the norm of that of [`adam`](super::adam), which is the direction for
+/// other parameters.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `decay` is not in `0..1`, `epsilon` is negative, or `every` is 0.
-pub fn scale_by_shampoo(decay: f64, epsilon: f64, every: usize, largest: usize) -> Optim {
-    let adam = Moments { b1: 0.9, b2: 0.999, epsilon: 1e-8 };
-    for_each_param(Shampoo { decay, epsilon, every, largest, adam })
-}
-
-struct Shampoo {
+/// The updates carry an error if the decay is not in `0..1`, ε is negative, or `every` is 0.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::Shampoo::new().every(20).largest(512).rate(1e-3);
+/// let state = opt.init(&Tensor::zeros([600, 2]));
+/// assert_eq!(state.slots[0]["right"][0].shape(), [2, 2]);
+/// assert_eq!(state.slots[0]["left"][0].shape(), [], "no average of 600 rows");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Shampoo {
     decay: f64,
-    epsilon: f64,
+    eps: f64,
     every: usize,
     largest: usize,
     adam: Moments,
 }
 
+impl Shampoo {
+    /// Creates Shampoo with averages of decay 0.999, ε = 1e-6, roots that are computed every 10
+    /// steps, and axes of up to 1024 elements.
+    pub fn new() -> Shampoo {
+        let adam = Moments::with_eps(1e-8);
+        Shampoo { decay: 0.999, eps: 1e-6, every: 10, largest: 1024, adam }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+options! {
+    impl Shampoo {
+        /// Sets the decay of the averages of products.
+        decay: f64 = decay;
+        /// Sets ε, the multiple of the mean eigenvalue that is added to all.
+        eps: f64 = eps;
+        /// Sets the number of steps after which the roots are computed again.
+        every: usize = every;
+        /// Sets the size of the longest axis that has an average.
+        largest: usize = largest;
+    }
+}
+with_rate!(Shampoo);
+
 /// The scalars of a step.
-struct Scalars {
-    corrections: [Tensor; 2],
+pub(super) struct Scalars {
+    corrections: Corrections,
     /// True if the roots are computed in this step.
     is_due: Tensor,
 }
@@ -71,7 +106,7 @@ impl Shampoo {
     /// Returns the inverse root of an average, the old one if it is not due.
     fn root(&self, average: &Tensor, old: &Tensor, is_due: &Tensor) -> Tensor {
         let average = stop_gradient(average);
-        let new = || inverse_fourth_root(&average, self.epsilon).to(old.dtype());
+        let new = || inverse_fourth_root(&average, self.eps).to(old.dtype());
         // Known, if the step is not traced.
         match is_due.item() {
             Ok(0.0) => old.clone(),
@@ -87,8 +122,8 @@ impl ParamRule<6> for Shampoo {
     const SLOTS: [&'static str; 6] = ["m", "v", "left", "right", "left_root", "right_root"];
 
     fn error(&self) -> Option<String> {
-        let why = || "expected roots every 1 or more steps, got 0".to_string();
-        option_error(&[self.decay], &[self.epsilon]).or_else(|| (self.every == 0).then(why))
+        let averages = option_error(&[self.decay], &[self.eps]);
+        averages.or_else(|| no_steps(self.every, "10 steps between new roots are usual"))
     }
 
     /// Returns the averages of gradients and squares, those of products, and their inverse roots; a
@@ -245,8 +280,8 @@ mod tests {
     #[test]
     fn the_direction_is_between_the_roots_and_has_the_norm_of_that_of_adam() {
         let g = tensor([[1.0, 2.0, 0.5], [-1.0, 0.25, 3.0]]);
-        let (opt, adam) =
-            (scale_by_shampoo(0.5, 1e-3, 1, 8), crate::optim::scale_by_adam(0.9, 0.999, 1e-8));
+        let options = |largest| Shampoo::new().decay(0.5).eps(1e-3).every(1).largest(largest);
+        let (opt, adam) = (options(8).transform(), crate::optim::Adam::new().transform());
         let (u, state) = opt.update(&g, &g, opt.init(&g));
         let (v, _) = adam.update(&g, &g, adam.init(&g));
         let norm = |x: &Tensor| global_norm(slice::from_ref(x)).unwrap().item().unwrap();
@@ -256,7 +291,7 @@ mod tests {
         let want = &want * (norm(&v) / norm(&want));
         assert!(u.allclose(&want, 1e-4, 1e-5).item().unwrap() == 1.0, "{u} {want}");
         assert_eq!(state.slots[0]["left_root"][0].shape(), [2, 2]);
-        let long = scale_by_shampoo(0.5, 1e-3, 1, 2).init(&g);
+        let long = options(2).transform().init(&g);
         assert!(long.slots[0]["right"][0].shape().is_empty());
         let kernel = Tensor::zeros([2, 3, 2]);
         assert_eq!(opt.init(&kernel).slots[0]["right"][0].shape(), [6, 6]);
@@ -272,7 +307,8 @@ mod tests {
             p - 0.1 * m / (1.0 - 0.9f64.powi(t)) / (root + 1e-8)
         });
         near_formula(shampoo(0.1), want);
-        let (opt, g) = (scale_by_shampoo(0.9, 1e-6, 3, 8), tensor([[1.0, 2.0], [0.5, -1.0]]));
+        let options = |every| Shampoo::new().decay(0.9).every(every).transform();
+        let (opt, g) = (options(3), tensor([[1.0, 2.0], [0.5, -1.0]]));
         let (mut state, mut roots) = (opt.init(&g), vec![]);
         for t in 0..4 {
             (_, state) = opt.update(&g, &(&g * f64::from(t)), state);
@@ -280,7 +316,7 @@ mod tests {
         }
         assert_eq!((&roots[0], &roots[1]), (&roots[1], &roots[2]));
         assert_ne!(roots[2], roots[3]);
-        let (u, _) = scale_by_shampoo(0.9, 0.0, 0, 8).update(&g, &g, opt.init(&g));
-        assert!(u.ok().unwrap_err().message().contains("every 1 or more steps"));
+        let (u, _) = options(0).update(&g, &g, opt.init(&g));
+        assert!(u.ok().unwrap_err().message().contains("at least 1 step, got 0"));
     }
 }

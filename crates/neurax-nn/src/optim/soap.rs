@@ -10,10 +10,12 @@
 //! authors' code (<https://github.com/nikhilvyas/SOAP>), it does not move the parameters, so that
 //! no gradient is rotated with a basis made from it.
 
-use super::averages::{Moments, average};
+use super::averages::{Corrections, Moments, average};
+use super::option_checks::no_steps;
+use super::options::{moment_options, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::shampoo::{limited, matrix_of};
-use super::{Optim, Rate, chain, scale};
+use super::{Optim, Rate};
 use neurax_tensor::{DType, Tensor, cond, fori, keep, scan, stop_gradient};
 
 /// The number of orthogonal iterations in the first step. Eigenvectors whose eigenvalues differ by
@@ -23,9 +25,8 @@ const FIRST_ITERATIONS: i64 = 64;
 /// The multiple of the mean eigenvalue that is added to all, so that the columns stay independent.
 const SHIFT: f64 = 1e-10;
 
-/// Returns SOAP with averages of decay 0.95, bases that change every 10 steps, and axes of up to
-/// 256 elements: [`scale_by_soap`] and a learning rate. Rates of Adam fit; the first step does not
-/// move the parameters.
+/// Returns [`Soap`] with averages of decay 0.95, bases that change every 10 steps, and axes of up
+/// to 256 elements. Rates of Adam fit; the first step does not move the parameters.
 ///
 /// # Examples
 ///
@@ -41,31 +42,61 @@ const SHIFT: f64 = 1e-10;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn soap(rate: impl Rate) -> Optim {
-    chain([scale_by_soap(0.95, 0.95, 10, 256), scale(rate)])
+    Soap::new().rate(rate)
 }
 
-/// Returns the direction of SOAP for parameters with at least two axes, of which the axes behind
-/// the first one count as one, and that of [`adam`](super::adam) for others. `b1` is the decay of
-/// the average of the gradients, `b2` that of their squares and of `G Gᵀ` and `Gᵀ G`. The bases
-/// change every `every` steps. An axis of more than `largest` elements has none: the time of a
-/// change grows with the third power of the size, in steps that are not parallel.
+/// SOAP with options. It is for parameters with at least two axes, of which the axes behind the
+/// first one count as one; the direction is that of [`adam`](super::adam) for others. β₁ is the
+/// decay of the average of the gradients, β₂ that of their squares and of `G Gᵀ` and `Gᵀ G`.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `every` is 0.
-pub fn scale_by_soap(b1: f64, b2: f64, every: usize, largest: usize) -> Optim {
-    for_each_param(Soap { moments: Moments { b1, b2, epsilon: 1e-8 }, every, largest })
-}
-
-struct Soap {
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, ε is negative, or `every` is 0.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::Soap::new().every(20).largest(512).rate(3e-3);
+/// let state = opt.init(&Tensor::zeros([600, 2]));
+/// assert_eq!(state.slots[0]["right_basis"][0].shape(), [2, 2]);
+/// assert_eq!(state.slots[0]["left_basis"][0].shape(), [], "no basis of 600 rows");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Soap {
     moments: Moments,
     every: usize,
     largest: usize,
 }
 
+impl Soap {
+    /// Creates SOAP with β₁ = β₂ = 0.95, ε = 1e-8, bases that change every 10 steps, and axes of up
+    /// to 256 elements.
+    pub fn new() -> Soap {
+        let moments = Moments { b1: 0.95, b2: 0.95, ..Moments::with_eps(1e-8) };
+        Soap { moments, every: 10, largest: 256 }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        for_each_param(self)
+    }
+}
+
+moment_options! {
+    impl Soap {
+        /// Sets the number of steps after which the bases change.
+        every: usize = every;
+        /// Sets the size of the longest axis that has a basis: the time of a change grows with the
+        /// third power of the size, in steps that are not parallel.
+        largest: usize = largest;
+    }
+}
+with_rate!(Soap);
+
 /// The scalars of a step.
-struct SoapScalars {
-    corrections: [Tensor; 2],
+pub(super) struct SoapScalars {
+    corrections: Corrections,
     is_first: Tensor,
     /// True if the bases change after this step.
     is_due: Tensor,
@@ -132,8 +163,8 @@ impl ParamRule<6> for Soap {
     const SLOTS: [&'static str; 6] = ["m", "v", "left", "right", "left_basis", "right_basis"];
 
     fn error(&self) -> Option<String> {
-        let why = || "expected a change of bases every 1 or more steps, got 0".to_string();
-        self.moments.error().or_else(|| (self.every == 0).then(why))
+        let moments = self.moments.error();
+        moments.or_else(|| no_steps(self.every, "10 steps between new bases are usual"))
     }
 
     /// Returns the averages of gradients and rotated squares, those of products, and the bases; a
@@ -282,16 +313,17 @@ mod tests {
     #[test]
     fn long_axes_have_no_basis_and_options_are_checked() {
         let p = Tensor::ones([3, 2, 2]);
-        let state = scale_by_soap(0.9, 0.9, 1, 3).init(&p);
+        let options = |every| Soap::new().every(every).largest(3).transform();
+        let opt = options(1);
+        let state = opt.init(&p);
         assert_eq!(state.slots[0]["left_basis"][0].shape(), [3, 3]);
         assert!(state.slots[0]["right_basis"][0].shape().is_empty());
-        let opt = scale_by_soap(0.9, 0.9, 1, 3);
         let (first, state) = opt.update(&p, &p, state);
         let (second, _) = opt.update(&p, &p, state);
         assert_eq!(first.abs().max(..).item().unwrap(), 0.0);
         assert!(second.is_finite().all(..).item().unwrap() == 1.0, "{second}");
-        let opt = scale_by_soap(0.9, 0.9, 0, 3);
+        let opt = options(0);
         let e = opt.update(&p, &p, opt.init(&p)).0.error().unwrap().to_string();
-        assert!(e.contains("bases every 1 or more steps, got 0"), "{e}");
+        assert!(e.contains("at least 1 step, got 0"), "{e}");
     }
 }

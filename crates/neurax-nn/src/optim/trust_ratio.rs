@@ -2,16 +2,18 @@
 //! <https://arxiv.org/abs/1708.03888>) and LAMB (You et al., 2019,
 //! <https://arxiv.org/abs/1904.00962>).
 
-use super::averages::option_error;
+use super::averages::Moments;
 use super::clip::global_norm;
-use super::{
-    Optim, Rate, Rule, Slots, Step, chain, invalid, scale, scale_by_adam, trace, weight_decay,
+use super::option_checks::negative;
+use super::options::{
+    decay_options, eps_root_option, moment_options, options, with_decay, with_rate,
 };
+use super::param_rule::for_each_param;
+use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale, trace};
 use neurax_tensor::Tensor;
 use std::slice;
 
-/// Returns LAMB with β₁ = 0.9, β₂ = 0.999 and ε = 1e-6: the direction of Adam and weight decay,
-/// scaled to the norm of each parameter.
+/// Returns [`Lamb`] with β₁ = 0.9, β₂ = 0.999, ε = 1e-6 and weight decay.
 ///
 /// # Examples
 ///
@@ -23,12 +25,10 @@ use std::slice;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn lamb(rate: impl Rate, decay: f64) -> Optim {
-    let direction = scale_by_adam(0.9, 0.999, 1e-6);
-    chain([direction, weight_decay(decay), scale_by_trust_ratio(1.0, 0.0), scale(rate)])
+    Lamb::new().weight_decay(decay).rate(rate)
 }
 
-/// Returns LARS with a trust coefficient of 0.001 and a momentum of 0.9: the gradient and weight
-/// decay, scaled to the norm of each parameter, and momentum of the steps.
+/// Returns [`Lars`] with a trust coefficient of 0.001, a momentum of 0.9 and weight decay.
 ///
 /// # Examples
 ///
@@ -40,41 +40,175 @@ pub fn lamb(rate: impl Rate, decay: f64) -> Optim {
 /// # Ok::<(), Error>(())
 /// ```
 pub fn lars(rate: impl Rate, decay: f64) -> Optim {
-    let ratio = scale_by_trust_ratio(0.001, 0.0);
-    chain([weight_decay(decay), ratio, scale(rate), trace(0.9, false)])
+    Lars::new().weight_decay(decay).rate(rate)
 }
 
-/// Multiplies the update `u` of each parameter `p` by `coefficient · ‖p‖ / (‖u‖ + epsilon)`, and
-/// by 1 if one of the norms is 0. The norms are computed in f64.
+/// LAMB with options: the direction of [`Adam`](super::Adam) and weight decay, scaled to the norm
+/// of each parameter by a [`TrustRatio`].
 ///
 /// # Errors
 ///
-/// The updates carry an error if `coefficient` or `epsilon` is negative.
-pub fn scale_by_trust_ratio(coefficient: f64, epsilon: f64) -> Optim {
-    Optim::new(TrustRatio { coefficient, epsilon })
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or another option is negative.
+#[derive(Clone, Debug)]
+pub struct Lamb {
+    moments: Moments,
+    decay: Option<Optim>,
+    ratio: TrustRatio,
 }
 
-struct TrustRatio {
+impl Lamb {
+    /// Creates LAMB with β₁ = 0.9, β₂ = 0.999, ε = 1e-6 and without weight decay.
+    pub fn new() -> Lamb {
+        Lamb { moments: Moments::with_eps(1e-6), decay: None, ratio: TrustRatio::new() }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        let direction = with_decay(for_each_param(self.moments), self.decay);
+        chain([direction, self.ratio.transform()])
+    }
+}
+
+moment_options! {
+    impl Lamb {
+        /// Sets the smallest norm: see [`TrustRatio::min_norm`].
+        min_norm: f64 = ratio.min_norm;
+    }
+}
+eps_root_option!(Lamb);
+decay_options!(Lamb);
+with_rate!(Lamb);
+
+/// LARS with options: the gradient and weight decay, scaled to the norm of each parameter by a
+/// [`TrustRatio`], and momentum of the steps.
+///
+/// # Errors
+///
+/// The updates carry an error if an option is negative.
+#[derive(Clone, Debug)]
+pub struct Lars {
+    decay: Option<Optim>,
+    ratio: TrustRatio,
+    momentum: f64,
+    is_nesterov: bool,
+}
+
+impl Lars {
+    /// Creates LARS with a coefficient of 0.001, a momentum of 0.9 and without weight decay.
+    pub fn new() -> Lars {
+        let ratio = TrustRatio::new().coefficient(0.001);
+        Lars { decay: None, ratio, momentum: 0.9, is_nesterov: false }
+    }
+
+    /// Makes the momentum that of Nesterov: see [`trace`].
+    pub fn nesterov(self) -> Lars {
+        Lars { is_nesterov: true, ..self }
+    }
+
+    /// Returns the optimizer of these options with a learning rate.
+    pub fn rate(self, rate: impl Rate) -> Optim {
+        let momentum = trace(self.momentum, self.is_nesterov);
+        let direction = chain([self.decay.unwrap_or(chain([])), self.ratio.transform()]);
+        chain([direction, scale(rate), momentum])
+    }
+}
+
+options! {
+    impl Lars {
+        /// Sets the factor of the ratio: see [`TrustRatio::coefficient`].
+        coefficient: f64 = ratio.coefficient;
+        /// Sets the number that is added to the norm: see [`TrustRatio::eps`].
+        eps: f64 = ratio.eps;
+        /// Sets the momentum of the steps.
+        momentum: f64 = momentum;
+    }
+}
+decay_options!(Lars);
+
+impl Default for Lars {
+    fn default() -> Lars {
+        Lars::new()
+    }
+}
+
+/// A transform that multiplies the update `u` of each parameter `p` by
+/// `coefficient · ‖p‖ / (‖u‖ + ε)`, and by 1 if one of the norms is 0: Optax's
+/// `scale_by_trust_ratio`. The norms are computed in f64.
+///
+/// # Errors
+///
+/// The updates carry an error if an option is negative.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (opt, p) = (optim::TrustRatio::new().coefficient(0.1).transform(), tensor([3.0, 4.0]));
+/// let (u, _) = opt.update(&p, &tensor([2.0, 0.0]), opt.init(&p));
+/// assert_eq!(u.to_vec::<f32>()?, [0.5, 0.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TrustRatio {
     coefficient: f64,
-    epsilon: f64,
+    eps: f64,
+    min_norm: f64,
+}
+
+impl TrustRatio {
+    /// Creates the transform with a coefficient of 1, and with ε and the smallest norm of 0.
+    pub fn new() -> TrustRatio {
+        TrustRatio { coefficient: 1.0, eps: 0.0, min_norm: 0.0 }
+    }
+
+    /// Returns the transform as a link of a chain.
+    pub fn transform(self) -> Optim {
+        Optim::new(self)
+    }
+
+    fn error(&self) -> Option<String> {
+        let coefficient = negative("a coefficient", self.coefficient, "1 is usual");
+        let eps = || negative("an epsilon", self.eps, "0 is usual");
+        let norm = || negative("a smallest norm", self.min_norm, "0 is usual");
+        coefficient.or_else(eps).or_else(norm)
+    }
+
+    fn scaled(&self, u: &Tensor, p: &Tensor) -> Tensor {
+        let norm = |x: &Tensor| global_norm(slice::from_ref(x));
+        let (Some(update), Some(param)) = (norm(u), norm(p)) else { return u.clone() };
+        let [update, param] = [update, param].map(|norm| match self.min_norm {
+            0.0 => norm,
+            least => norm.maximum(least),
+        });
+        let is_one = update.equal(0.0) | param.equal(0.0);
+        let ratio = param * self.coefficient / is_one.select(1.0, update + self.eps);
+        u * is_one.select(1.0, ratio).to(u.dtype())
+    }
+}
+
+options! {
+    impl TrustRatio {
+        /// Sets the factor of the ratio.
+        coefficient: f64 = coefficient;
+        /// Sets ε, which is added to the norm of the update.
+        eps: f64 = eps;
+        /// Sets the smallest norm: a norm below counts as this number.
+        min_norm: f64 = min_norm;
+    }
+}
+
+impl Default for TrustRatio {
+    fn default() -> TrustRatio {
+        TrustRatio::new()
+    }
 }
 
 impl Rule for TrustRatio {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        match option_error(&[], &[self.coefficient, self.epsilon]) {
+        match self.error() {
             Some(why) => invalid("scale_by_trust_ratio", why, &grads),
             None => grads.iter().zip(step.params).map(|(u, p)| self.scaled(u, p)).collect(),
         }
-    }
-}
-
-impl TrustRatio {
-    fn scaled(&self, u: &Tensor, p: &Tensor) -> Tensor {
-        let norm = |x: &Tensor| global_norm(slice::from_ref(x));
-        let (Some(update), Some(param)) = (norm(u), norm(p)) else { return u.clone() };
-        let is_one = update.equal(0.0) | param.equal(0.0);
-        let ratio = param * self.coefficient / is_one.select(1.0, update + self.epsilon);
-        u * is_one.select(1.0, ratio).to(u.dtype())
     }
 }
 
@@ -106,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_norm_of_zero_leaves_the_update_as_it_is() {
-        let opt = scale_by_trust_ratio(0.5, 0.0);
+        let opt = TrustRatio::new().coefficient(0.5).transform();
         for (p, u, want) in [(0.0, 2.0, 2.0), (2.0, 0.0, 0.0), (0.0, 0.0, 0.0), (4.0, 1.0, 2.0)] {
             let p = tensor([p]);
             let update = |u: Tensor| opt.update(&p, &u, opt.init(&p)).0.sum(..);

@@ -1,7 +1,8 @@
 //! Averages of weights: moving averages (Polyak and Juditsky, 1992) and Lookahead (Zhang et al.,
 //! 2019, <https://arxiv.org/abs/1907.08610>).
 
-use super::averages::{average, option_error};
+use super::averages::average;
+use super::option_checks::{no_steps, option_error};
 use super::schedule_free::{self, average_at};
 use super::state::{OptState, take};
 use super::{Optim, Rule, Slots, Step, invalid, missing, with_floats};
@@ -132,8 +133,8 @@ impl Rule for Lookahead {
     }
 
     fn update(&self, updates: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if self.k == 0 {
-            return invalid("lookahead", "expected at least 1 step, got 0".into(), &updates);
+        if let Some(why) = no_steps(self.k, "5 or 10 steps are usual") {
+            return invalid("lookahead", why, &updates);
         }
         let is_synchronized = ((step.count + 1.0) % self.k as f64).equal(0.0);
         let slow = take(slots, SLOW, step.params).into_iter();

@@ -1,11 +1,15 @@
 //! Yogi: Zaheer et al., 2018
 //! (<https://papers.nips.cc/paper/8186-adaptive-methods-for-nonconvex-optimization>).
 
-use super::averages::{MomentFormula, Moments, average, moment_rule, with_finite_square};
-use super::{Optim, Rate, chain, scale};
+use super::averages::{
+    Corrections, MomentFormula, Moments, average, moment_rule, with_finite_square,
+};
+use super::option_checks::negative;
+use super::options::{eps_root_option, moment_options, with_rate};
+use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
-/// Returns Yogi with β₁ = 0.9, β₂ = 0.999 and ε = 1e-3: [`scale_by_yogi`] and a learning rate.
+/// Returns [`Yogi`] with β₁ = 0.9, β₂ = 0.999 and ε = 1e-3.
 ///
 /// # Examples
 ///
@@ -17,38 +21,71 @@ use neurax_tensor::Tensor;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn yogi(rate: impl Rate) -> Optim {
-    chain([scale_by_yogi(0.9, 0.999, 1e-3), scale(rate)])
+    Yogi::new().rate(rate)
 }
 
-/// Returns the direction of Yogi: that of Adam, with `v ← v - (1 - b2) · sign(v - g²) · g²`. As in
-/// Optax, both averages start at 1e-6 and are corrected for their bias.
+/// Yogi with options. Its direction is that of [`Adam`](super::Adam), with
+/// `v ← v - (1 - β₂) · sign(v - g²) · g²`. As in Optax, both averages start at `initial` and are
+/// corrected for their bias.
 ///
 /// # Errors
 ///
-/// The updates carry an error if a decay is not in `0..1`, or `epsilon` is negative.
-pub fn scale_by_yogi(b1: f64, b2: f64, epsilon: f64) -> Optim {
-    moment_rule::<Yogi, 2>(b1, b2, epsilon)
+/// The updates carry an error if β₁ or β₂ is not in `0..1`, or if ε, `eps_root` or `initial` is
+/// negative.
+#[derive(Clone, Debug)]
+pub struct Yogi {
+    moments: Moments,
+    initial: f64,
 }
 
-struct Yogi;
+impl Yogi {
+    /// Creates Yogi with β₁ = 0.9, β₂ = 0.999, ε = 1e-3 and averages that start at 1e-6.
+    pub fn new() -> Yogi {
+        Yogi { moments: Moments::with_eps(1e-3), initial: 1e-6 }
+    }
 
-impl MomentFormula<2> for Yogi {
+    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_yogi`.
+    pub fn transform(self) -> Optim {
+        moment_rule(self.moments, YogiFormula { initial: self.initial })
+    }
+}
+
+moment_options! {
+    impl Yogi {
+        /// Sets the value at which both averages start.
+        initial: f64 = initial;
+    }
+}
+eps_root_option!(Yogi);
+with_rate!(Yogi);
+
+struct YogiFormula {
+    initial: f64,
+}
+
+impl MomentFormula<2> for YogiFormula {
     const NAME: &'static str = "yogi";
     const SLOTS: [&'static str; 2] = ["m", "v"];
-    /// The value at which both averages start, as in Optax.
-    const START: f64 = 1e-6;
+
+    fn error(&self) -> Option<String> {
+        negative("an initial average", self.initial, "1e-6 is usual")
+    }
+
+    fn start(&self) -> f64 {
+        self.initial
+    }
 
     fn update(
+        &self,
         moments: &Moments,
         g: &Tensor,
-        slots: [Tensor; 2],
-        corrections: &[Tensor; 2],
+        [m, v]: [Tensor; 2],
+        corrections: &Corrections,
     ) -> (Tensor, [Tensor; 2]) {
-        let (Moments { b1, b2, .. }, [m, v]) = (*moments, slots);
         let g = with_finite_square(g);
-        let m = average(m, &g, b1);
+        let m = average(m, &g, moments.b1);
         let square = &g * &g;
-        let v = &v - (&v - &square).sign() * square * (1.0 - b2);
+        let v = &v - (&v - &square).sign() * square * (1.0 - moments.b2);
         (moments.direction(&m, &v, corrections), [m, v])
     }
 }
@@ -67,6 +104,6 @@ mod tests {
             let root = (v / (1.0 - 0.9f64.powi(t))).sqrt();
             p - 0.1 * m / (1.0 - 0.9f64.powi(t)) / (root + 1e-3)
         });
-        near_formula(chain([scale_by_yogi(0.9, 0.9, 1e-3), scale(0.1)]), want);
+        near_formula(Yogi::new().b2(0.9).rate(0.1), want);
     }
 }

@@ -56,6 +56,41 @@ OPTIMIZERS = {
     "schedule_free_sgd": optax.contrib.schedule_free_sgd(RATE, b1=0.8),
     "yogi": optax.yogi(RATE),
 }
+# The same with other options than the usual ones.
+OPTIMIZERS |= {
+    "adabelief_options": optax.adabelief(RATE, b1=0.8, b2=0.95, eps=1e-4, eps_root=1e-3),
+    "adadelta_options": optax.adadelta(1.0, rho=0.8, eps=1e-3),
+    "adagrad_options": optax.adagrad(RATE, initial_accumulator_value=1.0, eps=1e-2),
+    "adam_options": optax.adam(RATE, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2),
+    "adamax_options": optax.adamax(RATE, b1=0.8, b2=0.95, eps=1e-2),
+    "adamw_options": optax.adamw(
+        RATE, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2, weight_decay=DECAY, mask=(True, False)
+    ),
+    "amsgrad_options": optax.amsgrad(RATE, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2),
+    "centered_options": optax.rmsprop(RATE, decay=0.8, eps=1e-3, initial_scale=4.0, centered=True),
+    "lamb_options": optax.chain(
+        optax.scale_by_adam(b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2),
+        optax.add_decayed_weights(DECAY),
+        optax.scale_by_trust_ratio(min_norm=2.0),
+        optax.scale_by_learning_rate(RATE),
+    ),
+    "lars_options": optax.lars(
+        10.0, DECAY, trust_coefficient=0.002, eps=1e-2, momentum=0.8, nesterov=True
+    ),
+    "lion_options": optax.lion(RATE, b1=0.8, b2=0.9, weight_decay=0.0),
+    "nadam_options": optax.nadam(RATE, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2),
+    "novograd_options": optax.novograd(
+        RATE, b1=0.8, b2=0.5, eps=1e-3, eps_root=1e-1, weight_decay=DECAY
+    ),
+    "radam_options": optax.radam(RATE, b1=0.8, b2=0.95, eps=1e-3, eps_root=1e-2, threshold=7.0),
+    "rmsprop_options": optax.rmsprop(
+        RATE, decay=0.8, eps=1e-3, initial_scale=0.5, momentum=0.9, nesterov=True
+    ),
+    "yogi_options": optax.chain(
+        optax.scale_by_yogi(0.8, 0.95, 1e-2, eps_root=1e-2, initial_accumulator_value=0.1),
+        optax.scale_by_learning_rate(RATE),
+    ),
+}
 # Those that evaluate the gradient elsewhere, or estimate its changes, get that of one function.
 OF_A_FUNCTION = {
     "lbfgs": optax.chain(optax.scale_by_lbfgs(4), optax.scale(-0.5)),
@@ -195,6 +230,7 @@ row("soap", recorded(trajectory(references.soap(RATE))))
 row("shampoo", recorded(trajectory(references.shampoo(RATE, epsilon=1e-3, every=3))))
 row("centralize", recorded(trajectory(references.centralize_columns(RATE))))
 row("muon", recorded(references.muon(START, gradients, RATE)))
+row("muon_options", recorded(references.muon(START, gradients, RATE, 0.02, 0.9, DECAY)))
 row("lookahead", recorded(lookahead(optax.adam(RATE), 3, 0.8)))
 row("average_weights", recorded(averages(optax.adam(RATE), 0.9)))
 row("add_noise", deviations_of_noise(0.5, 0.55))

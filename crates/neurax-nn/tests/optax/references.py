@@ -100,15 +100,15 @@ def centralize_columns(rate):
     return optax.chain(optax.GradientTransformation(inner.init, update), optax.sgd(rate))
 
 
-def muon(params, gradients, rate):
-    """Yields the parameters after 20 steps of PyTorch's Muon for the matrix, and of its Adam for
+def muon(params, gradients, rate, adam_rate=None, momentum=0.95, decay=0.0):
+    """Yields the parameters after 20 steps of PyTorch's Muon for the matrix, and of its AdamW for
     the vector. PyTorch's matrices are `[outputs, inputs]`, and it iterates in bf16, which is
     replaced by f64. Optax's Muon, unlike PyTorch's and its author's, corrects averages for their
     bias."""
     matrix, vector = (torch.nn.Parameter(torch.tensor(np.array(p.T))) for p in params)
     optimizers = [
-        torch.optim.Muon([matrix], lr=rate, weight_decay=0.0),
-        torch.optim.Adam([vector], lr=rate),
+        torch.optim.Muon([matrix], lr=rate, momentum=momentum, weight_decay=decay),
+        torch.optim.AdamW([vector], lr=adam_rate or rate, weight_decay=decay),
     ]
     as_bf16, torch.Tensor.bfloat16 = torch.Tensor.bfloat16, torch.Tensor.double
     for t in range(1, 21):
