@@ -56,6 +56,30 @@ fn what_follows_reads_whole_members_of_the_batch() {
     }
 }
 
+#[test]
+fn slices_of_columns_are_read_after_their_rows() {
+    let mut b = Builder::new();
+    let shapes = [vec![200, 70], vec![70, 96]];
+    let xs = b.inputs(&shapes.map(|shape| Type::new(DType::F32, shape)));
+    let y = dot(&mut b, &xs, [&[], &[]], [&[1], &[0]]);
+    let parts: Vec<Value> =
+        (0..3).map(|i| b.slice(y, &[0, 32 * i], &[200, 32 * (i + 1)])).collect();
+    let z = b.mul(parts[0], parts[1]);
+    let z = b.add(z, parts[2]);
+    let g = b.finish(&[z]).unwrap();
+    let native = Native::new().unwrap();
+    for seed in 0..20usize {
+        let digits =
+            |n: usize| (0..n).map(|i| ((i + seed) * 7919 % 5) as f32).collect::<Vec<f32>>();
+        let args = [
+            Literal::from_slice([200, 70], &digits(200 * 70)).unwrap(),
+            Literal::from_slice([70, 96], &digits(70 * 96)).unwrap(),
+        ];
+        let want = transform::eval(&g, args.to_vec()).unwrap();
+        assert_eq!(evaluate(&native, &g, &args).unwrap(), want, "{seed}");
+    }
+}
+
 /// Returns small integers without a pattern, with one infinite part if asked.
 fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
     let number = |i: usize| ((i * 2654435761 + shape.len()) >> 7) as f64 % 5.0 - 2.0;

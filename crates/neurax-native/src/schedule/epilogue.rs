@@ -32,10 +32,11 @@ pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> Result<bool> {
     let total = ty.bytes()? as isize;
     let step = total / call.count.max(1) as isize;
     let own = || call.args.iter().filter(|a| a.buffer == buffer);
-    // The access starts at the first row and moves by one row an iteration.
+    // The access starts in the first row, as a slice of columns may, and moves by one row an
+    // iteration.
     let by_rows = own().all(|a| {
         !a.writes
-            && a.offset == 0
+            && a.offset >= 0
             && a.step == step
             && step > 0
             && step * call.count as isize == total
@@ -43,8 +44,8 @@ pub fn can_be_epilogue(eqn: usize, body: &ExprGraph) -> Result<bool> {
     Ok(call.parallel && total > 0 && by_rows && stays_inside(&call, buffer, step))
 }
 
-/// Returns true if the other loops of every access to the buffer stay inside of one row of `step`
-/// bytes.
+/// Returns true if the other loops of every access to the buffer, from its offset on, stay inside
+/// of one row of `step` bytes.
 fn stays_inside(call: &KernelCall, buffer: usize, step: isize) -> bool {
     let size = |s: &Size| match s {
         Size::Fixed(n) => *n as i64,
@@ -65,5 +66,5 @@ fn stays_inside(call: &KernelCall, buffer: usize, step: isize) -> bool {
         .iter()
         .zip(&call.args)
         .filter(|(_, a)| a.buffer == buffer)
-        .all(|(o, _)| reach(o) < step as i64)
+        .all(|(o, a)| a.offset as i64 + reach(o) < step as i64)
 }

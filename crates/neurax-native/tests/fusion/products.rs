@@ -156,6 +156,61 @@ fn a_matmul_takes_the_sum_with_a_residual_as_epilogue() {
     .has_steps(1);
 }
 
+/// The gates of a recurrent cell: each reads its own columns of a row.
+#[test]
+fn a_matmul_takes_slices_of_its_columns_as_epilogue() {
+    check(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %1)
+          %3: f32[64, 16] = slice[start=[0, 0], limit=[64, 16], stride=[1, 1]](%2)
+          %4: f32[64, 16] = slice[start=[0, 16], limit=[64, 32], stride=[1, 1]](%2)
+          %5: f32[64, 16] = multiply(%3, %4)
+          return %5
+        }",
+        expect![[r#"
+            b0: f32[64, 128] = %0 (an input)
+            b1: f32[128, 32] = %1 (an input)
+            b2: f32[64, 32] = %3 (dot_general)
+            b3: f32[64, 16] = %6 (multiply)
+            inputs b0, b1; outputs b3
+            step 0: dot_general reads b0, b1; writes b2; epilogue for each tile of rows:
+                kernel 0 reads b2; writes b3; 64 iterations, parallel
+        "#]],
+    )
+    .has_steps(1)
+    .has_kernels(1);
+}
+
+/// The last iterations would read the rows of the next tile.
+#[test]
+fn rows_that_a_kernel_reads_from_the_second_on_are_no_epilogue() {
+    check(
+        "graph(%0: f32[64, 128], %1: f32[128, 32]) {
+          %2: f32[64, 32] = dot_general[lhs_batch=[], rhs_batch=[], lhs_contract=[1],
+            rhs_contract=[0], dtype=f32](%0, %1)
+          %3: f32[63, 32] = slice[start=[1, 0], limit=[64, 32], stride=[1, 1]](%2)
+          %4: f32[63, 32] = multiply(%3, %3)
+          return %4
+        }",
+        expect![[r#"
+            b0: f32[64, 128] = %0 (an input)
+            b1: f32[128, 32] = %1 (an input)
+            b2: f32[64, 32] = %3 (dot_general)
+            b3: f32[63, 32] = %5 (multiply)
+            inputs b0, b1; outputs b3
+            step 0: dot_general reads b0, b1; writes b2
+            step 1: kernel 0 reads b2; writes b3; 2016 iterations, parallel
+            step 0 and step 1 were not fused: the second does not read the result of the
+                product row by row
+              first: %3 (dot_general)
+              second: %5 (multiply)
+        "#]],
+    )
+    .has_steps(2)
+    .has_kernels(1);
+}
+
 #[test]
 fn two_layers_are_two_steps_with_epilogues() {
     check(

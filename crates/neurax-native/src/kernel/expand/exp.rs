@@ -125,25 +125,25 @@ pub fn tanh<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
 /// Expands the logistic function `1 / (1 + e^-x)`: with `e = e^-|x|` and `q = e / (1 + e)` it is
 /// `1 - q` above zero and `e - e q` below, which keeps rounding errors small.
 pub fn logistic<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
-    let (size, zero, one) = (m.unary_inst(Unary::Abs, x), m.like(x, 0.0), m.like(x, 1.0));
-    let size = min_with(m, size, -ends(m.ty(x)).0);
-    let minus = m.unary_inst(Unary::Neg, size);
+    let (minus, zero, one) = (minus_abs(m, x), m.like(x, 0.0), m.like(x, 1.0));
     let e = exp_up_to_zero(m, minus);
     let below = m.add(e, one);
     let q = m.binary_inst(Binary::Div, e, below);
     let is_below = m.compare(Direction::Lt, x, zero);
     let whole = m.select(is_below, e, one);
-    let part = m.mul(whole, q);
-    m.sub(whole, part)
+    let minus_q = m.unary_inst(Unary::Neg, q);
+    m.fma(whole, minus_q, whole)
 }
 
-/// Returns `e^x` for `x` from the argument whose result is zero to 0. The power of two is too large
-/// by a factor that makes it normal, so that only the last multiplication underflows.
+/// Returns `e^x` for `x` up to 0. The power of two is too large by a factor that makes it normal,
+/// so that only the last multiplication underflows.
 fn exp_up_to_zero<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
-    let digits = FloatLayout::of(m.ty(x)).digits as i32 + 1;
+    let ty = m.ty(x);
+    let x = max_with(m, x, ends(ty).0);
+    let digits = FloatLayout::of(ty).digits as i32 + 1;
     let (s, r) = reduce_to_power(m, x, digits as i64);
-    let (p, back) = (plus_one(m, r), m.like(x, 2f64.powi(-digits)));
-    let scaled = m.mul(p, s);
+    let (p, back) = (small(m, r), m.like(x, 2f64.powi(-digits)));
+    let scaled = m.fma(p, s, s);
     m.mul(scaled, back)
 }
 

@@ -157,17 +157,23 @@ pub fn without_subnormals<M: ExprBuilder>(m: &mut M, x: InstId, power: i32) -> (
 
 /// Clamps `x` to `low..=high`; NaN is kept.
 pub fn clamp<M: ExprBuilder>(m: &mut M, x: InstId, low: f64, high: f64) -> InstId {
-    let low = m.like(x, low);
-    let below = m.compare(Direction::Lt, x, low);
-    let x = m.select(below, low, x);
+    let x = max_with(m, x, low);
     min_with(m, x, high)
 }
 
-/// Returns the smaller of `x` and `high`; NaN is kept.
+/// Returns the smaller of `x` and `high`; NaN is kept. Cranelift emits one instruction for a
+/// selection by "less than" of the values that are selected, and four for one by "greater than".
 pub fn min_with<M: ExprBuilder>(m: &mut M, x: InstId, high: f64) -> InstId {
     let high = m.like(x, high);
-    let above = m.compare(Direction::Gt, x, high);
+    let above = m.compare(Direction::Lt, high, x);
     m.select(above, high, x)
+}
+
+/// Returns the larger of `x` and `low`; NaN is kept.
+pub fn max_with<M: ExprBuilder>(m: &mut M, x: InstId, low: f64) -> InstId {
+    let low = m.like(x, low);
+    let below = m.compare(Direction::Lt, x, low);
+    m.select(below, low, x)
 }
 
 /// Returns `x` where its magnitude is below `bound`, zero included, else `y`.
@@ -190,6 +196,15 @@ pub fn sign_bit<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
     let int = FloatLayout::of(ty).int;
     let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
     m.binary_inst(Binary::And, bits, top)
+}
+
+/// Returns `-|x|`.
+pub fn minus_abs<M: ExprBuilder>(m: &mut M, x: InstId) -> InstId {
+    let ty = m.ty(x);
+    let int = FloatLayout::of(ty).int;
+    let (bits, top) = (m.bitcast(x, int), m.bits(int, 1 << (ty.bits() - 1)));
+    let bits = m.binary_inst(Binary::Or, bits, top);
+    m.bitcast(bits, ty)
 }
 
 /// Flips the sign of `y` where the sign bit in `bit` is set.
