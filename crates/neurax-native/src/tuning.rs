@@ -253,6 +253,22 @@ pub const MATMUL_NARROW_COLUMNS: usize = 16;
 /// measured by itself.
 pub const MATMUL_NARROW_BLOCK_BYTES: usize = 1 << 16;
 
+/// The rows of a product from which its right operand is packed although it could be read in place:
+/// one of 128 x 512 took as long as the time that packing saves in 200 rows.
+pub const MATMUL_PACK_RIGHT_ROWS: usize = 96;
+
+/// The columns of a product above which a left operand with a strided depth is packed: each panel
+/// of columns reads it again. Not measured by itself.
+pub const MATMUL_PACK_LEFT_COLUMNS: usize = 128;
+
+/// The depth of a part of a product in blocks: a part of a panel, 128 KB of f32, stays in the
+/// second-level cache. Not measured by itself.
+pub const MATMUL_PART_DEPTH: usize = 512;
+
+/// The most bytes of the packed operands of a product; beyond it each tile packs its own parts.
+/// Not measured.
+pub const MATMUL_MAX_PACKED_BYTES: usize = 1 << 26;
+
 /// The rows and columns of one tile of packing: the 4-byte elements of a cache line. Not measured.
 pub const PACK_TILE: usize = 16;
 

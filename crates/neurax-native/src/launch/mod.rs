@@ -21,7 +21,8 @@
 //! | `program`, `frame` | the program and its run; the addresses and the memory of one call |
 //! | `pool` | threads, which share the chunks of a task |
 //! | `matmul`, `strided_matrix` | the matrix kernels; matrices by address and strides |
-//! | `pack_rhs` | right operands packed for the matrix kernels |
+//! | `blocked`, `strips`, `microkernels` | products in blocks; packed operands; microkernels |
+//! | `pack_rhs` | right operands packed for `matmul` |
 //! | `tap_range` | index ranges of windows, for convolutions and windows |
 //! | `totals` | f64 totals of long sums, for products, convolutions and windows |
 //! | `scratch` | memory that a thread keeps for its chunks |
@@ -34,6 +35,7 @@
 //! `executable` is the entry: it implements the runtime's `Executable` over a `Program`. Nothing in
 //! this folder compiles; `compile.rs` does.
 
+mod blocked;
 mod control;
 mod convolution;
 mod executable;
@@ -41,6 +43,7 @@ mod fallback;
 mod frame;
 mod kernel;
 mod matmul;
+mod microkernels;
 mod pack_rhs;
 mod pool;
 mod product;
@@ -48,6 +51,7 @@ mod program;
 mod scratch;
 mod sort;
 mod strided_matrix;
+mod strips;
 mod subnormal;
 mod tap_range;
 mod totals;

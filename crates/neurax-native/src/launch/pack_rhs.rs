@@ -61,19 +61,21 @@ impl PackRhs {
                 unsafe {
                     let from = from.0.cast::<T>().offset(j as isize * self.across).add(i);
                     let to = to.0.cast::<T>().add(i * columns + j);
-                    tile(from, self.across, to, columns, [PACK_TILE.min(rows - i), width]);
+                    let size = [PACK_TILE.min(rows - i), width];
+                    transpose_tile(from, self.across, to, columns, size);
                 }
             }
         }
     }
 }
 
-/// Transposes one tile of `rows` by `columns` elements, four by four in registers.
+/// Transposes one tile of `rows` by `columns` elements, four by four in registers. Its columns are
+/// contiguous at `from` and its rows at `to`.
 ///
 /// # Safety
 /// The tile is inside of both live arrays, whose columns are `across` and rows `down` elements
 /// apart; no other thread uses the tile at `to`.
-unsafe fn tile<T: Copy>(
+pub unsafe fn transpose_tile<T: Copy>(
     from: *const T,
     across: isize,
     to: *mut T,

@@ -13,18 +13,23 @@
 //!   for each tile of 128 rows: matmul -> epilogue(rows)
 //! ```
 //!
-//! Special cases, each with its measurement in `tuning.rs`: a column-strided right operand is
-//! packed once for all tiles (`pack_rhs`); a product with few columns runs its vectors along the
-//! rows, block by block, and transposes the blocks; a complex product is four products of real and
-//! imaginary parts, with strides of 2.
+//! A real product that is no batch is computed in blocks (`blocked`), whose packed operands all
+//! tiles share. All others call [`super::matmul`] for each tile.
+//!
+//! Special cases, each with its measurement in `tuning.rs`: a column-strided right operand of
+//! `matmul` is packed once for all tiles (`pack_rhs`); a product with few columns runs its vectors
+//! along the rows, block by block, and transposes the blocks; a complex product is four products of
+//! real and imaginary parts, with strides of 2.
 //!
 //! Rejected: tiles of columns for the forward product of a small batch, so that each thread reads
-//! half of the weights (no gain); packed weights kept between calls (the kernel takes no packed
-//! operands).
+//! half of the weights (no gain). Not tried: packed weights that are kept between calls.
 
 #![allow(unsafe_code, reason = "the matrix kernel takes addresses and strides")]
 
+mod plan;
+
 use super::{
+    blocked::{BlockedOperands, BlockedProduct},
     frame::Frame,
     kernel::KernelTask,
     matmul::{MatmulElement, matmul},
@@ -36,15 +41,9 @@ use super::{
 use crate::address::Address;
 use crate::{
     schedule::BufferId,
-    strided_view::StridedView,
-    tuning::{
-        MATMUL_EPILOGUE_MIN_ROWS, MATMUL_EPILOGUE_TILE_BYTES, MATMUL_LARGE_RHS_BYTES,
-        MATMUL_MAX_TILES, MATMUL_MIN_TILE_FMA, MATMUL_MIN_TILE_ROWS, MATMUL_NARROW_BLOCK_BYTES,
-        MATMUL_NARROW_COLUMNS, MATMUL_NARROW_MIN_TILE_ROWS, MATMUL_STRIDED_MIN_TILE_ROWS,
-        MATMUL_TILE_MULTIPLE, PARALLEL_GRAIN_FMA, PARALLEL_GRAIN_KERNEL,
-    },
+    tuning::{MATMUL_NARROW_BLOCK_BYTES, MATMUL_NARROW_COLUMNS},
 };
-use neurax_ir::{DType, Eqn, Error, Graph, Result, op::DotGeneral};
+use neurax_ir::DType;
 use smallvec::SmallVec;
 use std::ops::Neg;
 
@@ -63,7 +62,10 @@ pub struct ProductTask {
     pub left: [isize; 2],
     /// The strides of the right operand along depth and columns, in elements.
     pub right: [isize; 2],
-    /// The packing of the right operand, if it is packed; `right` are then the packed strides.
+    /// The product in blocks, if it is computed in blocks.
+    blocked: Option<BlockedProduct>,
+    /// The packing of the right operand for [`matmul`], if it is packed; `right` are then the
+    /// strides of the packed one.
     pub pack_rhs: Option<PackRhs>,
     /// The kernel that runs on each tile of rows of the result.
     pub epilogue: Option<KernelTask>,
@@ -139,54 +141,13 @@ impl ProductTask {
         self.batch.iter().map(|b| b.1).product()
     }
 
-    /// Returns the rows and columns that one tile should have, from the shapes alone.
-    fn best_tile_size(&self) -> [usize; 2] {
-        let [m, n, k] = self.sizes;
-        let batches = self.batches();
-        let own =
-            batches.saturating_mul(m).saturating_mul(n).saturating_mul(k) / PARALLEL_GRAIN_FMA;
-        // empty: no epilogue, no work after the product.
-        let after = self.epilogue.as_ref().map_or(0, |t| t.work / PARALLEL_GRAIN_KERNEL);
-        let wanted = own.saturating_add(after).clamp(1, MATMUL_MAX_TILES).div_ceil(batches).max(1);
-        let least = if self.is_narrow() {
-            MATMUL_NARROW_MIN_TILE_ROWS
-        } else if n * k * self.dtype.bytes() > MATMUL_LARGE_RHS_BYTES {
-            MATMUL_MIN_TILE_ROWS
-        } else if self.right[1] != 1 {
-            // A right operand whose columns are strided is packed for each tile, too.
-            MATMUL_STRIDED_MIN_TILE_ROWS
-        } else {
-            // A call of the matrix kernel has a fixed cost.
-            MATMUL_MIN_TILE_FMA.div_ceil((n * k).max(1)).next_multiple_of(MATMUL_TILE_MULTIPLE)
-        };
-        let rows = |parts: usize| {
-            m.div_ceil(parts).next_multiple_of(MATMUL_TILE_MULTIPLE).max(least).min(m).max(1)
-        };
-        if self.epilogue_splits_into(batches * m) {
-            // The epilogue takes whole rows.
-            let cached = MATMUL_EPILOGUE_TILE_BYTES / (n * self.dtype.bytes()).max(1);
-            return [rows(wanted).min(cached.max(MATMUL_EPILOGUE_MIN_ROWS)), n];
-        }
-        let columns =
-            |parts: usize| n.div_ceil(parts).next_multiple_of(MATMUL_TILE_MULTIPLE).min(n).max(1);
-        // Every tile packs its rows and columns: the fewer in all, the better.
-        let packed = |&[r, c]: &[usize; 2]| m.div_ceil(r) * n.div_ceil(c) * (r + c);
-        let tilings = (1..=wanted).map(|i| [rows(i), columns(wanted.div_ceil(i))]);
-        // empty: `wanted` is at least 1, so that there is a tiling.
-        tilings.rev().min_by_key(packed).unwrap_or([m, n])
-    }
-
-    /// Returns true if the product has few columns and the left operand has contiguous columns.
-    fn is_narrow(&self) -> bool {
-        self.sizes[1] < MATMUL_NARROW_COLUMNS
-            && self.left[0] == 1
-            && self.sizes[0] >= MATMUL_NARROW_COLUMNS
-    }
-
-    /// Returns the bytes of scratch memory for the packed right operand.
+    /// Returns the bytes of scratch memory for packed operands.
     pub fn scratch(&self) -> usize {
-        // empty: nothing is packed.
-        self.pack_rhs.as_ref().map_or(0, PackRhs::size)
+        match (&self.blocked, &self.pack_rhs) {
+            (Some(blocked), _) => blocked.scratch(),
+            (None, Some(pack_rhs)) => pack_rhs.size(),
+            (None, None) => 0,
+        }
     }
 
     /// Runs the product, with [`ProductTask::scratch`] bytes of scratch memory.
@@ -203,14 +164,23 @@ impl ProductTask {
             unsafe { pack_rhs.run(arrays[1], scratch, pool) }
             arrays[1] = scratch;
         }
+        // SAFETY: as above.
+        let blocked = unsafe { self.pack_blocked(arrays, scratch, pool) };
         let [rows, columns] = self.tile_size;
         let [down, across] = self.tiles();
         let run = |tile: usize| {
             let (b, rest) = (tile / (down * across), tile % (down * across));
             let (row, column) = (rest / across * rows, rest % across * columns);
             let size = [rows.min(self.sizes[0] - row), columns.min(self.sizes[1] - column)];
-            // SAFETY: as promised by the caller; tiles are disjoint.
-            unsafe { self.tile(&arrays, operands, b, [row, column], size) }
+            // SAFETY: as promised by the caller; tiles are disjoint, and their epilogues run on
+            // rows that are computed.
+            unsafe {
+                match blocked {
+                    Some(blocked) => self.blocked_tile(blocked, arrays[2], [row, column], size),
+                    None => self.tile(&arrays, b, [row, column], size),
+                }
+                self.run_epilogue_on_rows(operands, b, row, size[0])
+            }
         };
         pool.run(self.batches() * down * across, &run);
         if let (Some(epilogue), false) = (&self.epilogue, self.epilogue_per_tile) {
@@ -236,12 +206,53 @@ impl ProductTask {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
     }
 
-    /// Computes one tile of the result, then runs the epilogue on its rows if they hold whole
-    /// iterations of it.
+    /// Packs the operands of a product in blocks, if it is one.
+    ///
+    /// # Safety
+    /// As [`ProductTask::run`]; `arrays` are the addresses of the operands and the result.
+    unsafe fn pack_blocked(
+        &self,
+        arrays: [Address; 3],
+        scratch: Address,
+        pool: &Pool,
+    ) -> Option<(BlockedProduct, BlockedOperands)> {
+        let (product, from) = (self.blocked?, [arrays[0], arrays[1]]);
+        // SAFETY: as promised by the caller.
+        let operands = unsafe {
+            match self.dtype {
+                ProductDType::F64 => product.pack::<f64>(from, scratch, pool),
+                // other: f32, the only other dtype with products in blocks.
+                _ => product.pack::<f32>(from, scratch, pool),
+            }
+        };
+        Some((product, operands))
+    }
+
+    /// Computes one tile of a product in blocks.
+    ///
+    /// # Safety
+    /// As [`ProductTask::run`]; `to` is the address of the result, `operands` are packed.
+    unsafe fn blocked_tile(
+        &self,
+        (product, operands): (BlockedProduct, BlockedOperands),
+        to: Address,
+        first: [usize; 2],
+        size: [usize; 2],
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            match self.dtype {
+                ProductDType::F64 => product.tile::<f64>(operands, to, first, size),
+                // other: f32, as above.
+                _ => product.tile::<f32>(operands, to, first, size),
+            }
+        }
+    }
+
+    /// Computes one tile of the result.
     unsafe fn tile(
         &self,
         arrays: &[Address; 3],
-        operands: &[Address],
         batch: usize,
         [row, column]: [usize; 2],
         size: [usize; 2],
@@ -266,8 +277,6 @@ impl ProductTask {
                 ProductDType::C128 => self.complex::<f64>(arrays, at, size),
             }
         }
-        // SAFETY: the rows were just computed.
-        unsafe { self.run_epilogue_on_rows(operands, batch, row, size[0]) }
     }
 
     /// Runs the epilogue on `rows` rows of a batch member, from row `row` on, if it is fused.
@@ -343,78 +352,6 @@ impl ProductTask {
                     *to.below(first + i).at.add(j) = *transposed.add(j * some + i);
                 }
             }
-        }
-    }
-}
-
-impl ProductTask {
-    /// Creates the task of equation `e`. Transposes of the operands become strides.
-    ///
-    /// # Errors
-    /// If the dtype has no matrix kernel, or the rows, columns or depth of an operand have no
-    /// common stride, an error of this crate: the schedule checks both.
-    pub fn new(
-        graph: &Graph,
-        e: &Eqn,
-        op: &DotGeneral,
-        reads: &[BufferId],
-        write: BufferId,
-        epilogue: Option<KernelTask>,
-    ) -> Result<ProductTask> {
-        let side = |i| StridedView::operand_or_dense(graph, e, i).0;
-        let (l, r) = (side(0), side(1));
-        let (lf, rf) = (op.lhs_free(l.sizes.len()), op.rhs_free(r.sizes.len()));
-        let bug = |what: String| Error::bug(what).at_origin(&e.at);
-        let no_kernel = || bug(format!("{} has no matrix kernel", op.dtype));
-        let lost = || bug("the axes of a dot_general operand have no common stride".into());
-        let (m, rows) = l.merged(&lf).ok_or_else(lost)?;
-        let (n, columns) = r.merged(&rf).ok_or_else(lost)?;
-        let (k, down) = l.merged(&op.lhs_contract).ok_or_else(lost)?;
-        let (_, across) = r.merged(&op.rhs_contract).ok_or_else(lost)?;
-        let mut step = (m * n) as isize;
-        let mut batch = SmallVec::new();
-        for (&i, &j) in op.lhs_batch.iter().zip(&op.rhs_batch).rev() {
-            batch.insert(0, ([l.strides[i], r.strides[j], step], l.sizes[i]));
-            step *= l.sizes[i] as isize;
-        }
-        let arrays = [reads[0], reads[1], write];
-        let (left, right) = ([rows, down], [across, columns]);
-        let mut task = ProductTask {
-            dtype: ProductDType::of(op.dtype).ok_or_else(no_kernel)?,
-            arrays,
-            batch,
-            sizes: [m, n, k],
-            left,
-            right,
-            pack_rhs: None,
-            epilogue,
-            tile_size: [m, n],
-            epilogue_per_tile: false,
-        };
-        task.choose_packing();
-        task.tile_size = task.best_tile_size();
-        task.epilogue_per_tile = task.tiles_hold_iterations();
-        Ok(task)
-    }
-
-    /// Packs a column-strided right operand once when several tiles would share it and many rows
-    /// use it. With more columns than depth, most tiles have different columns.
-    fn choose_packing(&mut self) {
-        let [m, n, k] = self.sizes;
-        let is_strided = self.right[0] == 1 && self.right[1] != 1;
-        if self.dtype.is_real()
-            && is_strided
-            && self.batch.is_empty()
-            && m >= MATMUL_MIN_TILE_ROWS
-            && n >= MATMUL_NARROW_COLUMNS
-            && k >= n
-        {
-            self.pack_rhs = Some(PackRhs {
-                sizes: [k, n],
-                across: self.right[1],
-                is_wide: self.dtype.bytes() == 8,
-            });
-            self.right = [n as isize, 1];
         }
     }
 }
