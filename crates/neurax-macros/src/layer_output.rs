@@ -10,13 +10,16 @@
 //!     type Nodes = Moments<T::Nodes>;
 //!     ..
 //! }
+//! impl<T: BlockOutput> BlockOutput for Moments<T> { .. }
 //! ```
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Data, DeriveInput, Fields, Ident, Member, Type, parse_quote, spanned::Spanned};
+use syn::{
+    Data, DeriveInput, Fields, Generics, Ident, Member, Type, parse_quote, spanned::Spanned,
+};
 
-/// Returns the implementation of `LayerOutput`.
+/// Returns the implementations of `LayerOutput`, for tensors, and of `BlockOutput`, for nodes.
 ///
 /// # Errors
 /// For an enum or union, and for a struct that has not exactly one parameter, a type.
@@ -37,10 +40,16 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let nodes = fields
         .iter()
         .map(|(member, ty)| quote_spanned!(ty.span()=> #member: <#ty as #output>::nodes(__next)));
-    let mut generics = input.generics.clone();
-    generics.make_where_clause().predicates.push(parse_quote!(#param: #output));
+    let bound = |output: &TokenStream| {
+        let mut generics = input.generics.clone();
+        generics.make_where_clause().predicates.push(parse_quote!(#param: #output));
+        generics
+    };
+    let generics = bound(&output);
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let of_block = of_block(name, &fields, &bound(&quote!(::neurax::nn::BlockOutput)));
     Ok(quote! {
+        #of_block
         #[automatically_derived]
         #[allow(
             unused_variables,
@@ -60,6 +69,31 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
             }
         }
     })
+}
+
+/// Returns the implementation of `BlockOutput`.
+fn of_block(name: &Ident, fields: &[(Member, &Type)], generics: &Generics) -> TokenStream {
+    let output = quote!(::neurax::nn::BlockOutput);
+    let mapped = fields.iter().map(|(member, ty)| {
+        quote_spanned!(ty.span()=> #member: <#ty as #output>::map_nodes(&self.#member, __f))
+    });
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    quote! {
+        #[automatically_derived]
+        #[allow(
+            unused_variables,
+            clippy::all,
+            reason = "generated code is checked here, not by the user's lints"
+        )]
+        impl #impl_generics #output for #name #type_generics #where_clause {
+            fn map_nodes(
+                &self,
+                __f: &mut dyn ::core::ops::FnMut(&::neurax::nn::Node) -> ::neurax::nn::Node,
+            ) -> Self {
+                #name { #(#mapped),* }
+            }
+        }
+    }
 }
 
 /// Returns the type parameter of a struct.

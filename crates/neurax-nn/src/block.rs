@@ -22,17 +22,21 @@
 
 use crate::layer::{call_shared, structured};
 use crate::node::{NodeKind, Shared};
+use crate::node_structure::{BlockOutput, NodeInputs, nodes_in};
 use crate::{Layer, Model, Node, NodesOf};
 use neurax_tensor::Tensor;
 use std::borrow::Borrow;
+use std::fmt;
 use std::sync::Arc;
 
-/// A function of `N` nodes, whose calls share their variables: see [`block()`].
-#[derive(Clone, Debug)]
-pub struct Block<const N: usize = 1> {
+/// A function of `N` nodes with the outputs `O`, whose calls share their variables: see
+/// [`block()`].
+pub struct Block<const N: usize = 1, O = Node> {
     name: String,
     model: Model,
     shared: Shared,
+    /// The nodes of the outputs inside of the block, in the structure of the results.
+    outputs: Arc<O>,
 }
 
 /// Creates a block: the layers of `f` are applied at every call, with the same variables. They are
@@ -52,12 +56,26 @@ pub struct Block<const N: usize = 1> {
 /// assert_eq!(out.y().to_vec::<f32>()?, [0.0, 0.0]);
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// A block has one output or several, in the structure that `f` returns: see [`BlockOutput`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let encoder = nn::block("encoder", |x| {
+///     let h = x.dense(4).relu();
+///     (h.dense(2), h.dense(2))
+/// });
+/// let (mean, log_var) = encoder.call(nn::input("x", dims![_, 3]));
+/// let vars = (mean + log_var.exp()).init(key(0), &types![f32[_, 3]])?;
+/// assert_eq!(vars.params.len(), 3);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
-pub fn block(name: &str, f: impl FnOnce(Node) -> Node) -> Block {
+pub fn block<O: BlockOutput>(name: &str, f: impl FnOnce(Node) -> O) -> Block<1, O> {
     Block::new(name, |[x]| f(x))
 }
 
-impl<const N: usize> Block<N> {
+impl<const N: usize, O: BlockOutput> Block<N, O> {
     /// Creates a block with `N` inputs: see [`block()`].
     ///
     /// ```
@@ -70,48 +88,45 @@ impl<const N: usize> Block<N> {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn new(name: &str, f: impl FnOnce([Node; N]) -> Node) -> Block<N> {
+    pub fn new(name: &str, f: impl FnOnce([Node; N]) -> O) -> Block<N, O> {
         let arguments: [Node; N] =
             std::array::from_fn(|i| Node::source(&format!("input{i}"), NodeKind::Argument));
-        let output = f(arguments.clone());
-        let model = Model::of_block(name, &arguments, output);
-        Block { name: name.into(), model, shared: Shared::new() }
+        let outputs = f(arguments.clone());
+        let model = Model::of_block(name, &arguments, nodes_in(&outputs));
+        Block { name: name.into(), model, shared: Shared::new(), outputs: Arc::new(outputs) }
     }
 
-    /// Applies the block to nodes.
+    /// Applies the block to a node, or to an array of `N` nodes.
     #[track_caller]
-    pub(crate) fn node(&self, inputs: Vec<Node>) -> Node {
-        let kind = NodeKind::Block(self.model.clone());
-        Node::first_output(&self.name, inputs, kind, 1, Some(self.shared.clone()))
+    pub fn call(&self, inputs: impl NodeInputs<N>) -> O {
+        let (inputs, kind) = (inputs.into_nodes().into(), NodeKind::Block(self.model.clone()));
+        let count = nodes_in(&*self.outputs).len();
+        let first = Node::first_output(&self.name, inputs, kind, count, Some(self.shared.clone()));
+        let mut next = 0..;
+        self.outputs.map_nodes(&mut |_| first.sibling(next.next().unwrap_or_default()))
     }
 }
 
-impl Block<1> {
-    /// Applies the block to a node.
-    #[track_caller]
-    pub fn call(&self, x: impl Borrow<Node>) -> Node {
-        self.node(vec![x.borrow().clone()])
+impl<const N: usize, O> Clone for Block<N, O> {
+    fn clone(&self) -> Self {
+        let Block { name, model, shared, outputs } = self;
+        let (name, model) = (name.clone(), model.clone());
+        Block { name, model, shared: shared.clone(), outputs: outputs.clone() }
     }
 }
 
-macro_rules! calls {
-    ($($n:literal)*) => {$(
-        impl Block<$n> {
-            /// Applies the block to nodes.
-            #[track_caller]
-            pub fn call(&self, inputs: [impl Borrow<Node>; $n]) -> Node {
-                self.node(inputs.iter().map(|x| x.borrow().clone()).collect())
-            }
-        }
-    )*};
+impl<const N: usize, O> fmt::Debug for Block<N, O> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Block").field("name", &self.name).field("model", &self.model).finish()
+    }
 }
-calls!(2 3 4);
 
 /// A layer whose calls share their variables: see [`shared`].
 #[derive(Debug)]
 pub struct SharedLayer<L> {
     pub(crate) layer: Arc<L>,
-    pub(crate) name: String,
+    /// The name of the layer, if it is not [`Layer::NAME`].
+    name: Option<String>,
     pub(crate) shared: Shared,
 }
 
@@ -126,20 +141,41 @@ pub struct SharedLayer<L> {
 /// assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["head"]);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn shared<L: Layer>(layer: L) -> SharedLayer<L> {
-    SharedLayer { layer: Arc::new(layer), name: L::NAME.into(), shared: Shared::new() }
+///
+/// A layer of several inputs takes an array of nodes:
+///
+/// ```
+/// use neurax::prelude::*;
+/// let attention = nn::shared(nn::MultiHeadAttention::new(2, 4));
+/// let (x, memory) = (nn::input("x", dims![_, 3, 8]), nn::input("memory", dims![_, 5, 8]));
+/// let y = attention.call([&attention.call([&x, &memory]), &memory]);
+/// let vars = y.init(key(0), &types![f32[_, 3, 8], f32[_, 5, 8]])?;
+/// assert!(vars.params.keys().all(|path| path.starts_with("multi_head_attention.")));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn shared<L>(layer: L) -> SharedLayer<L> {
+    SharedLayer { layer: Arc::new(layer), name: None, shared: Shared::new() }
 }
 
-impl<L: Layer> SharedLayer<L> {
+impl<L> SharedLayer<L> {
     /// Sets the name of the layer, and with it the path of its variables.
     pub fn named(self, name: &str) -> SharedLayer<L> {
-        SharedLayer { name: name.into(), ..self }
+        SharedLayer { name: Some(name.into()), ..self }
     }
 
-    /// Applies the layer to a node.
+    /// Applies the layer to a node, or to an array of nodes, one for each of its inputs.
     #[track_caller]
-    pub fn call(&self, x: impl Borrow<Node>) -> NodesOf<L::Output> {
-        call_shared(self.layer.clone(), [x], &self.name, Some(self.shared.clone()))
+    pub fn call<const N: usize>(&self, inputs: impl NodeInputs<N>) -> NodesOf<L::Output>
+    where
+        L: Layer<N>,
+    {
+        let shared = Some(self.shared.clone());
+        call_shared(self.layer.clone(), inputs.into_nodes(), self.name_or(L::NAME), shared)
+    }
+
+    /// Returns the name of the layer; `default` if none is set.
+    pub(crate) fn name_or<'s>(&'s self, default: &'s str) -> &'s str {
+        self.name.as_deref().unwrap_or(default)
     }
 }
 
@@ -179,5 +215,62 @@ impl Model {
         inputs: [impl Borrow<Node>; N],
     ) -> [Node; M] {
         structured::<[Tensor; M]>(&self.call(inputs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bilinear, Lstm, Mode, input};
+    use neurax_tensor::{Tensor, dims, key, types};
+
+    #[test]
+    fn blocks_have_outputs_in_any_structure() {
+        let split = Block::new("split", |[x, gate]| {
+            let h = x.dense(2);
+            let last = (h.tanh(), h.relu());
+            let (sequence, ends) = (&h * gate.dense(2), [h.relu(), h.clone()]);
+            (x, vec![h.clone(), h], (sequence, last, ends))
+        });
+        let (x, gate) = (input("x", dims![_, 3]), input("gate", dims![_, 1]));
+        let (same, hidden, (sequence, (h, c), [low, _])) = split.call([&x, &gate]);
+        let (_, again, _) = split.call([&same, &gate]);
+        let outputs = [&same, &hidden[1], &h, &c, &sequence, &again[0], &low];
+        let model = Model::new(outputs.into_iter().enumerate().map(|(i, n)| (i.to_string(), n)));
+        let vars = model.init(key(0), &types![f32[_, 3], f32[_, 1]]).unwrap();
+        assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["split.dense", "split.dense_1"]);
+        let inputs = [key(1).normal([4, 3]), key(2).normal([4, 1])];
+        let out = model.apply(&vars, inputs.clone(), &Mode::Eval);
+        let values = |y: &Tensor| y.to_vec::<f32>().unwrap();
+        assert_eq!(values(&out["0"]), values(&inputs[0]));
+        assert_eq!(values(&out["2"]), values(&out["1"].tanh()));
+        assert_eq!(values(&out["3"]), values(&out["1"].relu()));
+        assert_eq!(values(&out["5"]), values(&out["1"]));
+        assert_eq!(values(&out["6"]), values(&out["3"]));
+    }
+
+    #[test]
+    fn the_error_of_a_block_is_that_of_all_of_its_outputs() {
+        let (a, b) = (input("a", dims![_, 2]), input("b", dims![_, 2]));
+        let captures = block("captures", |x| (x.relu(), x + &b));
+        let (_, second) = captures.call(&a);
+        let e = second.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
+        assert!(e.contains("block `captures`: expected layers of its arguments"), "{e}");
+    }
+
+    #[test]
+    fn layers_of_several_inputs_are_shared() {
+        let bilinear = shared(Bilinear::new(3)).named("both");
+        let x = input("x", dims![_, 3]);
+        let y = bilinear.call([&bilinear.call([&x, &x]), &x]);
+        let vars = y.init(key(0), &types![f32[_, 3]]).unwrap();
+        assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["both"]);
+        let lstm = shared(Lstm::new(3).initial_state().return_state());
+        let x = input("x", dims![_, 5, 3]);
+        let start = x.layer(Lstm::new(3).return_state()).1;
+        let (_, (h, c)) = lstm.call([&x, &start.0, &start.1]);
+        let y = lstm.call([&x, &h, &c]).0;
+        let vars = y.init(key(0), &types![f32[_, 5, 3]]).unwrap();
+        assert_eq!(vars.params.len(), 2);
     }
 }

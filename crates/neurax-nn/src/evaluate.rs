@@ -220,10 +220,12 @@ impl GraphValues<'_> {
         found.map_or_else(|| Tensor::from_error(missing()), |x| self.value(x))
     }
 
-    /// Returns an output of a node, or an error if a called model has fewer outputs.
+    /// Returns an output of a node, or an error if a called model has fewer outputs. A model that
+    /// is invalid has one output, whose error is that of all.
     fn value(&self, x: &ValueRef) -> Tensor {
-        let found = self.values.get(x.node).and_then(|ys| ys.get(x.output)).cloned();
-        found.unwrap_or_else(|| {
+        let values = self.values.get(x.node).map_or(&[][..], Vec::as_slice);
+        let failed = || values.first().filter(|y| y.error().is_some());
+        values.get(x.output).or_else(failed).cloned().unwrap_or_else(|| {
             let why =
                 format!("expected a model with an output of the index {}, got fewer", x.output);
             Tensor::from_error(invalid(why))

@@ -93,10 +93,11 @@ impl Model {
         Model(Arc::new(graph.at(at)))
     }
 
-    /// Creates the model of a block with these arguments.
+    /// Creates the model of a block with these arguments and outputs.
     #[track_caller]
-    pub(crate) fn of_block(name: &str, arguments: &[Node], output: Node) -> Model {
-        let graph = ModelGraph::of(Some(name), arguments, vec![("y".into(), output)]);
+    pub(crate) fn of_block(name: &str, arguments: &[Node], outputs: Vec<Node>) -> Model {
+        let outputs = outputs.into_iter().enumerate().map(|(i, node)| (format!("y{i}"), node));
+        let graph = ModelGraph::of(Some(name), arguments, outputs.collect());
         Model(Arc::new(graph.at(&caller_line())))
     }
 

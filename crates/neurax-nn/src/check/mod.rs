@@ -11,11 +11,9 @@ mod failure;
 mod invariance;
 mod outputs;
 
-pub use outputs::CheckedNodes;
-
 use crate::layer::OfInputs;
 use crate::node::NodeKind;
-use crate::{Layer, LayerOutput, Mode, Model, Node, Vars, input};
+use crate::{BlockOutput, Layer, LayerOutput, Mode, Model, Node, Vars, input};
 use failure::failed;
 use neurax_tensor::{
     DType, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
@@ -46,11 +44,11 @@ pub fn layer<L: Layer>(l: L, types: &[TypeSpec; 1]) -> Result<()> {
 }
 
 /// Checks a function of nodes with one input for each of `types`. It returns one node or several:
-/// see [`CheckedNodes`].
+/// see [`BlockOutput`].
 ///
 /// # Errors
 /// If the function fails a check; the message names the check and shows the values.
-pub fn nodes<const N: usize, O: CheckedNodes>(
+pub fn nodes<const N: usize, O: BlockOutput>(
     f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
 ) -> Result<()> {
@@ -62,14 +60,14 @@ pub fn nodes<const N: usize, O: CheckedNodes>(
 ///
 /// # Errors
 /// If the function fails a check; the message names the check and shows the values.
-pub fn examples<const N: usize, O: CheckedNodes>(
+pub fn examples<const N: usize, O: BlockOutput>(
     f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
 ) -> Result<()> {
     check(f, types, false)
 }
 
-fn check<const N: usize, O: CheckedNodes>(
+fn check<const N: usize, O: BlockOutput>(
     f: impl FnOnce([Node; N]) -> O,
     types: &[TypeSpec; N],
     has_batch: bool,
@@ -79,7 +77,7 @@ fn check<const N: usize, O: CheckedNodes>(
         i += 1;
         input(&format!("input{i}"), t.dims.clone())
     });
-    let model = outputs::model_of(f(inputs));
+    let model = outputs::model_of(&f(inputs));
     let vars = model.init(key(7), types)?;
     let xs: Vec<Tensor> = types
         .iter()

@@ -127,7 +127,8 @@ impl SharedLayer<Embedding> {
     #[track_caller]
     pub fn attend(&self, x: impl Borrow<Node>) -> Node {
         let layer = Arc::new(Attend((*self.layer).clone()));
-        call_shared(layer, [x], &self.name, Some(self.shared.clone()))
+        let name = self.name_or(<Embedding as Layer>::NAME);
+        call_shared(layer, [x], name, Some(self.shared.clone()))
     }
 }
 

@@ -64,7 +64,7 @@ pub fn gpt2(tokens: impl Borrow<Node>, config: &Gpt2Config) -> Node {
     let units = features.saturating_mul(4);
     let feed_forward = FeedForward::new(units).activation(Activation::gelu_tanh());
     let block = TransformerLayer::new(attention, feed_forward).dropout(dropout);
-    let mut x = words.call(tokens).layer(positions).named("wpe").dropout(dropout);
+    let mut x = words.call(tokens.borrow()).layer(positions).named("wpe").dropout(dropout);
     for i in 0..config.layers {
         x = block.call([x]).named(&format!("h.{i}"));
     }

@@ -89,8 +89,7 @@ impl TransformerLayer {
     /// self-attention, then those of the attention to the memory.
     #[track_caller]
     pub fn call<const N: usize>(&self, inputs: [impl Borrow<Node>; N]) -> Node {
-        let inputs = inputs.iter().map(|x| x.borrow().clone()).collect();
-        Block::new("transformer", |nodes: [Node; N]| self.layers(&nodes)).node(inputs)
+        Block::new("transformer", |nodes: [Node; N]| self.layers(&nodes)).call(inputs)
     }
 
     #[track_caller]
