@@ -6,7 +6,7 @@ use crate::{Mode, Model, Node, Vars, input};
 use neurax_tensor::{DType, Dim, Result, Tensor, Tree, TypeSpec, jit, key};
 
 /// Returns the elements of a result in f64.
-fn elements(y: &Tensor) -> Result<Vec<f64>> {
+pub(super) fn elements(y: &Tensor) -> Result<Vec<f64>> {
     y.to(DType::F64).to_vec()
 }
 
@@ -26,16 +26,29 @@ fn assert_near(check: &str, want: &Tensor, got: &Tensor, tolerance: f64) -> Resu
 }
 
 /// Checks that the results `got` are equal to `want`, all up to `tolerance`.
-fn assert_all_near(check: &str, want: &[Tensor], got: &[Tensor], tolerance: f64) -> Result<()> {
+pub(super) fn assert_all_near(
+    check: &str,
+    want: &[Tensor],
+    got: &[Tensor],
+    tolerance: f64,
+) -> Result<()> {
     want.iter().zip(got).try_for_each(|(want, got)| assert_near(check, want, got, tolerance))
 }
 
-/// Checks that a compiled application computes the same as an eager one, in both modes.
+/// Checks that a compiled application computes the same as an eager one, in both modes, and leaves
+/// the same state.
 pub(super) fn compiled(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     for mode in [Mode::Eval, Mode::Train(key(11))] {
-        let apply = |xs: Vec<Tensor>| all_of(&model.apply(vars, xs, &mode));
-        let eager = apply(xs.to_vec());
-        assert_all_near("jit", &eager, &jit(apply)(xs.to_vec()), 1e-5)?;
+        let apply = |xs: Vec<Tensor>| {
+            let applied = model.apply(vars, xs, &mode);
+            (all_of(&applied), applied.state)
+        };
+        let (eager, state) = apply(xs.to_vec());
+        let (compiled, compiled_state) = jit(apply)(xs.to_vec());
+        assert_all_near("jit", &eager, &compiled, 1e-5)?;
+        for ((path, want), (_, got)) in state.leaves().iter().zip(compiled_state.leaves()) {
+            assert_near(&format!("state `{path}` under jit"), want, got, 1e-5)?;
+        }
     }
     Ok(())
 }
@@ -77,24 +90,6 @@ fn vars_for(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<Vars> {
     let types = xs.iter().map(|x| Ok(TypeSpec::from(&x.ty()?))).collect::<Result<Vec<_>>>()?;
     let state = model.init(key(7), &types)?.state;
     Ok(Vars { params: vars.params.clone(), state })
-}
-
-/// Checks that f16 variables and inputs give nearly the same result, in f16.
-pub(super) fn half_precision(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
-    let narrow = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F16) } else { t.clone() };
-    let narrow_xs: Vec<Tensor> = xs.iter().map(narrow).collect();
-    let wide_xs: Vec<Tensor> = narrow_xs
-        .iter()
-        .map(|x| if x.dtype().is_float() { x.to(DType::F32) } else { x.clone() })
-        .collect();
-    let want = all_of(&model.apply(vars, wide_xs, &Mode::Eval));
-    let narrow_vars = Vars { params: vars.params.map_leaves(narrow), state: vars.state.clone() };
-    let got = all_of(&model.apply(&narrow_vars, narrow_xs, &Mode::Eval));
-    let lost = want.iter().zip(&got).find(|(a, b)| a.dtype().is_float() && !b.dtype().is_float());
-    if let Some((_, y)) = lost {
-        return Err(failed("half precision", format!("expected floats, got {}", y.dtype())));
-    }
-    assert_all_near("half precision", &want, &got, 0.02)
 }
 
 /// Checks that frozen parameters are used like all others.

@@ -2,19 +2,26 @@
 //!
 //! It checks that a layer can be initialized, that its outputs have the same types in training and
 //! in evaluation mode, that its gradients agree with finite differences, that its variables survive
-//! saving and loading, and that `vmap` yields the same values as single runs. It also checks that
-//! `jit` computes the same values, that an example does not depend on the size of its batch, that
-//! an empty batch is no error, that f16 computes nearly the same as f32, and that frozen parameters
-//! and two calls of a shared layer change nothing.
+//! saving and loading, as does a network of it if files can name the layer, and that `vmap` yields
+//! the same values as single runs. It also checks that `jit` computes the same values and the same
+//! state, that an example does not depend on the size of its batch, that an empty batch is no
+//! error, that f16 computes nearly the same as f32, as does a policy of bf16 with its gradients,
+//! and that frozen parameters and two calls of a shared layer change nothing.
 
 mod failure;
+mod float_inputs;
 mod invariance;
 mod outputs;
+mod precision;
+mod saved;
+#[cfg(test)]
+mod tests;
 
 use crate::layer::OfInputs;
 use crate::node::NodeKind;
 use crate::{BlockOutput, Layer, LayerOutput, Mode, Model, Node, Vars, input};
 use failure::failed;
+use float_inputs::FloatInputs;
 use neurax_tensor::{
     DType, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
 };
@@ -86,12 +93,14 @@ fn check<const N: usize, O: BlockOutput>(
         .collect::<Result<_>>()?;
     shapes(&model, &vars, &xs)?;
     gradients(&model, &vars, &xs)?;
-    saved(&model, &vars, &xs)?;
+    saved::variables(&model, &vars, &xs)?;
+    saved::network(&model, types, &vars, &xs)?;
     invariance::compiled(&model, &vars, &xs)?;
     if has_batch {
         invariance::batch_sizes(&model, &vars, &xs)?;
     }
-    invariance::half_precision(&model, &vars, &xs)?;
+    precision::half(&model, &vars, &xs)?;
+    precision::mixed(&model, &vars, &xs)?;
     invariance::frozen(&model, &vars, &xs)?;
     invariance::shared_twice(&model, types, &vars, &xs)?;
     batched(&model, &vars, xs)
@@ -130,19 +139,10 @@ fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
 /// central difference, in f64.
 fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
     let wide = |t: &Tensor| if t.dtype().is_float() { t.to(DType::F64) } else { t.clone() };
-    let (floats, others): (Vec<_>, Vec<_>) =
-        xs.iter().map(wide).enumerate().partition(|(_, x)| x.dtype().is_float());
-    let (positions, floats): (Vec<usize>, Vec<Tensor>) = floats.into_iter().unzip();
-    let at = (vars.params.map_leaves(wide), floats);
+    let inputs = FloatInputs::of(&xs.iter().map(wide).collect::<Vec<_>>());
+    let at = (vars.params.map_leaves(wide), inputs.floats.clone());
     let state = vars.state.map_leaves(wide);
-    let mode = Mode::Train(key(3));
-    let loss = |(params, floats): (crate::Params, Vec<Tensor>)| {
-        let mut all: Vec<(usize, Tensor)> =
-            positions.iter().copied().zip(floats).chain(others.iter().cloned()).collect();
-        all.sort_by_key(|(i, _)| *i);
-        let xs: Vec<Tensor> = all.into_iter().map(|(_, x)| x).collect();
-        weighted_sum(all_of(&model.apply_with(&params, &state, xs, &mode)))
-    };
+    let loss = |(params, floats)| inputs.loss(model, &params, &state, floats);
     let (_, grads) = value_and_grad_at(&at, loss);
     let mut i = 0;
     let direction = at.map_leaves(|t| {
@@ -161,35 +161,6 @@ fn gradients(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
             "gradient",
             format!("expected the slope {difference} of a finite difference, got {slope}"),
         ));
-    }
-    Ok(())
-}
-
-/// Returns the sum of all elements of all outputs, each with a separate weight.
-fn weighted_sum(ys: Vec<Tensor>) -> Tensor {
-    let sum = |(i, y): (usize, Tensor)| {
-        let weights = key(5 + 1000 * i as i64).uniform(y.shape()).to(DType::F64) + 0.5;
-        (y.to(DType::F64) * weights).sum(..)
-    };
-    let zero = Tensor::scalar(DType::F64, 0.0);
-    ys.into_iter().enumerate().map(sum).fold(zero, |all, y| all + y)
-}
-
-fn saved(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {
-    let unique = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_nanos());
-    let path = std::env::temp_dir()
-        .join(format!("neurax-check-{}-{unique}.safetensors", std::process::id()));
-    let back = vars.save(&path).and_then(|()| Vars::load(&path));
-    // A file that cannot be removed is left to the cleanup of the system's temporary folder.
-    let _ = std::fs::remove_file(&path);
-    let run = |vars: &Vars| {
-        let ys = all_of(&model.apply(vars, xs, &Mode::Eval)).into_iter();
-        ys.map(|y| y.to(DType::F64).to_vec::<f64>()).collect::<Result<Vec<_>>>()
-    };
-    if run(vars)? != run(&back?)? {
-        return Err(failed("save and load", "the outputs differ after loading".into()));
     }
     Ok(())
 }

@@ -15,9 +15,12 @@ pub(crate) mod fields;
 mod graph;
 mod registry;
 
-use crate::{Net, Vars};
+use crate::node::NodeKind;
+use crate::policy::InDType;
+use crate::{Model, Net, Vars};
 use graph::SavedModel;
 use neurax_tensor::{Error, Place, Result};
+use registry::LayerType;
 use serde::{Deserialize, Serialize};
 use std::panic::Location;
 use std::path::Path;
@@ -77,6 +80,19 @@ impl Net {
         let at = Place::from(Location::caller());
         load(directory.as_ref(), &at).map_err(|e| e.at(&at))
     }
+}
+
+/// Returns true if a file can hold all layers of a model, also those of its blocks: it names their
+/// types, and no option is a closure.
+pub(crate) fn is_of_library(model: &Model) -> bool {
+    model.graph().nodes.iter().all(|n| match n.node.kind() {
+        NodeKind::Input(_) | NodeKind::Argument => true,
+        NodeKind::Block(model) => is_of_library(model),
+        NodeKind::Layer(layer) => {
+            let layer = InDType::unwrapped(layer).0.as_ref();
+            LayerType::of(layer).is_some_and(|t| matches!(t.options(layer), Some(Ok(_))))
+        }
+    })
 }
 
 fn save(net: &Net, directory: &Path) -> Result<()> {
