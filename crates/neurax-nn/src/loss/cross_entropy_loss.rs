@@ -1,9 +1,11 @@
-//! [`CrossEntropyLoss`] and [`BinaryCrossEntropyLoss`]: cross-entropies with options.
+//! [`CrossEntropyLoss`]: the cross-entropy of classes with options.
 
 use super::criterion::{Criterion, LossFn, Losses, criteria};
 use super::each::limited_log;
-use super::operands::{at_class, invalid, invalid_option, labelled, paired, with_labels};
-use neurax_tensor::{DType, Tensor, sigmoid_logits, softmax_logits};
+use super::operands::{
+    at_class, invalid, invalid_class_weights, invalid_option, labelled, paired, with_labels,
+};
+use neurax_tensor::{DType, Tensor, softmax_logits};
 
 /// Smooths target distributions `t` f[.., classes]: the fraction `amount` of each is distributed
 /// evenly over all classes, `t (1 - amount) + amount / classes`.
@@ -23,14 +25,15 @@ pub fn label_smoothing(t: &Tensor, amount: f64) -> Tensor {
 }
 
 #[track_caller]
-fn invalid_smoothing(name: &str, amount: f64) -> Option<Tensor> {
+pub(super) fn invalid_smoothing(name: &str, amount: f64) -> Option<Tensor> {
     let fits = (0.0..=1.0).contains(&amount);
     (!fits).then(|| invalid_option(name, "a label smoothing in 0..=1", amount))
 }
 
-/// The cross-entropy of logits f[.., classes] (or [probabilities](Self::probabilities)) and class
-/// indices i[..] or target distributions f[.., classes], with weights of classes, an ignored index
-/// and label smoothing. Follows `torch.nn.CrossEntropyLoss`.
+/// The cross-entropy of logits f[.., classes] (or [probabilities](Self::probabilities), or
+/// [their logarithms](Self::log_probabilities)) and class indices i[..] or target distributions
+/// f[.., classes], with weights of classes, an ignored index and label smoothing. Follows
+/// `torch.nn.CrossEntropyLoss`.
 ///
 /// The mean over class indices is a weighted mean: it is divided by the sum of the weights of the
 /// target classes. With target distributions, the weight of a class multiplies its target, and the
@@ -46,10 +49,19 @@ fn invalid_smoothing(name: &str, amount: f64) -> Option<Tensor> {
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct CrossEntropyLoss {
-    of_probabilities: bool,
+    prediction: PredictionOf,
     class_weights: Option<Tensor>,
     ignore_index: Option<i64>,
     label_smoothing: f64,
+}
+
+/// The meaning of a prediction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum PredictionOf {
+    #[default]
+    Logits,
+    Probabilities,
+    LogProbabilities,
 }
 
 impl CrossEntropyLoss {
@@ -60,7 +72,24 @@ impl CrossEntropyLoss {
 
     /// Expects probabilities instead of logits.
     pub fn probabilities(mut self) -> Self {
-        self.of_probabilities = true;
+        self.prediction = PredictionOf::Probabilities;
+        self
+    }
+
+    /// Expects the logarithms of probabilities instead of logits: the negative log-likelihood,
+    /// `torch.nn.NLLLoss`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([[-0.5, -1.0], [-2.0, -0.25]]);
+    /// let loss = loss::CrossEntropyLoss::new().log_probabilities();
+    /// let loss = loss.class_weights(&tensor([1.0, 3.0]));
+    /// assert_eq!(loss.each(&y, &tensor([0, 1])).to_vec::<f32>()?, [0.5, 0.75]);
+    /// assert_eq!(loss.measure(&y, &tensor([0, 1])).item()?, 1.25 / 4.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn log_probabilities(mut self) -> Self {
+        self.prediction = PredictionOf::LogProbabilities;
         self
     }
 
@@ -97,17 +126,18 @@ impl CrossEntropyLoss {
     /// of the prediction.
     #[track_caller]
     fn log(&self, y: &Tensor, dtype: DType) -> Tensor {
-        match (self.of_probabilities, softmax_logits(y)) {
-            (false, _) => y.log_softmax(-1),
-            (true, Some(logits)) => logits.log_softmax(-1),
-            (true, None) => limited_log(y, dtype),
+        match (self.prediction, softmax_logits(y)) {
+            (PredictionOf::Logits, _) => y.log_softmax(-1),
+            (PredictionOf::LogProbabilities, _) => y.clone(),
+            (PredictionOf::Probabilities, Some(logits)) => logits.log_softmax(-1),
+            (PredictionOf::Probabilities, None) => limited_log(y, dtype),
         }
     }
 
     #[track_caller]
     fn of_indices(&self, y: &Tensor, t: &Tensor) -> Tensor {
         let (dtype, a) = (y.dtype(), self.label_smoothing);
-        if a == 0.0 && !self.of_probabilities {
+        if a == 0.0 && self.prediction == PredictionOf::Logits {
             return with_labels(NAME, y, t, |y, t| {
                 let losses = y.sparse_cross_entropy(t);
                 match &self.class_weights {
@@ -140,10 +170,12 @@ impl CrossEntropyLoss {
                 Some(w) => &t * w.to(t.dtype()),
                 None => t,
             };
-            match (self.of_probabilities, softmax_logits(y)) {
-                (false, _) => y.cross_entropy(t),
-                (true, Some(logits)) => logits.cross_entropy(t),
-                (true, None) => -(t * limited_log(y, dtype)).sum(-1),
+            match (self.prediction, softmax_logits(y)) {
+                (PredictionOf::Logits, _) => y.cross_entropy(t),
+                (PredictionOf::Probabilities, Some(logits)) => logits.cross_entropy(t),
+                (PredictionOf::Probabilities | PredictionOf::LogProbabilities, _) => {
+                    -(t * self.log(y, dtype)).sum(-1)
+                }
             }
         })
     }
@@ -151,15 +183,9 @@ impl CrossEntropyLoss {
     /// Returns the error of options that do not fit a prediction `y` and a target `t`.
     #[track_caller]
     fn invalid(&self, y: &Tensor, t: &Tensor) -> Option<Tensor> {
-        let weights = self.class_weights.as_ref().map(|w| w.shape().to_vec());
-        match weights {
-            Some(shape) if shape != [y.dim(-1)] => {
-                let why = format!(
-                    "expected class weights of shape [{}], one for each class, got {shape:?}",
-                    y.dim(-1)
-                );
-                Some(invalid(NAME, why))
-            }
+        let weights = self.class_weights.as_ref();
+        match weights.and_then(|w| invalid_class_weights(NAME, "class weights", w, y)) {
+            Some(error) => Some(error),
             _ if self.ignore_index.is_some() && t.rank() == y.rank() => {
                 let why = "expected class indices as targets if an index is ignored, got target \
                            distributions";
@@ -172,7 +198,7 @@ impl CrossEntropyLoss {
 
 const NAME: &str = "cross_entropy_loss";
 
-criteria!(CrossEntropyLoss BinaryCrossEntropyLoss);
+criteria!(CrossEntropyLoss);
 
 impl Losses for CrossEntropyLoss {
     fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
@@ -194,95 +220,5 @@ impl Losses for CrossEntropyLoss {
         let of_indices = t.rank() + 1 == y.rank();
         // An index out of range is clamped: its loss is NaN already.
         self.class_weights.as_ref().filter(|_| of_indices).map(|w| w.take(t, 0))
-    }
-}
-
-/// The binary cross-entropy of logits (or [probabilities](Self::probabilities)) and targets in
-/// 0..=1 of the same shape, one loss for each element, with weights of positive and negative
-/// targets and label smoothing. Follows `torch.nn.BCEWithLogitsLoss` and the options of Axon.
-///
-/// ```
-/// use neurax::prelude::*;
-/// let loss = loss::BinaryCrossEntropyLoss::new().positive_weight(3.0);
-/// let losses = loss.each(&tensor([0.0, 0.0]), &tensor([1.0, 0.0]));
-/// assert_eq!(losses.to_vec::<f32>()?, [2.0794415, 0.6931472]);
-/// # Ok::<(), Error>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct BinaryCrossEntropyLoss {
-    of_probabilities: bool,
-    positive_weight: f64,
-    negative_weight: f64,
-    label_smoothing: f64,
-}
-
-impl Default for BinaryCrossEntropyLoss {
-    fn default() -> Self {
-        BinaryCrossEntropyLoss {
-            of_probabilities: false,
-            positive_weight: 1.0,
-            negative_weight: 1.0,
-            label_smoothing: 0.0,
-        }
-    }
-}
-
-impl BinaryCrossEntropyLoss {
-    /// Creates the loss of logits.
-    pub fn new() -> BinaryCrossEntropyLoss {
-        BinaryCrossEntropyLoss::default()
-    }
-
-    /// Expects probabilities instead of logits.
-    pub fn probabilities(mut self) -> Self {
-        self.of_probabilities = true;
-        self
-    }
-
-    /// Sets the weight of targets of 1. The default is 1.
-    pub fn positive_weight(mut self, weight: f64) -> Self {
-        self.positive_weight = weight;
-        self
-    }
-
-    /// Sets the weight of targets of 0. The default is 1.
-    pub fn negative_weight(mut self, weight: f64) -> Self {
-        self.negative_weight = weight;
-        self
-    }
-
-    /// Moves targets toward 1/2 by the fraction `amount`, in 0..=1, as in Keras.
-    pub fn label_smoothing(mut self, amount: f64) -> Self {
-        self.label_smoothing = amount;
-        self
-    }
-
-    /// Returns one loss for each element.
-    #[track_caller]
-    pub fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        let name = "binary_cross_entropy_loss";
-        if let Some(error) = invalid_smoothing(name, self.label_smoothing) {
-            return error;
-        }
-        let dtype = y.dtype();
-        paired(name, y, t, |y, t| {
-            let t = match self.label_smoothing {
-                0.0 => t.clone(),
-                a => t * (1.0 - a) + a / 2.0,
-            };
-            let logits = if self.of_probabilities { sigmoid_logits(y) } else { Some(y.clone()) };
-            // The negative logarithms of the probability and of its complement.
-            let (yes, no) = match logits {
-                Some(z) => ((-&z).softplus(), z.softplus()),
-                None => (-limited_log(y, dtype), -limited_log(&(1.0 - y), dtype)),
-            };
-            &t * yes * self.positive_weight + (1.0 - &t) * no * self.negative_weight
-        })
-    }
-}
-
-impl Losses for BinaryCrossEntropyLoss {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        self.each(y, t)
     }
 }

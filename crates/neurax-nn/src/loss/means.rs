@@ -2,7 +2,7 @@
 
 use super::each;
 use super::operands::mean;
-use neurax_tensor::Tensor;
+use neurax_tensor::{Operand, Tensor};
 
 /// Defines functions that return the mean of the losses of the function of the same name.
 macro_rules! means {
@@ -159,7 +159,7 @@ means! {
     /// assert_eq!(loss.to_vec::<f32>()?, [0.1732868]);
     /// # Ok::<(), Error>(())
     /// ```
-    categorical_focal_cross_entropy(y, t; alpha: f64, gamma: f64);
+    categorical_focal_cross_entropy(y, t; alpha: impl Operand, gamma: f64);
 
     /// Returns the focal cross-entropy of logits `y` and target distributions `t`, both f[..,
     /// classes]: the mean of [`each::categorical_focal_cross_entropy_logits`].
@@ -171,7 +171,7 @@ means! {
     /// assert_eq!(loss.item()?, 1000.0);
     /// # Ok::<(), Error>(())
     /// ```
-    categorical_focal_cross_entropy_logits(y, t; alpha: f64, gamma: f64);
+    categorical_focal_cross_entropy_logits(y, t; alpha: impl Operand, gamma: f64);
 
     /// Returns the mean squared error.
     ///

@@ -4,8 +4,8 @@
 //! one for each example (cross-entropies and others that reduce the axis of the classes).
 //! [`of`] makes a [`Criterion`] of such a function: a loss with weights of examples, a mask and a
 //! choice of the reduction, which can be scaled and added. [`CrossEntropyLoss`],
-//! [`BinaryCrossEntropyLoss`] and [`CtcLoss`] are losses with further options. A trainer takes
-//! functions as well as values: [`LossFn`].
+//! [`BinaryCrossEntropyLoss`], [`MultiMarginLoss`] and [`CtcLoss`] are losses with further options.
+//! A trainer takes functions as well as values: [`LossFn`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -34,17 +34,21 @@
 //! plain tensors, the logarithm is limited to that of 1e-7 as in Keras, but its derivative is not:
 //! it stays `1 / y` (down to 1e-30, or the smallest normal number of a narrower dtype).
 
+mod binary_cross_entropy_loss;
 mod criterion;
 mod cross_entropy_loss;
 mod ctc_loss;
 pub mod each;
 mod means;
+mod multi_margin_loss;
 mod operands;
 
+pub use binary_cross_entropy_loss::BinaryCrossEntropyLoss;
 pub use criterion::{Criterion, LossFn, Reduction, of};
-pub use cross_entropy_loss::{BinaryCrossEntropyLoss, CrossEntropyLoss, label_smoothing};
+pub use cross_entropy_loss::{CrossEntropyLoss, label_smoothing};
 pub use ctc_loss::CtcLoss;
 pub use means::*;
+pub use multi_margin_loss::MultiMarginLoss;
 
 #[cfg(test)]
 mod tests;

@@ -142,6 +142,25 @@ pub(super) fn invalid_option(name: &str, expected: &str, got: f64) -> Tensor {
     invalid(name, format!("expected {expected}, got {got}"))
 }
 
+/// Returns the error of weights of the classes of a prediction `y` f[.., classes] that are not
+/// f[classes].
+#[track_caller]
+pub(super) fn invalid_class_weights(
+    name: &str,
+    what: &str,
+    weights: &Tensor,
+    y: &Tensor,
+) -> Option<Tensor> {
+    let (Ok(w), Ok(y)) = (weights.ty(), y.ty()) else { return None };
+    let classes = y.shape.last().copied();
+    (classes.is_none() || w.shape.first() != classes.as_ref() || w.rank() != 1).then(|| {
+        let classes = classes.map_or_else(|| "classes".to_string(), |n| n.to_string());
+        let got = w.shape;
+        let why = format!("expected {what} of shape [{classes}], one for each class, got {got}");
+        invalid(name, why)
+    })
+}
+
 /// Returns true if an option is above 0 and not NaN.
 pub(super) fn is_positive(x: f64) -> bool {
     x > 0.0

@@ -371,7 +371,7 @@ fn wrong_weights_masks_and_options_are_errors() {
     assert!(e.contains("expected weights of the shape of the losses, [3, 2], or a prefix"), "{e}");
     let e = message(of(each::mse).mask(&Tensor::ones(3)).measure(&y, &t));
     assert!(e.contains("expected a bool mask of the shape of the losses, [3, 2], or"), "{e}");
-    let rows: [(Tensor, &str); 14] = [
+    let rows: [(Tensor, &str); 18] = [
         (huber_with(&y, &t, 0.0), "a delta above 0, got 0"),
         (smooth_l1(&y, &t, f64::NAN), "a beta above 0, got NaN"),
         (quantile(&y, &t, 1.5), "a quantile in 0..=1, got 1.5"),
@@ -386,6 +386,22 @@ fn wrong_weights_masks_and_options_are_errors() {
         (
             CrossEntropyLoss::new().class_weights(&Tensor::ones(3)).measure(&y, &labels),
             "expected class weights of shape [2], one for each class, got [3]",
+        ),
+        (
+            MultiMarginLoss::new().class_weights(&Tensor::ones(3)).measure(&y, &labels),
+            "multi_margin_loss: expected class weights of shape [2], one for each class, got [3]",
+        ),
+        (
+            categorical_focal_cross_entropy(&y, &t, &Tensor::ones([3, 2]), 1.0),
+            "expected alpha of shape [2], one for each class, got [3, 2]",
+        ),
+        (
+            BinaryCrossEntropyLoss::new().positive_weight(&Tensor::ones(3)).measure(&y, &t),
+            "expected positive weights of a shape that broadcasts to [3, 2], got [3]",
+        ),
+        (
+            BinaryCrossEntropyLoss::new().negative_weight(&Tensor::ones([1, 1, 1])).measure(&y, &t),
+            "expected negative weights of a shape that broadcasts to [3, 2], got [1, 1, 1]",
         ),
         (
             CrossEntropyLoss::new().ignore_index(0).measure(&y, &t),

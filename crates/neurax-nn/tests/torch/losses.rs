@@ -1,7 +1,7 @@
 //! Losses, compared with those of PyTorch, and of Keras where that lacks them.
 
 use crate::cases::cases;
-use loss::{BinaryCrossEntropyLoss, CrossEntropyLoss, CtcLoss, Reduction, each};
+use loss::{BinaryCrossEntropyLoss, CrossEntropyLoss, CtcLoss, MultiMarginLoss, Reduction, each};
 use neurax::prelude::*;
 
 type Function = fn(&Tensor, &Tensor) -> Tensor;
@@ -15,7 +15,7 @@ macro_rules! functions {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("losses", 113) {
+    for case in cases("losses", 126) {
         let (name, variant) = case.name.split_once('.').unwrap();
         let f = |xs: &[Tensor]| {
             let found = function(name, variant, &xs[0], &xs[1]);
@@ -93,6 +93,13 @@ fn focal(name: &str, variant: &str, y: &Tensor, t: &Tensor) -> Tensor {
         }
         ("binary_focal_cross_entropy", "025") => loss::binary_focal_cross_entropy(y, t, 0.25, 2.0),
         ("binary_focal_cross_entropy", _) => loss::binary_focal_cross_entropy(y, t, None, 3.0),
+        ("categorical_focal_cross_entropy", "classes") => {
+            loss::categorical_focal_cross_entropy(y, t, &tensor([0.1, 0.2, 0.3, 0.4]), 2.0)
+        }
+        ("categorical_focal_cross_entropy_logits", "classes") => {
+            let alpha = tensor([0.1, 0.2, 0.3, 0.4]);
+            loss::categorical_focal_cross_entropy_logits(y, t, &alpha, 2.0)
+        }
         ("categorical_focal_cross_entropy", _) => {
             loss::categorical_focal_cross_entropy(y, t, 0.25, 2.0)
         }
@@ -111,6 +118,20 @@ fn of_values(name: &str, variant: &str, xs: &[Tensor]) -> Tensor {
             "smooth" => BinaryCrossEntropyLoss::new().label_smoothing(0.2).criterion(),
             _ => BinaryCrossEntropyLoss::new().probabilities().label_smoothing(0.2).criterion(),
         },
+        "bce_labels" => {
+            let weights = tensor([1.0, 3.0, 0.5]);
+            BinaryCrossEntropyLoss::new().positive_weight(&weights).criterion()
+        }
+        "nll_weights" => classes.log_probabilities().class_weights(&weights).criterion(),
+        "nll_ignore" => {
+            let classes = classes.log_probabilities().class_weights(&weights);
+            classes.ignore_index(-1).criterion()
+        }
+        "multi_margin_1" | "multi_margin_2" => {
+            let loss = MultiMarginLoss::new().margin(0.75).class_weights(&weights);
+            let power = if name.ends_with('1') { 1 } else { 2 };
+            loss.power(power).criterion()
+        }
         "ctc_lengths" => return CtcLoss::new().lengths(&xs[2]).label_lengths(&xs[3]).each(y, t),
         "ctc_blank" => {
             return CtcLoss::new().blank(3).lengths(&xs[2]).label_lengths(&xs[3]).each(y, t);

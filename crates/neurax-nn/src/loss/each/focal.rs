@@ -1,8 +1,8 @@
 //! Focal cross-entropies: Lin et al., 2017 (<https://arxiv.org/abs/1708.02002>).
 
 use super::cross_entropy::limited_log;
-use crate::loss::operands::{invalid_option, paired};
-use neurax_tensor::{Tensor, sigmoid_logits, softmax_logits};
+use crate::loss::operands::{invalid_class_weights, invalid_option, paired};
+use neurax_tensor::{DType, Operand, Tensor, sigmoid_logits, softmax_logits};
 
 /// The probability below which the focal factor is constant: its derivative is infinite at 0.
 const MIN_FOCUSED_PROBABILITY: f64 = 1e-30;
@@ -65,24 +65,30 @@ pub fn binary_focal_cross_entropy_logits(
 
 /// Returns the focal cross-entropy of probabilities `y` and target distributions `t`, both
 /// f[.., classes]: `-Σ alpha (1 - y)^gamma · t · ln y` over the last axis, which is removed; as in
-/// `keras.losses.CategoricalFocalCrossentropy`.
+/// `keras.losses.CategoricalFocalCrossentropy`. `alpha` is a number, or a tensor f[classes] with
+/// one for each class.
 ///
 /// ```
 /// use neurax::prelude::*;
 /// let (y, t) = (tensor([[0.5, 0.5]]), tensor([[0.0, 1.0]]));
 /// let losses = loss::each::categorical_focal_cross_entropy(&y, &t, 0.25, 2.0);
 /// assert_eq!(losses.to_vec::<f32>()?, [0.04332170]);
+/// let alpha = tensor([0.75, 0.25]);
+/// let losses = loss::each::categorical_focal_cross_entropy(&y, &t, &alpha, 2.0);
+/// assert_eq!(losses.to_vec::<f32>()?, [0.04332170]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn categorical_focal_cross_entropy(y: &Tensor, t: &Tensor, alpha: f64, gamma: f64) -> Tensor {
+pub fn categorical_focal_cross_entropy(
+    y: &Tensor,
+    t: &Tensor,
+    alpha: impl Operand,
+    gamma: f64,
+) -> Tensor {
     let (name, dtype) = ("categorical_focal_cross_entropy", y.dtype());
-    if let Some(error) = invalid_focus(name, None, gamma) {
-        return error;
-    }
-    paired(name, y, t, |y, t| match softmax_logits(y) {
-        Some(logits) => of_logits(&logits, t, alpha, gamma),
-        None => -(focus(&(1.0 - y), gamma) * t * limited_log(y, dtype)).sum(-1) * alpha,
+    categorical(name, y, t, alpha, gamma, |y, weights| match softmax_logits(y) {
+        Some(logits) => of_logits(&logits, weights, gamma),
+        None => -(focus(&(1.0 - y), gamma) * weights * limited_log(y, dtype)).sum(-1),
     })
 }
 
@@ -99,14 +105,32 @@ pub fn categorical_focal_cross_entropy(y: &Tensor, t: &Tensor, alpha: f64, gamma
 pub fn categorical_focal_cross_entropy_logits(
     y: &Tensor,
     t: &Tensor,
-    alpha: f64,
+    alpha: impl Operand,
     gamma: f64,
 ) -> Tensor {
     let name = "categorical_focal_cross_entropy_logits";
-    if let Some(error) = invalid_focus(name, None, gamma) {
-        return error;
+    categorical(name, y, t, alpha, gamma, |y, weights| of_logits(y, weights, gamma))
+}
+
+/// Computes the losses `f` of a prediction and the products of targets and alpha, if the options
+/// of the loss `name` are valid.
+#[track_caller]
+fn categorical(
+    name: &str,
+    y: &Tensor,
+    t: &Tensor,
+    alpha: impl Operand,
+    gamma: f64,
+    f: impl FnOnce(&Tensor, &Tensor) -> Tensor,
+) -> Tensor {
+    let alpha = alpha.operand(&Tensor::scalar(DType::F64, 0.0));
+    let is_number = alpha.ty().is_ok_and(|ty| ty.rank() == 0);
+    let invalid = invalid_focus(name, None, gamma)
+        .or_else(|| (!is_number).then(|| invalid_class_weights(name, "alpha", &alpha, y))?);
+    match invalid {
+        Some(error) => error,
+        None => paired(name, y, t, |y, t| f(y, &(t * alpha.to(t.dtype())))),
     }
-    paired(name, y, t, |y, t| of_logits(y, t, alpha, gamma))
 }
 
 #[track_caller]
@@ -117,9 +141,9 @@ fn of_binary_logits(y: &Tensor, t: &Tensor, alpha: Option<f64>, gamma: f64) -> T
 }
 
 #[track_caller]
-fn of_logits(y: &Tensor, t: &Tensor, alpha: f64, gamma: f64) -> Tensor {
+fn of_logits(y: &Tensor, weights: &Tensor, gamma: f64) -> Tensor {
     let log = y.log_softmax(-1);
-    -(focus(&-log.expm1(), gamma) * t * log).sum(-1) * alpha
+    -(focus(&-log.expm1(), gamma) * weights * log).sum(-1)
 }
 
 /// Multiplies binary cross-entropies by their focal factor, the power of the probability that the

@@ -276,4 +276,29 @@ z4, c4, w4 = torch.randn(4, 4), torch.tensor([1, 0, 2, 1]), torch.tensor([1.0, 2
 case("weighted_classes.mean",
      lambda z, t, w: (F.cross_entropy(z, t, weight=weights, reduction="none") * w).sum()
      / (weights[t] * w).sum(), z4, c4, w4, constants=2)
+
+# Weights of labels and of classes.
+label_weights = torch.tensor([1.0, 3.0, 0.5])
+z3 = torch.tensor([[0.5, -1.25, 30.0], [-90.0, 0.125, -3.0]])
+for r in ["none", "mean", "sum"]:
+    case(f"bce_labels.{r}",
+         lambda z, t: F.binary_cross_entropy_with_logits(
+             z, t, pos_weight=label_weights, reduction=r), z3, hot)
+    case(f"nll_weights.{r}",
+         lambda y, t: F.nll_loss(y, t, weight=weights, reduction=r), F.log_softmax(z, -1), classes)
+case("nll_ignore.mean", lambda y, t: F.nll_loss(y, t, weight=weights, ignore_index=-1),
+     F.log_softmax(z, -1), ignored)
+for power in [1, 2]:
+    for r in ["none", "mean"]:
+        case(f"multi_margin_{power}.{r}",
+             lambda y, t: F.multi_margin_loss(
+                 y, t, p=power, margin=0.75, weight=weights, reduction=r), z, classes)
+alpha = [0.1, 0.2, 0.3, 0.4]
+case("categorical_focal_cross_entropy_logits.classes",
+     lambda z, t: keras.losses.CategoricalFocalCrossentropy(alpha=alpha, from_logits=True)(t, z),
+     z, one_hot)
+case("categorical_focal_cross_entropy.classes",
+     # As above, without the division by the sum.
+     lambda p, t: -(torch.tensor(alpha) * (1 - p) ** 2 * t * p.log()).sum(-1).mean(),
+     probabilities, one_hot)
 cases.save()
