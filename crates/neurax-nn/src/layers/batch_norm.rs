@@ -4,7 +4,7 @@ use super::axes::{describe, position};
 use super::scale_bias::{ScaleBias, scale_bias_options};
 use crate::precision::at_least_f32;
 use crate::{Cx, Layer, LayerPrecision, Node, init};
-use neurax_tensor::{Error, Tensor, keep, pmean};
+use neurax_tensor::{Error, Tensor, keep, pmean, psum};
 use serde::{Deserialize, Serialize};
 
 /// Computes `(x - mean) / sqrt(var + epsilon) · scale + bias` for each channel of axis `axis`:
@@ -53,9 +53,10 @@ fn no_axis(x: &Tensor, axis: i64) -> Tensor {
 ///
 /// In training, mean and variance are those of the batch, over all axes but that of the channels,
 /// and the running statistics move towards them: `momentum · old + (1 - momentum) · new`, with the
-/// variance divided by the number of elements, as in Keras and Flax (PyTorch divides the running
-/// variance by one less). In evaluation, the running statistics are used. A batch without elements
-/// leaves them as they are.
+/// variance divided by the number of elements, as in Keras and Flax; see
+/// [`unbiased_variance`](Self::unbiased_variance) for PyTorch, whose `momentum` is `1 - momentum`
+/// here. In evaluation, the running statistics are used. A batch without elements leaves them as
+/// they are.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -74,13 +75,15 @@ pub struct BatchNorm {
     #[serde(flatten)]
     affine: ScaleBias,
     synced: Option<String>,
+    #[serde(default)]
+    unbiased: bool,
 }
 
 impl BatchNorm {
     /// Creates a layer with channels at axis 1, a momentum of 0.9 and an epsilon of 1e-5.
     pub fn new() -> BatchNorm {
         let affine = ScaleBias::both();
-        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, affine, synced: None }
+        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, affine, synced: None, unbiased: false }
     }
 
     /// Sets the axis of the channels; -1 is the last one.
@@ -91,6 +94,22 @@ impl BatchNorm {
     /// Sets the part of the running statistics that a training step keeps.
     pub fn momentum(self, momentum: f64) -> BatchNorm {
         BatchNorm { momentum, ..self }
+    }
+
+    /// Divides the variance of the running statistics by one less than the number of elements, as
+    /// PyTorch does. That of the batch in training is divided by their number all the same.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let norm = nn::BatchNorm::new().unbiased_variance().momentum(0.0);
+    /// let model = nn::input("x", dims![_, 1]).layer(norm).model();
+    /// let vars = model.init(key(0), &types![f32[_, 1]])?;
+    /// let out = model.apply(&vars, tensor([[1.0], [3.0]]), &Mode::Train(key(1)));
+    /// assert_eq!(out.state["batch_norm"]["var"].to_vec::<f32>()?, [2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn unbiased_variance(self) -> BatchNorm {
+        BatchNorm { unbiased: true, ..self }
     }
 
     /// Sets the constant that is added to the variance.
@@ -136,6 +155,20 @@ impl BatchNorm {
         let mean = mean.flatten();
         (batch_norm(x, &mean, &var, scale, bias, axis as i64, self.epsilon), mean, var)
     }
+
+    /// Returns the variance for the running statistics, from that of a batch `x`.
+    #[track_caller]
+    fn var_to_keep(&self, x: &Tensor, var: Tensor) -> Tensor {
+        if !self.unbiased {
+            return var;
+        }
+        let count = Tensor::scalar(var.dtype(), (x.size() / var.size().max(1)) as f64);
+        let count = match &self.synced {
+            Some(name) => psum(&count, name),
+            None => count,
+        };
+        var * &count / (&count - 1.0).maximum(1.0)
+    }
 }
 
 scale_bias_options!(BatchNorm);
@@ -165,6 +198,7 @@ impl Layer for BatchNorm {
         match position(&x, self.axis) {
             Some(axis) if cx.training() && !x.shape().contains(&0) => {
                 let (y, mean, var) = self.train(&x, &scale, &bias, axis);
+                let var = self.var_to_keep(&x, var);
                 for (name, old, new) in [("mean", &running[0], &mean), ("var", &running[1], &var)] {
                     cx.set(name, old * self.momentum + new.to(old.dtype()) * (1.0 - self.momentum));
                 }
@@ -197,6 +231,7 @@ mod tests {
     fn is_a_layer() {
         check::layer(BatchNorm::new(), &types![f32[4, 3]]).unwrap();
         check::layer(BatchNorm::new().momentum(0.5), &types![f32[2, 3, 4]]).unwrap();
+        check::layer(BatchNorm::new().unbiased_variance(), &types![f32[2, 3]]).unwrap();
         check::layer(BatchNorm::new().axis(-1), &types![f32[2, 3, 4, 2]]).unwrap();
         check::layer(BatchNorm::new().scale(false).bias(false), &types![f32[4, 3]]).unwrap();
     }
@@ -221,8 +256,9 @@ mod tests {
     #[test]
     fn synced_statistics_are_those_of_the_whole_batch() {
         use neurax_tensor::{Axes, vmap_with};
-        let whole = input("x", dims![_, 3, 2]).layer(BatchNorm::new()).model();
-        let parts = input("x", dims![_, 3, 2]).layer(BatchNorm::new().synced("i")).model();
+        let norm = BatchNorm::new().unbiased_variance();
+        let whole = input("x", dims![_, 3, 2]).layer(norm.clone()).model();
+        let parts = input("x", dims![_, 3, 2]).layer(norm.synced("i")).model();
         let vars = whole.init(key(0), &types![f32[_, 3, 2]]).unwrap();
         let x = key(1).normal([6, 3, 2]) * 3.0 + 1.0;
         let mode = Mode::Train(key(2));

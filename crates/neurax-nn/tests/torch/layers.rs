@@ -145,6 +145,8 @@ fn layer(x: &Node, name: &str) -> Node {
         "fold2_options" => x.layer(nn::Fold::new([4, 3], windows_of_two_axes())),
         "activity_regularization" => x.layer(nn::ActivityRegularization::new().l1(0.5).l2(0.25)).1,
         "embedding" => x.embedding(5, 3),
+        "embedding_padding" => x.layer(nn::Embedding::new(5, 3).padding(2)),
+        "embedding_max_norm" => x.layer(nn::Embedding::new(5, 3).max_norm(1.0)),
         "embedding_bag_mean" => x.layer(nn::EmbeddingBag::new(5, 3).padding(0)),
         "embedding_bag_sum" => x.layer(nn::EmbeddingBag::new(5, 3).mode(nn::BagMode::Sum)),
         "embedding_bag_max" => x.layer(nn::EmbeddingBag::new(5, 3).mode(nn::BagMode::Max)),
@@ -169,9 +171,7 @@ fn weight_norm(x: &Node, name: &str) -> Node {
         "weight_norm_last" => x.layer(nn::WeightNorm::new(nn::Conv::new(4, 2).channels_last())),
         "weight_norm_transpose" => x.layer(nn::WeightNorm::new(transpose(3))),
         "weight_norm_transpose_inputs" => x.layer(nn::WeightNorm::new(transpose(3)).axis(0)),
-        "weight_norm_transpose_last" => {
-            x.layer(nn::WeightNorm::new(transpose(2).channels_last()))
-        }
+        "weight_norm_transpose_last" => x.layer(nn::WeightNorm::new(transpose(2).channels_last())),
         other => panic!("{other}"),
     }
 }
@@ -234,7 +234,7 @@ fn windows_and_statistics() {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("layers", 68) {
+    for case in cases("layers", 70) {
         let two = |f: fn(&Node, &Node) -> Node| {
             let (a, b) = (nn::input("a", dims![_, _]), nn::input("b", dims![_, _]));
             let model = f(&a, &b).model();

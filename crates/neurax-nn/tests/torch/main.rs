@@ -10,3 +10,4 @@ mod losses;
 mod metrics;
 mod models;
 mod recurrent;
+mod running;

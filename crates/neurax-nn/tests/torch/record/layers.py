@@ -314,4 +314,24 @@ weight_norm_of("weight_norm_transpose", F.conv_transpose1d, same, x1, t1, 1, Fal
 weight_norm_of("weight_norm_transpose_inputs", F.conv_transpose1d, same, x1, t1, 0, False, 4)
 up2 = F.conv_transpose2d
 weight_norm_of("weight_norm_transpose_last", up2, kernel_first, last(x2), kernel_last(t2), 1, True)
+
+# The row of the padding index is zeros, as the module initializes it.
+tokens, table = torch.tensor([[0, 2], [3, 2]]), torch.randn(5, 3)
+padded = table.clone()
+padded[2] = 0.0
+add("embedding_padding", lambda i, t: F.embedding(i, t, padding_idx=2), tokens, padded)
+
+
+def embedding_max_norm(i, t):
+    """PyTorch rescales the rows of the table in place, outside of the gradient; the result is that
+    of the function here, whose gradient includes the factor."""
+    factor = (1.0 / (t.norm(dim=1, keepdim=True) + 1e-7)).clamp(max=1.0)
+    y = F.embedding(i, t * factor)
+    with torch.no_grad():
+        torch.testing.assert_close(y, F.embedding(i, t.clone(), max_norm=1.0))
+    return y
+
+
+table[3] /= 10.0
+add("embedding_max_norm", embedding_max_norm, tokens, table)
 cases.save()
