@@ -107,6 +107,34 @@ impl Init {
         Init { layout: Some([inputs, outputs]), ..self }
     }
 
+    /// Returns the initializer of a layer's kernel whose axes are, by the letters of `roles`,
+    /// inputs `i`, outputs `o`, and axes of separate kernels `b`: the value is that of matrices of
+    /// all inputs and all outputs. An initializer with axes of the user's stays as it is.
+    pub(crate) fn of_roles(self, roles: &str) -> Init {
+        if self.axes.is_some() || self.batch_axis.is_some() {
+            return self;
+        }
+        let roles: Vec<char> = roles.chars().collect();
+        let order: Vec<usize> = ['b', 'i', 'o']
+            .iter()
+            .flat_map(|r| (0..roles.len()).filter(|&axis| roles[axis] == *r).collect::<Vec<_>>())
+            .collect();
+        let dtype = self.dtype;
+        let init = Init::new("of_roles", move |key, shape| {
+            let size = |role| {
+                let sizes = shape.iter().zip(&roles).filter(|(_, r)| **r == role);
+                sizes.map(|(n, _)| n).product::<usize>()
+            };
+            let matrices = self.clone().batch_axis(0).axes(0, 1);
+            let value = matrices.make(key, &[size('b'), size('i'), size('o')]);
+            let sizes: Vec<usize> = order.iter().map(|&axis| shape[axis]).collect();
+            let places = (0..shape.len()).map(|axis| order.iter().position(|&i| i == axis));
+            let places: Vec<i64> = places.map(|i| i.map_or(0, |i| i as i64)).collect();
+            value.reshape(sizes).permute(&places[..])
+        });
+        Init { dtype, ..init }
+    }
+
     /// Returns the axes of a kernel of rank `rank`: those that the layer states, or else the user.
     pub(crate) fn kernel_axes(&self, rank: usize) -> KernelAxes {
         let batch = self.batch_axis.filter(|_| self.layout.is_none());

@@ -109,8 +109,9 @@ pub struct EinsumDense {
 impl EinsumDense {
     /// Creates a layer with a formula `input,kernel->output` of axis names without spaces; `sizes`
     /// are those of the names that the input has not. The kernel is initialized with
-    /// [`init::glorot_uniform`]; [`Init::axes`] states which of its axes are inputs and outputs if
-    /// these are not the first and the last one.
+    /// [`init::glorot_uniform`] as a matrix: its inputs are the axes that the output has not, its
+    /// outputs the new ones, and there is one matrix for each element of the axes that it shares
+    /// with both. [`Init::axes`] states other axes.
     pub fn new(formula: &str, sizes: impl AsRef<[(char, usize)]>) -> EinsumDense {
         let (sizes, kernel) = (sizes.as_ref().to_vec(), init::glorot_uniform());
         EinsumDense { formula: formula.into(), sizes, bias: None, kernel }
@@ -157,10 +158,12 @@ impl Layer for EinsumDense {
         let Some(shape) = kernel.iter().map(size_of).collect::<Option<Vec<usize>>>() else {
             return self.fail("expected a size for each new name of the kernel".into());
         };
-        let init = match shape.len() {
-            0 | 1 => self.kernel.clone(),
-            _ => self.kernel.clone().of_layout(0, -1),
+        let role = |name: &char| match (input.contains(name), output.contains(name)) {
+            (_, false) => 'i',
+            (false, true) => 'o',
+            (true, true) => 'b',
         };
+        let init = self.kernel.clone().of_roles(&kernel.iter().map(role).collect::<String>());
         let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, init)]);
         let Some(bias) = &self.bias else { return y };
         let is_along = |name: &&char| bias.contains(**name);

@@ -5,6 +5,7 @@ mod activations;
 mod attention;
 mod cases;
 mod checkpoints;
+mod initializers;
 mod layers;
 mod losses;
 mod metrics;
