@@ -1,6 +1,7 @@
 //! The context of a layer: variables, the mode, random keys.
 
 use crate::init::{Init, KernelAxes};
+use crate::layer_precision::LayerDTypes;
 use crate::stored_param::{Adapter, LORA, QuantizedTensor, entry};
 use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
@@ -20,8 +21,8 @@ pub struct Cx<'m> {
     new: &'m mut Vars,
     /// The number of random keys that were drawn so far.
     draws: u32,
-    /// The dtype of float parameters, if a [`Policy`](crate::Policy) sets it.
-    compute: Option<DType>,
+    /// The dtypes of float parameters, if a [`Policy`](crate::Policy) sets them.
+    dtypes: Option<LayerDTypes>,
     /// The functions that change kernels, those of inner layers last.
     kernel_maps: Vec<KernelMap>,
 }
@@ -57,7 +58,7 @@ impl<'m> Cx<'m> {
         new: &'m mut Vars,
     ) -> Cx<'m> {
         let kernel_maps = Vec::new();
-        Cx { path, mode, source, new, draws: 0, compute: None, kernel_maps }
+        Cx { path, mode, source, new, draws: 0, dtypes: None, kernel_maps }
     }
 
     /// Returns the parameter `name` of this layer. When the model is initialized, `init` creates it
@@ -250,7 +251,7 @@ impl<'m> Cx<'m> {
             new,
             draws: self.draws,
             kernel_maps: self.kernel_maps.clone(),
-            compute: self.compute,
+            dtypes: self.dtypes,
         };
         let result = f(&mut part);
         // A part that is used twice draws other numbers.
@@ -287,6 +288,10 @@ impl<'m> Cx<'m> {
                 let why = "create the variables with `init` of this model";
                 return kind.fail(format!("missing `{name}`; {why}"));
             }
+        };
+        let value = match kind {
+            VariableKind::Param => if_float(value, self.dtypes.and_then(|dtypes| dtypes.params)),
+            VariableKind::State => value,
         };
         let layer = kind.of_mut(self.new).entry(self.path.into()).or_default();
         layer.insert(name.into(), value.clone());
@@ -335,15 +340,20 @@ impl<'m> Cx<'m> {
 
     /// Converts a float parameter to the dtype in which the layer computes.
     fn computed(&self, x: Tensor) -> Tensor {
-        match self.compute {
-            Some(dtype) if x.error().is_none() && x.dtype().is_float() => x.to(dtype),
-            _ => x,
-        }
+        if_float(x, self.dtypes.map(|dtypes| dtypes.compute))
     }
 
-    /// Sets the dtype of float parameters.
-    pub(crate) fn compute_in(&mut self, dtype: DType) {
-        self.compute = Some(dtype);
+    /// Sets the dtypes of float parameters.
+    pub(crate) fn set_dtypes(&mut self, dtypes: LayerDTypes) {
+        self.dtypes = Some(dtypes);
+    }
+}
+
+/// Converts a float to `dtype`, if it is not `None`.
+fn if_float(x: Tensor, dtype: Option<DType>) -> Tensor {
+    match dtype {
+        Some(dtype) if x.error().is_none() && x.dtype().is_float() => x.to(dtype),
+        _ => x,
     }
 }
 

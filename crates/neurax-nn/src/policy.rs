@@ -1,11 +1,13 @@
 //! Policies of precision: parameters in f32, computations in bf16 or f16.
 //!
 //! A policy wraps the layers of a model: a wrapped layer gets its inputs and parameters in the
-//! dtype of the policy. Normalizations, softmax and cross-entropy are computed in f32, since they
-//! sum squares or exponentials, and so are recurrent layers, whose rounded state would feed back:
-//! see [`LayerPrecision`](crate::LayerPrecision), which a layer states. Means and variances of a
+//! dtype of the policy, and creates its parameters in another one, by default f32. Normalizations,
+//! softmax and cross-entropy are computed in f32, since they sum squares or exponentials, and so
+//! are recurrent layers, whose rounded state would feed back: see
+//! [`LayerPrecision`](crate::LayerPrecision), which a layer states. Means and variances of a
 //! normalization are state, which stays in f32. The gradients of parameters in f32 are f32.
 
+use crate::layer_precision::LayerDTypes;
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
 use crate::{Cx, Layer, LayerPrecision, Model, Net, Node, VisitedLayer};
@@ -33,7 +35,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    compute: DType,
+    layers: LayerDTypes,
     output: DType,
 }
 
@@ -42,7 +44,24 @@ impl Policy {
     /// parameters and outputs of the model in f32. With `F16`, small gradients become 0 and large
     /// ones infinite, which a [`LossScale`](crate::optim::LossScale) prevents.
     pub fn mixed(compute: DType) -> Policy {
-        Policy { compute, output: DType::F32 }
+        Policy { layers: LayerDTypes { compute, params: None }, output: DType::F32 }
+    }
+
+    /// Sets the dtype of the float parameters that the layers create; without it, they are f32.
+    /// [`Vars::cast`](crate::Vars::cast) converts those that exist.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 4]).dense(2).model();
+    /// let narrow = nn::Policy::mixed(BF16).params(BF16).apply(&model);
+    /// let vars = narrow.init(key(0), &types![f32[_, 4]])?;
+    /// assert_eq!(vars.params["dense"]["kernel"].dtype(), BF16);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn params(self, dtype: DType) -> Policy {
+        Policy { layers: LayerDTypes { params: Some(dtype), ..self.layers }, ..self }
     }
 
     /// Sets the dtype of the outputs of the model.
@@ -82,11 +101,35 @@ impl Policy {
         Ok(self.with_outputs(&model.map(wrapped)))
     }
 
+    /// Applies the policy to all layers but those whose path matches a pattern. These compute as
+    /// the others of [`Policy::apply_to`].
+    ///
+    /// # Errors
+    /// If the pattern matches no layer or is malformed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 4]).dense(8).relu().dense(2).named("head").model();
+    /// let mixed = nn::Policy::mixed(BF16).apply_except(&model, "head")?;
+    /// let vars = mixed.init(key(0), &types![f32[_, 4]])?;
+    /// let (_, seen) = mixed.apply_capturing(&vars, Tensor::ones([1, 4]), &Mode::Eval, "**")?;
+    /// assert_eq!((seen["relu"][0].dtype(), seen["head"][0].dtype()), (BF16, F32));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn apply_except(&self, model: &Model, pattern: &str) -> Result<Model> {
+        let pattern = model.layer_pattern(pattern)?;
+        let wrapped = |l: &VisitedLayer| (!pattern.matches(&l.path)).then(|| self.wrapped(l))?;
+        Ok(self.with_outputs(&model.map(wrapped)))
+    }
+
     /// Returns a node in place of a layer, which computes in the dtype of the policy.
     fn wrapped(&self, l: &VisitedLayer) -> Option<Node> {
         let NodeKind::Layer(layer) = l.node.kind() else { return None };
         let (layer, _) = InDType::unwrapped(layer);
-        let kind = NodeKind::Layer(InDType::wrapped(layer.clone(), Some(self.compute)));
+        let kind = NodeKind::Layer(InDType::wrapped(layer.clone(), Some(self.layers)));
         Some(l.node.rebuilt(l.node.name(), l.node.inputs().to_vec(), kind))
     }
 
@@ -144,22 +187,22 @@ impl Layer for OutputOf {
 /// A layer that gets its inputs and parameters in another dtype.
 pub(crate) struct InDType {
     layer: Arc<dyn ModelLayer>,
-    compute: DType,
+    dtypes: LayerDTypes,
 }
 
 impl InDType {
-    /// Returns a layer that computes in `compute`, if it is not `None`.
-    pub fn wrapped(layer: Arc<dyn ModelLayer>, compute: Option<DType>) -> Arc<dyn ModelLayer> {
-        match compute {
-            Some(compute) => Arc::new(InDType { layer, compute }),
+    /// Returns a layer that computes in other dtypes, if these are not `None`.
+    pub fn wrapped(layer: Arc<dyn ModelLayer>, dtypes: Option<LayerDTypes>) -> Arc<dyn ModelLayer> {
+        match dtypes {
+            Some(dtypes) => Arc::new(InDType { layer, dtypes }),
             None => layer,
         }
     }
 
-    /// Returns the layer itself, and the dtype in which it computes if a policy set one.
-    pub fn unwrapped(layer: &Arc<dyn ModelLayer>) -> (&Arc<dyn ModelLayer>, Option<DType>) {
+    /// Returns the layer itself, and the dtypes in which it computes if a policy set these.
+    pub fn unwrapped(layer: &Arc<dyn ModelLayer>) -> (&Arc<dyn ModelLayer>, Option<LayerDTypes>) {
         match (layer.as_ref() as &dyn Any).downcast_ref::<InDType>() {
-            Some(InDType { layer, compute }) => (layer, Some(*compute)),
+            Some(InDType { layer, dtypes }) => (layer, Some(*dtypes)),
             None => (layer, None),
         }
     }
@@ -179,13 +222,14 @@ impl ModelLayer for InDType {
     }
 
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
-        let full = self.compute.at_least_f32();
+        let LayerDTypes { compute, params } = self.dtypes;
+        let full = compute.at_least_f32();
         let (within, output) = match self.precision() {
-            LayerPrecision::OfPolicy => (self.compute, self.compute),
-            LayerPrecision::Full => (full, self.compute),
+            LayerPrecision::OfPolicy => (compute, compute),
+            LayerPrecision::Full => (full, compute),
             LayerPrecision::FullOutput => (full, full),
         };
-        cx.compute_in(within);
+        cx.set_dtypes(LayerDTypes { compute: within, params });
         let inputs: Vec<Tensor> = inputs.iter().map(|x| cast(x, within)).collect();
         let outputs = self.layer.apply(cx, &inputs);
         outputs.iter().map(|y| cast(y, output)).collect()
@@ -222,6 +266,10 @@ mod tests {
         assert_eq!(seen["softmax"][0].dtype(), F32);
         assert_eq!(out.y().dtype(), F32);
         assert!(vars.params.values().flat_map(|l| l.values()).all(|t| t.dtype() == F32));
+        let narrow = Policy::mixed(F16).params(BF16).apply(&model);
+        let narrow_vars = narrow.init(key(0), &types![f32[_, 4]]).unwrap();
+        assert!(narrow_vars.params.values().flat_map(|l| l.values()).all(|t| t.dtype() == BF16));
+        assert!(narrow.summary().contains("total"));
         let narrow = Policy::mixed(F16).output(F16).apply(&model);
         assert_eq!(narrow.apply(&vars, Tensor::ones([2, 4]), &Mode::Eval).y().dtype(), F16);
     }
@@ -329,7 +377,7 @@ mod tests {
     fn policies_are_saved_with_the_model_and_the_last_one_counts() {
         let model = input("x", dims![_, 4]).dense(8).relu().dense(2).model();
         let mixed = Policy::mixed(F16).apply_to(&model, "dense").unwrap();
-        let net = Policy::mixed(BF16).apply_to(&mixed, "dense").unwrap();
+        let net = Policy::mixed(BF16).params(F16).apply_to(&mixed, "dense").unwrap();
         let net = net.bind(model.init(key(0), &types![f32[_, 4]]).unwrap());
         let folder = std::env::temp_dir().join(format!("neurax-policy-{}", std::process::id()));
         net.save(&folder).unwrap();
@@ -340,14 +388,32 @@ mod tests {
         let (out, seen) =
             loaded.model.apply_capturing(&loaded.vars, &x, &Mode::Eval, "**").unwrap();
         assert_eq!((seen["dense"][0].dtype(), seen["dense_1"][0].dtype()), (BF16, F32));
+        let vars = loaded.model.init(key(1), &types![f32[_, 4]]).unwrap();
+        assert_eq!(vars.params["dense"]["kernel"].dtype(), F16);
+        assert_eq!(vars.params["dense_1"]["kernel"].dtype(), F32);
         let (found, want) = (out.y().to_vec::<f32>(), net.apply(&x).y().to_vec::<f32>());
         assert_eq!(found.unwrap(), want.unwrap());
+    }
+
+    #[test]
+    fn layers_of_a_block_are_excepted() {
+        let tower = block("tower", |x| x.dense(4).dense(4));
+        let model = tower.call(input("x", dims![_, 4])).dense(2).model();
+        let mixed = Policy::mixed(BF16).params(BF16).apply_except(&model, "tower.dense*").unwrap();
+        let vars = mixed.init(key(0), &types![f32[_, 4]]).unwrap();
+        let x = Tensor::ones([1, 4]);
+        let (_, seen) = mixed.apply_capturing(&vars, x, &Mode::Eval, "**").unwrap();
+        for (path, dtype) in [("tower.dense", F32), ("tower.dense_1", F32), ("dense", BF16)] {
+            assert_eq!((seen[path][0].dtype(), vars.params[path]["bias"].dtype()), (dtype, dtype));
+        }
     }
 
     #[test]
     fn a_pattern_of_no_layer_is_an_error() {
         let model = input("x", dims![_, 4]).dense(8).model();
         let e = Policy::mixed(BF16).apply_to(&model, "head").unwrap_err();
+        assert!(e.message().contains("one of the layers x, dense; got `head`"), "{e}");
+        let e = Policy::mixed(BF16).apply_except(&model, "head").unwrap_err();
         assert!(e.message().contains("one of the layers x, dense; got `head`"), "{e}");
     }
 }

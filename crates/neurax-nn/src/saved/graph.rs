@@ -3,6 +3,7 @@
 use super::fields;
 use super::registry::LayerType;
 use crate::input_shapes::{InputSpec, invalid};
+use crate::layer_precision::LayerDTypes;
 use crate::model_graph::ModelGraph;
 use crate::node::{NodeKind, Shared};
 use crate::policy::InDType;
@@ -59,6 +60,9 @@ enum SavedKind {
         /// The dtype in which the layer computes, if a policy of precision sets it.
         #[serde(default, skip_serializing_if = "Option::is_none", with = "fields::dtype")]
         compute: Option<DType>,
+        /// The dtype of its initial parameters, if a policy of precision sets it.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "fields::dtype")]
+        params: Option<DType>,
     },
     Block {
         graph: usize,
@@ -126,7 +130,7 @@ impl Saving {
             NodeKind::Argument => SavedKind::Argument {},
             NodeKind::Block(model) => SavedKind::Block { graph: self.graph(model.graph())? },
             NodeKind::Layer(layer) => {
-                let (layer, compute) = InDType::unwrapped(layer);
+                let (layer, dtypes) = InDType::unwrapped(layer);
                 let found = LayerType::of(layer.as_ref());
                 let found = found.and_then(|t| Some((t.name, t.options(layer.as_ref())?)));
                 let Some((name, options)) = found else {
@@ -143,7 +147,8 @@ impl Saving {
                     return Err(invalid(why));
                 };
                 let options = options.map_err(|e| invalid(format!("layer `{}`: {e}", n.path)))?;
-                SavedKind::Layer { name: name.into(), options, compute }
+                let (compute, params) = (dtypes.map(|d| d.compute), dtypes.and_then(|d| d.params));
+                SavedKind::Layer { name: name.into(), options, compute, params }
             }
         };
         let next = self.shared.len();
@@ -194,14 +199,15 @@ impl LoadingGraphs<'_> {
                 let outputs = model.outputs().count().max(1);
                 (NodeKind::Block(model), outputs)
             }
-            SavedKind::Layer { name, options, compute } => {
+            SavedKind::Layer { name, options, compute, params } => {
                 let found = LayerType::named(&name).ok_or_else(|| {
                     let hint = "was the file written by a later version?";
                     invalid(format!("layer `{path}`: expected a known layer, got `{name}`; {hint}"))
                 })?;
                 let layer = found.layer(options);
                 let layer = layer.map_err(|e| invalid(format!("layer `{path}`: {name}: {e}")))?;
-                (NodeKind::Layer(InDType::wrapped(layer, compute)), (found.outputs)())
+                let dtypes = compute.map(|compute| LayerDTypes { compute, params });
+                (NodeKind::Layer(InDType::wrapped(layer, dtypes)), (found.outputs)())
             }
         })
     }
