@@ -108,13 +108,43 @@ impl Criterion {
         Criterion { terms: vec![term] }
     }
 
-    /// Sets the weights of the examples, of all losses of a sum.
+    /// Sets the weights of the examples, of all losses of a sum: one for each example of a batch,
+    /// or of the shape of the losses.
+    ///
+    /// The mean is `Σ w l / Σ w`, so that a weight of 2 counts as the same example twice, and equal
+    /// weights change nothing; with class weights `c` of the loss, it is `Σ w c l / Σ w c`. The sum
+    /// `Σ w l` and the single losses `w l` are not divided. An example of weight 0 counts for
+    /// nothing unless its loss is NaN: [`Criterion::mask`] leaves out such examples.
+    ///
+    /// The weights belong to one batch. For a training, put them into the data set beside the
+    /// targets; the closure of `Trainer::objective` gets each batch with its weights.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (y, t) = (tensor([1.0, 2.0]), tensor([0.0, 0.0]));
+    /// let squares = loss::of(loss::each::mse).weights(&tensor([3.0, 1.0]));
+    /// assert_eq!(squares.measure(&y, &t).item()?, (3.0 * 1.0 + 1.0 * 4.0) / 4.0);
+    /// let products = squares.clone().reduction(loss::Reduction::None).measure(&y, &t);
+    /// assert_eq!(products.to_vec::<f32>()?, [3.0, 4.0]);
+    ///
+    /// let (x, t) = (tensor([[1.0], [2.0]]), tensor([[0.0], [0.0]]));
+    /// let set = Dataset::new(x, (t, tensor([3.0, 1.0])))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let weighted = |out: &Applied, batch: &data::Batch<Tensor, (Tensor, Tensor)>| {
+    ///     let (target, weights) = &batch.y;
+    ///     loss::of(loss::each::mse).weights(weights).measure(out.y(), target)
+    /// };
+    /// let trainer = Trainer::objective(&model, weighted, optim::sgd(0.1)).quiet();
+    /// assert!(trainer.run(&set.batched(2), epochs(1))?.loss.is_finite());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn weights(self, weights: &Tensor) -> Criterion {
         self.with(|term| term.weights = Some(weights.clone()))
     }
 
-    /// Sets which examples count, a bool tensor, for all losses of a sum. The others have a loss
-    /// and a gradient of 0, even if the prediction or the target is NaN there.
+    /// Sets which examples count, a bool tensor, for all losses of a sum: one for each example of a
+    /// batch, or of the shape of the losses. The others have a loss and a gradient of 0, even if
+    /// the prediction or the target is NaN there, and the mean is that of the examples that count.
     pub fn mask(self, mask: &Tensor) -> Criterion {
         self.with(|term| term.mask = Some(mask.clone()))
     }
