@@ -310,57 +310,6 @@ fn misused_blocks_are_errors() {
 }
 
 #[test]
-fn blocks_have_outputs_in_any_structure() {
-    let split = nn::Block::new("split", |[x, gate]| {
-        let h = x.dense(2);
-        let last = State(h.tanh(), h.relu());
-        let (sequence, ends) = (&h * gate.dense(2), [h.relu(), h.clone()]);
-        (x, vec![h.clone(), h], Encoded { sequence, state: last, ends })
-    });
-    let (x, gate) = (nn::input("x", dims![_, 3]), nn::input("gate", dims![_, 1]));
-    let (same, hidden, encoded) = split.call([&x, &gate]);
-    let Encoded { sequence, state: State(h, c), ends: [low, _] } = encoded;
-    let (_, again, _) = split.call([&same, &gate]);
-    let outputs = [&same, &hidden[1], &h, &c, &sequence, &again[0], &low];
-    let model = Model::new(outputs.into_iter().enumerate().map(|(i, n)| (i.to_string(), n)));
-    let vars = model.init(key(0), &types![f32[_, 3], f32[_, 1]]).unwrap();
-    assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["split.dense", "split.dense_1"]);
-    let inputs = [key(1).normal([4, 3]), key(2).normal([4, 1])];
-    let out = model.apply(&vars, inputs.clone(), &Mode::Eval);
-    let values = |y: &Tensor| y.to_vec::<f32>().unwrap();
-    assert_eq!(values(&out["0"]), values(&inputs[0]));
-    assert_eq!(values(&out["2"]), values(&out["1"].tanh()));
-    assert_eq!(values(&out["3"]), values(&out["1"].relu()));
-    assert_eq!(values(&out["5"]), values(&out["1"]));
-    assert_eq!(values(&out["6"]), values(&out["3"]));
-}
-
-#[test]
-fn the_error_of_a_block_is_that_of_all_of_its_outputs() {
-    let (a, b) = (nn::input("a", dims![_, 2]), nn::input("b", dims![_, 2]));
-    let captures = nn::block("captures", |x| (x.relu(), x + &b));
-    let (_, second) = captures.call(&a);
-    let e = second.init(key(0), &types![f32[_, 2]]).unwrap_err().to_string();
-    assert!(e.contains("block `captures`: expected layers of its arguments"), "{e}");
-}
-
-#[test]
-fn layers_of_several_inputs_are_shared() {
-    let bilinear = nn::shared(nn::Bilinear::new(3)).named("both");
-    let x = nn::input("x", dims![_, 3]);
-    let y = bilinear.call([&bilinear.call([&x, &x]), &x]);
-    let vars = y.init(key(0), &types![f32[_, 3]]).unwrap();
-    assert_eq!(vars.params.keys().collect::<Vec<_>>(), ["both"]);
-    let lstm = nn::shared(nn::Lstm::new(3).initial_state().return_state());
-    let x = nn::input("x", dims![_, 5, 3]);
-    let start = x.layer(nn::Lstm::new(3).return_state()).1;
-    let (_, (h, c)) = lstm.call([&x, &start.0, &start.1]);
-    let y = lstm.call([&x, &h, &c]).0;
-    let vars = y.init(key(0), &types![f32[_, 5, 3]]).unwrap();
-    assert_eq!(vars.params.len(), 2);
-}
-
-#[test]
 fn layers_have_outputs_in_any_structure() {
     let x = nn::input("x", dims![_, 2]);
     let (sum, [low, high]) = nn::layer("parts", [&x], |_, [x]| (x.sum(-1), [x.min(-1), x.max(-1)]));

@@ -2,6 +2,7 @@
 
 use neurax::data::Batch;
 use neurax::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Returns `n` examples of y = 2 x₀ - x₁ + 1.
@@ -48,6 +49,42 @@ fn means_weight_batches_by_their_examples() {
     assert_eq!((trained.loss, trained.metrics["mae"]), (2.0, 2.0));
     assert_eq!(trained.validation["loss"], 2.0);
     assert_eq!(trained.evaluate(&set).unwrap()["mae"], 2.0);
+}
+
+/// Axon compiles the validation in every epoch.
+#[test]
+fn training_and_validation_are_compiled_once_for_all_epochs() {
+    static TRACES: AtomicUsize = AtomicUsize::new(0);
+    let counted = nn::layer("counted", [nn::input("x", dims![_, 1])], |cx, [x]| {
+        TRACES.fetch_add(1, Ordering::Relaxed);
+        x * cx.param("w", (), init::zeros())
+    });
+    let set = Dataset::new(Tensor::ones([10, 1]), Tensor::ones([10, 1])).unwrap();
+    let traces = |n| {
+        let before = TRACES.load(Ordering::Relaxed);
+        let trainer = Trainer::new(&counted, loss::mse, optim::sgd(0.1)).quiet();
+        trainer.validate(set.batched(4)).run(&set.batched(3), epochs(n)).unwrap();
+        TRACES.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(traces(1), traces(7));
+}
+
+/// Axon's trainer knows 10 of its 14 losses.
+#[test]
+fn a_trainer_takes_every_loss() {
+    let losses: [fn(&Tensor, &Tensor) -> Tensor; 4] = [
+        loss::huber,
+        loss::cosine_similarity,
+        |y, t| loss::margin_ranking(y, &(y * 0.5), t, 1.0),
+        |y, t| loss::ctc(y, &t.argmax(-1).slice(1, ..2).maximum(1)),
+    ];
+    let set = Dataset::new(key(0).normal([6, 5, 2]), key(1).normal([6, 5, 3])).unwrap();
+    for loss in losses {
+        let model = nn::input("x", dims![_, 5, 2]).dense(3);
+        let trainer = Trainer::new(&model, loss, optim::sgd(0.1)).quiet();
+        let trained = trainer.run(&set.batched(3), epochs(2)).unwrap();
+        assert!(trained.loss.is_finite(), "{}", trained.loss);
+    }
 }
 
 /// The mean of the values of batches would be another number: it is not defined for batches of one

@@ -293,4 +293,25 @@ mod tests {
         let e = check::layer(BatchNorm::new().axis(3), &types![f32[2, 3]]).unwrap_err().to_string();
         assert!(e.contains("axis 3 for its channels, got f32[2, 3], in layer batch_norm"), "{e}");
     }
+
+    // In Axon, the statistics of one of two branches stay as they are.
+    #[test]
+    fn batch_statistics_of_every_branch_are_updated() {
+        let x = input("x", dims![_, 2]);
+        let branch = |x: &Node| x.dense(3).batch_norm().relu();
+        let y = crate::concat([branch(&x), branch(&x) + branch(&x.batch_norm())], -1);
+        let model = y.dense(1).model();
+        let vars = model.init(key(0), &types![f32[_, 2]]).unwrap();
+        let x = key(1).normal([8, 2]) + 1.0;
+        let train =
+            neurax_tensor::jit(|x: Tensor| model.apply(&vars, x, &Mode::Train(key(2))).state);
+        let state = train(x);
+        assert_eq!(state.len(), 4);
+        for (path, old) in &vars.state {
+            for (name, old) in old {
+                let moved = (&state[path][name] - old).abs().min(..).item().unwrap();
+                assert!(moved > 0.0, "{path}.{name}");
+            }
+        }
+    }
 }

@@ -369,3 +369,24 @@ fn the_mean_of_no_steps_is_zero() {
     let narrow = masked_mean(&(Tensor::ones([2, 3, 1]) * 60000.0).to(DType::F16), &none);
     assert_eq!(narrow.dtype(), DType::F16);
 }
+
+/// Nx computes all earlier steps again for each step of the gradient.
+#[test]
+fn the_gradient_of_a_recurrent_layer_is_one_more_loop() {
+    let model = input("x", dims![_, _, 3]).layer(Lstm::new(4)).model();
+    let vars = model.init(key(0), &types![f32[_, _, 3]]).unwrap();
+    let loops = |steps: usize| {
+        let x = Tensor::ones([2, steps, 3]);
+        let gradient = jit(|params: crate::Params| {
+            value_and_grad_at(&params, |p| {
+                model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().square().mean(..)
+            })
+            .1
+        });
+        let stages = gradient.stages(&vars.params, true).unwrap();
+        let text = stages.list()[0].text.as_ref().unwrap();
+        (text.matches("= scan[").count(), text.lines().count())
+    };
+    assert_eq!(loops(10).0, 2);
+    assert_eq!(loops(40), loops(10));
+}
