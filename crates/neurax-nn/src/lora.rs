@@ -398,7 +398,9 @@ mod tests {
         vars.save(&path).unwrap();
         let loaded = Vars::load(&path);
         std::fs::remove_file(&path).unwrap();
-        assert!(close(&output(&loaded.unwrap()), &output(&vars)));
+        let loaded = loaded.unwrap();
+        assert!(close(&output(&loaded), &output(&vars)));
+        assert_eq!((loaded.trainable(), loaded.frozen()), (vars.trainable(), vars.frozen()));
     }
 
     #[test]

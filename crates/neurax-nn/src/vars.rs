@@ -1,6 +1,6 @@
 //! The variables of a model: parameters and state, by layer and name.
 
-use crate::files::{load_tensors, save_sharded};
+use crate::files::{load_frozen, load_tensors, metadata_of, save_sharded};
 use crate::path_pattern::PathPattern;
 use crate::stored_param::quantized_elements;
 use neurax_tensor::{DType, Error, Result, Tensor, Tree, io::safetensors};
@@ -32,8 +32,9 @@ pub struct Vars {
 
 impl Vars {
     /// Writes the variables to a safetensors file, each as `params.<layer>.<name>` or
-    /// `state.<layer>.<name>`. Frozen parameters are written like all others. An existing file is
-    /// replaced atomically after the new one is complete.
+    /// `state.<layer>.<name>`. Frozen parameters are written like all others; their paths are
+    /// metadata of the file, a JSON list called `frozen`. An existing file is replaced atomically
+    /// after the new one is complete.
     ///
     /// # Errors
     /// If a variable carries an error or the file cannot be written.
@@ -52,7 +53,7 @@ impl Vars {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        safetensors::save(&*self.unfrozen()?, path)
+        safetensors::save_with_metadata(&*self.unfrozen()?, &metadata_of(&self.frozen())?, path)
     }
 
     /// Returns the variables without frozen parameters, as files hold them.
@@ -85,21 +86,57 @@ impl Vars {
     /// # Errors
     /// If a variable carries an error or a file cannot be written.
     pub fn save_sharded(&self, directory: impl AsRef<Path>, bytes: usize) -> Result<()> {
-        save_sharded(&*self.unfrozen()?, directory.as_ref(), bytes)
+        save_sharded(&*self.unfrozen()?, self.frozen(), directory.as_ref(), bytes)
     }
 
     /// Loads variables from a safetensors file, which may change afterwards, or from any other
     /// checkpoint of [`load_tensors`] whose tensors have the names that [`Vars::save`] gives them.
-    /// For other names, see [`Vars::load_renamed`].
+    /// For other names, see [`Vars::load_renamed`]. Parameters that were frozen when they were
+    /// written are frozen again; [`Vars::load_unfrozen`] leaves them trainable.
     ///
     /// # Errors
     /// If the file cannot be read, is malformed, or holds tensors that are not variables; the
     /// message names the file and the tensor.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(4).dense(2);
+    /// let mut vars = model.init(key(0), &types![f32[_, 3]])?;
+    /// vars.freeze("dense.*")?;
+    /// # let path = std::env::temp_dir().join("neurax-doc-vars-frozen.safetensors");
+    /// vars.save(&path)?;
+    /// assert_eq!(Vars::load(&path)?.frozen(), ["dense.bias", "dense.kernel"]);
+    /// assert!(Vars::load_unfrozen(&path)?.frozen().is_empty());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn load(path: impl AsRef<Path>) -> Result<Vars> {
+        Vars::load_frozen_again(path.as_ref())
+    }
+
+    /// Loads variables as [`Vars::load`] does, with all parameters trainable.
+    ///
+    /// # Errors
+    /// As [`Vars::load`].
+    pub fn load_unfrozen(path: impl AsRef<Path>) -> Result<Vars> {
         Vars::load_path(path.as_ref())
     }
 
-    /// Loads variables as [`Vars::load`] does.
+    fn load_frozen_again(path: &Path) -> Result<Vars> {
+        let mut vars = Vars::load_path(path)?;
+        for frozen in load_frozen(path)? {
+            let t = remove(&mut vars.params, &frozen).ok_or_else(|| {
+                let want = "expected parameters with the paths in the metadata `frozen`";
+                let advice = "`Vars::load_unfrozen` ignores them";
+                let why = format!("{}: {want}, got no `{frozen}`; {advice}", path.display());
+                Error::new("load", why)
+            })?;
+            vars.state.entry(FROZEN.into()).or_default().insert(frozen, t);
+        }
+        Ok(vars)
+    }
+
     fn load_path(path: &Path) -> Result<Vars> {
         let mut vars = Vars::default();
         for (name, tensor) in load_tensors(path)? {
@@ -356,6 +393,32 @@ mod tests {
         assert_eq!(back.params["encoder/v1.0"]["kernel"].to_vec::<f32>().unwrap(), [1.0, 2.0]);
         assert_eq!(back.state["norm"]["mean"].to_vec::<f32>().unwrap(), [3.0]);
         assert_eq!(back.size(), 2);
+    }
+
+    #[test]
+    fn frozen_parameters_are_frozen_after_a_file() {
+        let mut vars = Vars::default();
+        for layer in ["a.b", "c"] {
+            vars.params.entry(layer.into()).or_default().insert("kernel".into(), tensor([1.0]));
+        }
+        vars.save(path("none")).unwrap();
+        assert!(safetensors::load_metadata(path("none")).unwrap().is_empty());
+        vars.freeze("a.**").unwrap();
+        vars.save(path("frozen")).unwrap();
+        let back = Vars::load(path("frozen")).unwrap();
+        assert_eq!((back.trainable(), back.frozen()), (vars.trainable(), vars.frozen()));
+        let all = Vars::load_unfrozen(path("frozen")).unwrap();
+        assert_eq!((all.trainable().len(), all.frozen().len()), (2, 0));
+        let write = |text: &str| {
+            let metadata = [("frozen".to_string(), text.to_string())].into();
+            safetensors::save_with_metadata(&all, &metadata, path("wrong")).unwrap();
+            assert!(Vars::load_unfrozen(path("wrong")).is_ok());
+            Vars::load(path("wrong")).unwrap_err().to_string()
+        };
+        let e = write(r#"["a.b.bias"]"#);
+        assert!(e.contains("got no `a.b.bias`; `Vars::load_unfrozen` ignores them"), "{e}");
+        let e = write("a.b.kernel");
+        assert!(e.contains("a list of paths in the metadata `frozen`"), "{e}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::error::failed;
 use super::{pytorch, sharded};
-use neurax_tensor::{Result, Tensor, io::safetensors};
+use neurax_tensor::{Error, Result, Tensor, io::safetensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -36,14 +36,61 @@ fn load(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     if path.is_dir() {
         return load(&in_directory(path)?);
     }
+    match format_of(path) {
+        Format::Index => sharded::load(path),
+        Format::Pytorch => pytorch::load(path),
+        Format::Safetensors => safetensors::load(path),
+    }
+}
+
+/// The metadata of a safetensors file that lists the paths of frozen parameters, as JSON.
+const FROZEN_METADATA: &str = "frozen";
+
+/// Returns the metadata of a file with frozen parameters.
+pub(crate) fn metadata_of(frozen: &[String]) -> Result<BTreeMap<String, String>> {
+    if frozen.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let paths = serde_json::to_string(frozen).map_err(|e| Error::new("save", e.to_string()))?;
+    Ok([(FROZEN_METADATA.into(), paths)].into())
+}
+
+/// Returns the paths of the parameters that were frozen when the checkpoint was written.
+pub(crate) fn load_frozen(path: &Path) -> Result<Vec<String>> {
+    let path = &if path.is_dir() { in_directory(path)? } else { path.to_path_buf() };
+    match format_of(path) {
+        Format::Index => sharded::load_frozen(path),
+        Format::Pytorch => Ok(vec![]),
+        Format::Safetensors => {
+            let metadata = safetensors::load_metadata(path)?;
+            let Some(paths) = metadata.get(FROZEN_METADATA) else { return Ok(vec![]) };
+            serde_json::from_str(paths).map_err(|e| {
+                failed(
+                    path,
+                    format!("expected a list of paths in the metadata `{FROZEN_METADATA}`: {e}"),
+                )
+            })
+        }
+    }
+}
+
+/// The format of a file of a checkpoint.
+enum Format {
+    Index,
+    Pytorch,
+    Safetensors,
+}
+
+/// Returns the format that the name of a file states.
+fn format_of(path: &Path) -> Format {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let is = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
     if is(&[".json"]) {
-        sharded::load(path)
+        Format::Index
     } else if is(&[".pt", ".pth", ".bin", ".ckpt"]) {
-        pytorch::load(path)
+        Format::Pytorch
     } else {
-        safetensors::load(path)
+        Format::Safetensors
     }
 }
 

@@ -9,5 +9,6 @@ mod sharded;
 mod torch_rnn;
 
 pub use checkpoint::load_tensors;
+pub(crate) use checkpoint::{load_frozen, metadata_of};
 pub use renames::Renames;
 pub(crate) use sharded::save_sharded;

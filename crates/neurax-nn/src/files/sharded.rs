@@ -22,14 +22,14 @@ struct ShardIndex {
 struct ShardMetadata {
     #[serde(default)]
     total_size: u64,
+    /// The paths of frozen parameters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    frozen: Vec<String>,
 }
 
 /// Reads the tensors of all files of an index.
 pub(super) fn load(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let text = std::fs::read(path).map_err(|e| failed(path, e))?;
-    let index: ShardIndex = serde_json::from_slice(&text).map_err(|e| {
-        failed(path, format!("expected the index of a checkpoint with a `weight_map`: {e}"))
-    })?;
+    let index = index(path)?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut all = BTreeMap::new();
     for file in index.weight_map.values().collect::<BTreeSet<_>>() {
@@ -45,6 +45,18 @@ pub(super) fn load(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     Ok(all)
 }
 
+fn index(path: &Path) -> Result<ShardIndex> {
+    let text = std::fs::read(path).map_err(|e| failed(path, e))?;
+    serde_json::from_slice(&text).map_err(|e| {
+        failed(path, format!("expected the index of a checkpoint with a `weight_map`: {e}"))
+    })
+}
+
+/// Reads the paths of frozen parameters from an index.
+pub(super) fn load_frozen(path: &Path) -> Result<Vec<String>> {
+    Ok(index(path)?.metadata.frozen)
+}
+
 /// Checks that the name of a part is that of a file beside the index.
 fn check_name(path: &Path, file: &str) -> Result<()> {
     let parts: Vec<Component> = Path::new(file).components().collect();
@@ -54,12 +66,18 @@ fn check_name(path: &Path, file: &str) -> Result<()> {
     }
 }
 
-/// Writes the leaves of a tree to files of at most `bytes` bytes of elements each.
-pub(crate) fn save_sharded(tree: &impl Tree, directory: &Path, bytes: usize) -> Result<()> {
+/// Writes the leaves of a tree to files of at most `bytes` bytes of elements each. `frozen` are the
+/// paths of frozen parameters.
+pub(crate) fn save_sharded(
+    tree: &impl Tree,
+    frozen: Vec<String>,
+    directory: &Path,
+    bytes: usize,
+) -> Result<()> {
     std::fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
     let (parts, total) = parts(tree, bytes)?;
     let mut index = ShardIndex {
-        metadata: ShardMetadata { total_size: total as u64 },
+        metadata: ShardMetadata { total_size: total as u64, frozen },
         weight_map: BTreeMap::new(),
     };
     for (i, part) in parts.iter().enumerate() {
@@ -114,7 +132,8 @@ mod tests {
         let files = std::fs::read_dir(&directory).unwrap().count();
         assert_eq!(files, 4);
         let back = Vars::load(&directory).unwrap();
-        assert_eq!(back.trainable().len(), 5);
+        assert_eq!((back.trainable().len(), back.frozen()), (4, vars.frozen()));
+        assert_eq!(Vars::load_unfrozen(&directory).unwrap().trainable().len(), 5);
         assert_eq!(back.get("layer_4.kernel").unwrap().to_vec::<f32>().unwrap(), [4.0, 1.0]);
     }
 

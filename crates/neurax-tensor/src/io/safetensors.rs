@@ -40,17 +40,63 @@ use std::{
 /// # Ok::<(), Error>(())
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
-    save_leaves(tree.leaves(), path.as_ref())
+    save_leaves(tree.leaves(), &BTreeMap::new(), path.as_ref())
+}
+
+/// Writes every leaf of a tree as [`save`] does, and metadata: names with strings, which
+/// [`load_metadata`] returns and other readers ignore.
+///
+/// # Errors
+/// As [`save`].
+///
+/// ```
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-metadata.safetensors");
+/// let metadata = [("license".to_string(), "MIT".to_string())].into();
+/// safetensors::save_with_metadata(&tensor([1.0, 2.0]), &metadata, &path)?;
+/// assert_eq!(safetensors::load_metadata(&path)?, metadata);
+/// assert_eq!(safetensors::load(&path)?[""].to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn save_with_metadata(
+    tree: &impl Tree,
+    metadata: &BTreeMap<String, String>,
+    path: impl AsRef<Path>,
+) -> Result<()> {
+    save_leaves(tree.leaves(), metadata, path.as_ref())
+}
+
+/// Reads the metadata of a file, without its tensors: none, if the file was written by [`save`].
+///
+/// # Errors
+/// When the file cannot be read, is not a regular file, or its header is malformed or larger than
+/// 100 MB.
+pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
+    metadata_of(path.as_ref())
+}
+
+fn metadata_of(path: &Path) -> Result<BTreeMap<String, String>> {
+    let load = || -> Result<BTreeMap<String, String>> {
+        let mut file = open_file(path)?;
+        let size = file.metadata()?.len();
+        header::read_metadata(&mut file, size)
+    };
+    load().map_err(|e| in_file("load", path, e.message()))
 }
 
 /// Writes the leaves of a tree.
-fn save_leaves(leaves: Vec<(String, &Tensor)>, path: &Path) -> Result<()> {
+fn save_leaves(
+    leaves: Vec<(String, &Tensor)>,
+    metadata: &BTreeMap<String, String>,
+    path: &Path,
+) -> Result<()> {
     let mut leaves =
         leaves.into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
     // The widest elements first: each tensor then starts at a multiple of its element size and can
     // be mapped without a copy.
     leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
-    let header = header_of(&leaves)?;
+    let header = header_of(&leaves, metadata)?;
     replace::replace(path, |file| write(file, &header, &leaves))
         .map_err(|e| in_file("save", path, e))
 }
@@ -186,13 +232,16 @@ fn stored(name: String, t: &Tensor) -> Result<Stored> {
 ///
 /// # Errors
 /// When [`load`] would not read the header.
-fn header_of(leaves: &[Stored]) -> Result<Vec<u8>> {
+fn header_of(leaves: &[Stored], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     if leaves.len() > MAX_TENSORS {
         let why = format!("expected at most {MAX_TENSORS} leaves, got {}", leaves.len());
         return Err(Error::new("save", why));
     }
     let (mut header, mut at) = (Map::new(), 0);
     let failed = |e: serde_json::Error| Error::new("save", e.to_string());
+    if !metadata.is_empty() {
+        header.insert(METADATA.into(), serde_json::to_value(metadata).map_err(failed)?);
+    }
     for Stored { name, dtype, literal } in leaves {
         if name == METADATA {
             let why = format!("a leaf is called `{METADATA}`, which safetensors files reserve");

@@ -56,14 +56,23 @@ pub(super) struct TensorEntry {
 pub(super) fn read(file: &mut impl Read, size: u64) -> Result<Vec<TensorEntry>> {
     let text = text(file, size)?;
     let start = 8 + text.len();
-    let Tensors(tensors) = serde_json::from_slice(&text)
-        .map_err(|e| malformed(format!("expected the header of a safetensors file: {e}")))?;
+    let Header { tensors, .. } = parsed(&text)?;
     drop(text);
     let size = usize::try_from(size).map_err(|_| malformed("is larger than the address space"))?;
     let mut tensors: Vec<_> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     check_cover(&tensors, size - start)?;
     tensors.into_iter().map(|(name, info)| entry(name, info, start)).collect()
+}
+
+/// Reads the metadata of a file of `size` bytes.
+pub(super) fn read_metadata(file: &mut impl Read, size: u64) -> Result<BTreeMap<String, String>> {
+    Ok(parsed(&text(file, size)?)?.metadata)
+}
+
+fn parsed(text: &[u8]) -> Result<Header> {
+    serde_json::from_slice(text)
+        .map_err(|e| malformed(format!("expected the header of a safetensors file: {e}")))
 }
 
 /// Reads the JSON of the header, whose length is checked before memory is allocated.
@@ -153,8 +162,11 @@ pub(super) fn malformed(why: impl Into<String>) -> Error {
     Error::new("load", why)
 }
 
-/// The tensors of a header by name.
-struct Tensors(BTreeMap<String, Info>);
+/// The tensors of a header by name, and its metadata.
+struct Header {
+    tensors: BTreeMap<String, Info>,
+    metadata: BTreeMap<String, String>,
+}
 
 /// The description of one tensor.
 #[derive(serde::Deserialize)]
@@ -170,20 +182,20 @@ struct Info {
 /// The sizes of the axes, at most [`MAX_AXES`].
 struct AxisSizes(Vec<usize>);
 
-/// A map of strings to strings, which is checked and dropped.
-struct Metadata;
+/// A map of strings to strings.
+struct Metadata(BTreeMap<String, String>);
 
-impl<'de> Deserialize<'de> for Tensors {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Tensors, D::Error> {
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Header, D::Error> {
         struct Entries;
         impl<'de> Visitor<'de> for Entries {
-            type Value = Tensors;
+            type Value = Header;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a map of tensors by name")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensors, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
                 let (mut tensors, mut metadata) = (BTreeMap::new(), None);
                 while let Some(name) = map.next_key::<String>()? {
                     let named = |e| A::Error::custom(format!("{}: {e}", leaf_name(&name)));
@@ -201,7 +213,8 @@ impl<'de> Deserialize<'de> for Tensors {
                         return Err(A::Error::custom(why));
                     }
                 }
-                Ok(Tensors(tensors))
+                let metadata = metadata.map(|Metadata(map)| map).unwrap_or_default();
+                Ok(Header { tensors, metadata })
             }
         }
         from.deserialize_map(Entries)
@@ -244,36 +257,18 @@ impl<'de> Deserialize<'de> for Metadata {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                while map.next_entry::<AnyString, AnyString>()?.is_some() {}
-                Ok(Metadata)
+                let mut all = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, String>()? {
+                    all.insert(name, value);
+                }
+                Ok(Metadata(all))
             }
 
             // The reference implementation accepts null.
             fn visit_unit<E>(self) -> Result<Metadata, E> {
-                Ok(Metadata)
+                Ok(Metadata(BTreeMap::new()))
             }
         }
         from.deserialize_any(Strings)
-    }
-}
-
-/// A string, which is checked and dropped.
-struct AnyString;
-
-impl<'de> Deserialize<'de> for AnyString {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<AnyString, D::Error> {
-        struct AnyText;
-        impl Visitor<'_> for AnyText {
-            type Value = AnyString;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<AnyString, E> {
-                Ok(AnyString)
-            }
-        }
-        from.deserialize_str(AnyText)
     }
 }
