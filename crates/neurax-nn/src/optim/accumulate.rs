@@ -80,7 +80,11 @@ impl Rule for Accumulation {
         };
         // The function is that of the last batch, not of all of them.
         let inner_loss = step.loss.map(|_| &loss);
-        let inner_step = Step { count: &f32_steps, loss: inner_loss, evaluate: None, ..*step };
+        // A parameter that was added after `n` steps was added after `n / k` inner ones.
+        let added = |count: &Tensor| ((step.count - count) / self.k as f64).floor();
+        let counts = &step.counts.map(|count| &f32_steps - added(count));
+        let inner_step =
+            Step { count: &f32_steps, counts, loss: inner_loss, evaluate: None, ..*step };
         let before = self.rules.take_nested(slots);
         let then = || {
             let mut inner = before.clone();

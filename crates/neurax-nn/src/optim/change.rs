@@ -18,6 +18,9 @@ use std::sync::Arc;
 pub(super) struct TrainedParam {
     pub path: String,
     pub ty: Type,
+    /// The start of its state: 0 for that of the optimizer, `i + 1` for the number `i` of
+    /// [`OptState::starts`](super::OptState).
+    pub start: usize,
 }
 
 /// The parameters that a state belongs to, in the order of its slots. Clones are compared fast.
@@ -34,10 +37,15 @@ impl TrainedParams {
     /// Returns these parameters; none if one of them carries an error, which the step reports.
     pub fn of(params: &[Tensor], paths: &[String]) -> TrainedParams {
         let param = |(t, path): (&Tensor, &String)| {
-            Some(TrainedParam { path: path.clone(), ty: t.ty().ok()? })
+            Some(TrainedParam { path: path.clone(), ty: t.ty().ok()?, start: 0 })
         };
         let all: Option<Vec<TrainedParam>> = params.iter().zip(paths).map(param).collect();
         TrainedParams(Arc::new(all.unwrap_or_default()))
+    }
+
+    /// Returns the start of the state of each parameter.
+    pub fn starts(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().map(|param| param.start)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -97,6 +105,26 @@ impl ParamChange {
     /// Returns the paths of the old parameters.
     pub(super) fn old_paths(&self) -> Vec<String> {
         self.old.iter().map(|o| o.path.clone()).collect()
+    }
+
+    /// Returns the new parameters with the starts of their states, and these starts: those in use
+    /// of the old `starts`, and `now` for parameters that are added.
+    pub(super) fn trained(
+        &self,
+        starts: Vec<Tensor>,
+        now: &Tensor,
+    ) -> (TrainedParams, Vec<Tensor>) {
+        let all: Vec<Tensor> = starts.into_iter().chain([now.clone()]).collect();
+        let old = |source: &Option<usize>| source.map_or(all.len(), |i| self.old[i].start);
+        let wanted: Vec<usize> = self.sources.iter().map(old).collect();
+        let mut used: Vec<usize> = wanted.iter().copied().filter(|start| *start > 0).collect();
+        used.sort_unstable();
+        used.dedup();
+        let index = |start: &usize| used.iter().position(|u| u == start).map_or(0, |i| i + 1);
+        let mut trained = TrainedParams::of(&self.params, &self.paths).0.to_vec();
+        trained.iter_mut().zip(&wanted).for_each(|(param, start)| param.start = index(start));
+        let kept = used.iter().filter_map(|start| all.get(start - 1).cloned()).collect();
+        (TrainedParams(Arc::new(trained)), kept)
     }
 
     /// Returns the types of the old parameters.
@@ -171,6 +199,7 @@ fn have_types(a: &[Tensor], b: &[Tensor]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::ParamMask;
     use crate::optim::{self, NonFinite, OptState, Optim};
     use neurax_tensor::dtype_consts::BF16;
     use neurax_tensor::{Tensor, jit, tensor};
@@ -228,16 +257,58 @@ mod tests {
                 ]),
             ),
             ("groups", optim::per_group_or([("b", adam())], optim::sgd(0.1))),
-            (
-                "accumulate",
-                optim::accumulate(2, optim::masked(!crate::ParamMask::kernels(), adam())),
-            ),
+            ("accumulate", optim::accumulate(2, optim::masked(!ParamMask::kernels(), adam()))),
             ("lookahead", optim::chain([adam(), optim::lookahead(2, 0.5)])),
             ("schedule-free", optim::schedule_free_adamw(0.1, 0.01)),
             ("skip", adam().non_finite(NonFinite::Skip)),
         ] {
             assert_b_is_independent(&opt, what);
         }
+    }
+
+    /// Trains `a` for four steps, and then `b` beside it: `b` moves as if it was trained alone.
+    #[test]
+    fn averages_of_new_parameters_are_corrected_for_their_own_start() {
+        for (what, opt) in [
+            ("adam", optim::adam(0.1)),
+            ("adafactor", optim::adafactor(0.1)),
+            ("nadam", optim::nadam(0.1)),
+            ("novograd", optim::novograd(0.1, 0.0)),
+            ("radam", optim::radam(0.1)),
+            (
+                "groups",
+                optim::per_group_or([(!ParamMask::kernels(), optim::adam(0.1))], optim::sgd(0.1)),
+            ),
+            ("accumulate", optim::accumulate(2, optim::adam(0.1))),
+        ] {
+            let (mut all, mut alone) = (params(), params());
+            let mut state = opt.init(&some_of(&all, "ab"));
+            for names in ["ab", "ab", "a", "a"] {
+                state = step(&opt, &mut all, names, state);
+            }
+            all.insert("b".into(), params()["b"].clone());
+            let mut one = opt.init(&some_of(&alone, "b"));
+            for _ in 0..4 {
+                state = step(&opt, &mut all, "ab", state);
+                one = step(&opt, &mut alone, "b", one);
+            }
+            let [found, want] = [&all, &alone].map(|p| p["b"].to_vec::<f32>().unwrap());
+            let is_near = found.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-6);
+            assert!(is_near, "{what}: {found:?}, {want:?}");
+            assert_eq!((state.step.item().unwrap(), state.starts.len()), (8.0, 1), "{what}");
+        }
+    }
+
+    #[test]
+    fn starts_that_no_parameter_has_are_dropped() {
+        let (opt, mut all) = (optim::adam(0.1), params());
+        let mut state = opt.init(&all);
+        for names in ["abc", "a", "ab", "a", "ac", "abc", "bc", "abc"] {
+            state = step(&opt, &mut all, names, state);
+        }
+        let starts: Vec<f64> = state.starts.iter().map(|s| s.item().unwrap()).collect();
+        assert_eq!(starts, [4.0, 5.0, 7.0]);
+        assert!(all.values().all(|p| p.error().is_none()));
     }
 
     #[test]

@@ -287,7 +287,8 @@ fn update_chosen(
         (loss, of(&grads, chosen))
     };
     let evaluate = step.evaluate.map(|_| Evaluate::new(&restricted));
-    let inner = Step { params: &params, paths: &paths, evaluate, ..*step };
+    let counts = &step.counts.chosen(chosen);
+    let inner = Step { params: &params, paths: &paths, counts, evaluate, ..*step };
     let new = rules.update_nested(of(updates, chosen), slots, &inner);
     replace(updates, chosen, new);
 }

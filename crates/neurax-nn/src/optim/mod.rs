@@ -105,7 +105,7 @@ pub use non_finite::NonFinite;
 pub use novograd::{NovoGrad, novograd};
 pub use radam::{RAdam, radam};
 pub use rmsprop::{RmsProp, rmsprop};
-pub use rule::{Evaluate, Rule, Step, kept_slots};
+pub use rule::{Evaluate, Rule, Step, StepCounts, kept_slots};
 pub use sam::sam;
 pub use schedule::{Rate, Schedule, constant, exponential, scale, warmup};
 pub use schedule_free::{schedule_free, schedule_free_adamw};
@@ -271,7 +271,8 @@ impl Optim {
         if !own.is_empty() {
             slots.push(own);
         }
-        OptState { step: tensor(0), slots, trained: TrainedParams::of(&leaves, paths) }
+        let trained = TrainedParams::of(&leaves, paths);
+        OptState { step: tensor(0), slots, starts: vec![], trained }
     }
 
     /// Returns the state of the options before the first step.
@@ -440,7 +441,8 @@ impl Optim {
         if !own.is_empty() {
             slots.push(own);
         }
-        Ok(OptState { step: state.step, slots, trained: TrainedParams::of(params, paths) })
+        let (trained, starts) = change.trained(state.starts, &state.step);
+        Ok(OptState { step: state.step, slots, starts, trained })
     }
 
     /// Returns the slots of each rule, and those of the options.
@@ -468,7 +470,8 @@ impl Optim {
         };
         // A clone would keep an eager step from updating averages in place.
         let kept = (self.non_finite != NonFinite::Pass).then(|| before.clone());
-        let OptState { step, slots, trained } = before;
+        let counts = before.counts();
+        let OptState { step, slots, starts, trained } = before;
         let (mut slots, mut own) = self.parted(slots);
         let base = match self.master_copies {
             true => master::synchronized(&params, &mut own),
@@ -477,14 +480,19 @@ impl Optim {
         let count = step.to(DType::F32);
         let StepOperands { paths, loss, .. } = operands;
         let loss = loss.as_ref();
-        let rule_step = Step { params: &base, paths, count: &count, loss, evaluate };
+        let counts = &counts;
+        let rule_step = Step { params: &base, paths, count: &count, counts, loss, evaluate };
         let wide = match self.loss_scale {
             Some(choice) => choice.unscaled(widened(&grads), &own),
             None => widened(&grads),
         };
         let updates = self.rules.update(wide, &mut slots, &rule_step);
-        let mut computed =
-            Computed { params, base, updates, state: OptState { step: step + 1, slots, trained } };
+        let mut computed = Computed {
+            params,
+            base,
+            updates,
+            state: OptState { step: step + 1, slots, starts, trained },
+        };
         if self.master_copies {
             own.insert(master::COPIES.into(), computed.new_copies());
         }

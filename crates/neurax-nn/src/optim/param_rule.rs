@@ -7,7 +7,7 @@ use std::array;
 
 /// A rule that computes the update of each parameter from its gradient, with `N` tensors of state.
 pub(super) trait ParamRule<const N: usize>: Send + Sync + 'static {
-    /// The scalars of a step, computed once for all parameters.
+    /// The scalars of a step, computed once for all parameters that are trained equally long.
     type Scalars;
     /// The name of the optimizer in errors.
     const NAME: &'static str;
@@ -22,7 +22,7 @@ pub(super) trait ParamRule<const N: usize>: Send + Sync + 'static {
         array::from_fn(|_| param.zeros_like())
     }
 
-    /// Returns the scalars of step `t`, f32[], which is 1 in the first step.
+    /// Returns the scalars of step `t` of a parameter, f32[], which is 1 in the first step.
     fn scalars(&self, t: &Tensor) -> Self::Scalars;
 
     /// Returns the update of a parameter and its new state.
@@ -54,17 +54,18 @@ impl<R: ParamRule<N>, const N: usize> Rule for ForEachParam<R, N> {
             return invalid(R::NAME, why, &grads);
         }
         let mut old = R::SLOTS.map(|name| take(slots, name, step.params).into_iter());
-        let scalars = self.0.scalars(&(step.count + 1.0));
+        let counts = step.counts.different().iter();
+        let scalars: Vec<R::Scalars> = counts.map(|n| self.0.scalars(&(n + 1.0))).collect();
         slots.extend(R::SLOTS.iter().map(|name| (name.to_string(), vec![])));
-        let update = |(g, p): (&Tensor, &Tensor)| {
+        let update = |(k, (g, p)): (usize, (&Tensor, &Tensor))| {
             let state = array::from_fn(|i| {
                 old[i].next().unwrap_or_else(|| Tensor::from_error(missing(R::SLOTS[i])))
             });
-            let (update, new) = self.0.update(g, p, state, &scalars);
+            let (update, new) = self.0.update(g, p, state, &scalars[step.counts.index(k)]);
             push(slots, R::SLOTS, new);
             update
         };
-        grads.iter().zip(step.params).map(update).collect()
+        grads.iter().zip(step.params).enumerate().map(update).collect()
     }
 }
 

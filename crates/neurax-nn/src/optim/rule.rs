@@ -44,11 +44,58 @@ pub struct Step<'a> {
     pub paths: &'a [String],
     /// The number of previous steps, f32[].
     pub count: &'a Tensor,
+    /// The number of previous steps of each parameter, f32[]: those since its state began, which
+    /// are fewer than `count` for a parameter that was frozen before. It corrects averages for
+    /// their start.
+    pub counts: &'a StepCounts,
     /// The loss at these parameters, a float scalar, if the caller passed it: see
     /// [`StepInput`](super::StepInput).
     pub loss: Option<&'a Tensor>,
     /// The loss and its gradient at other parameters, if the caller passed the function.
     pub evaluate: Option<Evaluate<'a>>,
+}
+
+/// The number of previous steps of each parameter: see [`Step`].
+#[derive(Clone, Debug)]
+pub struct StepCounts {
+    /// The different counts, f32[]; the first one is that of all steps.
+    counts: Vec<Tensor>,
+    /// For each parameter, the index of its count.
+    indices: Vec<usize>,
+}
+
+impl StepCounts {
+    /// Creates the counts of parameters from the different counts, of which the first one is that
+    /// of all steps, and the index of the count of each parameter.
+    pub(super) fn new(counts: Vec<Tensor>, indices: Vec<usize>) -> StepCounts {
+        StepCounts { counts, indices }
+    }
+
+    /// Returns the count of the parameter `i`, f32[].
+    pub fn of(&self, i: usize) -> &Tensor {
+        &self.counts[self.index(i)]
+    }
+
+    /// Returns the index of the count of the parameter `i` in [`StepCounts::different`].
+    pub(super) fn index(&self, i: usize) -> usize {
+        self.indices.get(i).copied().filter(|index| *index < self.counts.len()).unwrap_or(0)
+    }
+
+    /// Returns the different counts.
+    pub(super) fn different(&self) -> &[Tensor] {
+        &self.counts
+    }
+
+    /// Returns the counts of those parameters for which `chosen` is true.
+    pub fn chosen(&self, chosen: &[bool]) -> StepCounts {
+        let indices = (0..chosen.len()).filter(|i| chosen[*i]).map(|i| self.index(i)).collect();
+        StepCounts { counts: self.counts.clone(), indices }
+    }
+
+    /// Returns the counts that `f` returns for the different counts.
+    pub(super) fn map(&self, f: impl FnMut(&Tensor) -> Tensor) -> StepCounts {
+        StepCounts { counts: self.counts.iter().map(f).collect(), indices: self.indices.clone() }
+    }
 }
 
 /// The loss and its gradient as a function of the parameters, for a [`Rule`].

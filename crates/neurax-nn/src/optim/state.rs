@@ -1,8 +1,10 @@
 //! The state of an optimizer between steps.
 
 use super::change::TrainedParams;
+use super::rule::StepCounts;
 pub use super::slots::Slots;
-use neurax_tensor::{Error, Result, Tensor, Tree, tensor};
+use neurax_tensor::{DType, Error, Result, Tensor, Tree, tensor};
+use std::iter;
 
 /// The slot that counts the steps with a gradient that was not finite.
 pub(super) const COUNT: &str = "non_finite";
@@ -11,8 +13,9 @@ pub(super) const COUNT: &str = "non_finite";
 ///
 /// It knows the paths of the parameters that it was made for. If a step trains others, because some
 /// were frozen or are trained again, the tensors of the paths that stay are kept, those of the
-/// others are dropped, and new parameters start as in [`Optim::init`](super::Optim::init), with the
-/// number of steps so far.
+/// others are dropped, and new parameters start as in [`Optim::init`](super::Optim::init): their
+/// steps are counted from then on, so that averages are corrected for their start. Schedules go on
+/// with the number of all steps.
 #[derive(Tree, Clone, Debug)]
 pub struct OptState {
     /// The number of steps, i32[].
@@ -23,6 +26,9 @@ pub struct OptState {
     /// [`Optim::non_finite`](super::Optim::non_finite) and
     /// [`Optim::loss_scale`](super::Optim::loss_scale), if one of these options is set.
     pub slots: Vec<Slots>,
+    /// The numbers of steps at which parameters were added, i32[]; none before the first change of
+    /// the parameters.
+    pub starts: Vec<Tensor>,
     /// The parameters that the slots are for.
     #[tree(static)]
     pub(super) trained: TrainedParams,
@@ -38,12 +44,24 @@ impl OptState {
         let count = self.slots.last().and_then(|own| own.get(COUNT)?.first());
         count.map(|n| n.item().map(|n| n as usize)).transpose()
     }
+
+    /// Returns the number of previous steps of each parameter.
+    pub(super) fn counts(&self) -> StepCounts {
+        let since = self.starts.iter().map(|start| (&self.step - start).to(DType::F32));
+        let counts = iter::once(self.step.to(DType::F32)).chain(since).collect();
+        StepCounts::new(counts, self.trained.starts().collect())
+    }
 }
 
 /// An empty state, left behind by [`mem::take`](std::mem::take).
 impl Default for OptState {
     fn default() -> OptState {
-        OptState { step: tensor(0), slots: Vec::new(), trained: TrainedParams::default() }
+        OptState {
+            step: tensor(0),
+            slots: Vec::new(),
+            starts: Vec::new(),
+            trained: TrainedParams::default(),
+        }
     }
 }
 
