@@ -46,8 +46,8 @@ pub use activation_options::{
 };
 pub use activity_regularization::ActivityRegularization;
 pub use attention::{
-    AdditiveAttention, MultiHeadAttention, Rope, RopeScaling, additive_attention, alibi,
-    alibi_slopes, rope,
+    AdditiveAttention, LongRope, MultiHeadAttention, Rope, RopeScaling, Yarn, additive_attention,
+    alibi, alibi_slopes, rope,
 };
 pub use batch_norm::{BatchNorm, batch_norm};
 pub use bilinear::{Bilinear, bilinear};

@@ -67,7 +67,7 @@ impl LlamaConfig {
 #[track_caller]
 pub fn llama(tokens: impl Borrow<Node>, config: &LlamaConfig) -> Node {
     let LlamaConfig { vocabulary, features, heads, epsilon, .. } = *config;
-    let rope = Rope::new().base(config.rope_base).scaling(config.rope_scaling);
+    let rope = Rope::new().base(config.rope_base).scaling(config.rope_scaling.clone());
     let attention = MultiHeadAttention::new(heads, features / heads.max(1));
     let attention = attention.kv_heads(config.kv_heads).bias(false).rope(rope);
     let attention = match config.cache {

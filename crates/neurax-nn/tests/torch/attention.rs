@@ -2,14 +2,14 @@
 
 use crate::cases::{Case, cases};
 use neurax::{AttentionOptions, dot_product_attention, prelude::*};
-use neurax_nn::layers::{self, Rope, RopeScaling};
+use neurax_nn::layers::{self, LongRope, Rope, RopeScaling, Yarn};
 
 /// The tolerance of values and gradients, relative to the largest element.
 const TOLERANCE: f64 = 1e-5;
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("attention", 56) {
+    for case in cases("attention", 64) {
         let name = case.name.clone();
         match name.split('_').next().unwrap() {
             "sdpa" | "soft" | "alibi" => check_function(&case),
@@ -59,7 +59,10 @@ fn options(name: &str) -> AttentionOptions {
 }
 
 fn rotated(name: &str, x: &Tensor) -> Tensor {
-    let yarn = |fast, slow| RopeScaling::Yarn { factor: 4.0, original: 16.0, fast, slow };
+    let yarn = || Yarn::new(4.0, 16.0);
+    let dynamic = |original| RopeScaling::Dynamic { factor: 3.0, original };
+    let (short, long) = ([1.0, 1.1, 1.25, 1.5], [1.0, 2.0, 3.5, 8.0]);
+    let long_rope = |original| LongRope::new(short, long, original).factor(4.0);
     let options = match name {
         "rope_base" => Rope::new().base(500.0),
         "rope_partial" => Rope::new().dims(4),
@@ -67,8 +70,16 @@ fn rotated(name: &str, x: &Tensor) -> Tensor {
         // The base of the rule "dynamic" for 5 positions, where 4 were in training, and factor 3.
         "rope_ntk" => Rope::new().scaling(RopeScaling::Ntk(3.0 * 5.0 / 4.0 - 2.0)),
         "rope_linear" => Rope::new().scaling(RopeScaling::Linear(3.0)),
-        "rope_yarn" => Rope::new().scaling(yarn(32.0, 1.0)),
-        "rope_yarn_fast_slow" => Rope::new().scaling(yarn(4.0, 0.5)),
+        "rope_dynamic" => Rope::new().scaling(dynamic(4.0)),
+        "rope_dynamic_short" => Rope::new().scaling(dynamic(8.0)),
+        "rope_yarn" => Rope::new().scaling(yarn()),
+        "rope_yarn_fast_slow" => Rope::new().scaling(yarn().fast(4.0).slow(0.5)),
+        "rope_yarn_attention" => Rope::new().scaling(yarn().attention_factor(0.75)),
+        "rope_yarn_mscale" => Rope::new().scaling(yarn().mscale(0.7, 1.2)),
+        "rope_yarn_exact" => Rope::new().scaling(yarn().truncate(false)),
+        "rope_long" => Rope::new().scaling(long_rope(4.0)),
+        "rope_long_short" => Rope::new().scaling(long_rope(8.0)),
+        "rope_long_attention" => Rope::new().scaling(long_rope(4.0).attention_factor(1.3)),
         "rope_llama3" => {
             let scaling = RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 32.0 };
             Rope::new().scaling(scaling)
@@ -145,8 +156,7 @@ fn check_layer(case: &Case, layer: impl Fn(&[Node]) -> Vec<Node>) {
         let out = model.apply_with(params, &nn::Params::new(), xs, &Mode::Eval);
         let output = |i: usize| {
             let y = out[&*format!("y{i}")].clone();
-            // The file holds a scalar as a vector.
-            case.find(&format!("out{i}")).map(|_| if y.rank() == 0 { y.reshape([1]) } else { y })
+            case.find(&format!("out{i}")).map(|_| y)
         };
         (0..model.outputs().count()).map_while(output).collect()
     };

@@ -1,10 +1,10 @@
 //! Rotary position embeddings.
 
+use super::rope_scaling::{RopeScaling, positive};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{DType, Ellipsis, Error, Tensor, concat, stack};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::TAU;
 
 /// The options of [`rope`], and its layer.
 ///
@@ -25,43 +25,6 @@ pub struct Rope {
     dims: Option<usize>,
     scaling: RopeScaling,
     offset: i64,
-}
-
-/// The rule that changes the frequencies of [`Rope`] for contexts longer than those in training,
-/// as in the library `transformers`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum RopeScaling {
-    /// No change.
-    None,
-    /// Divides positions by the factor. Chen et al., Extending Context Window via Positional
-    /// Interpolation (<https://arxiv.org/abs/2306.15595>).
-    Linear(f64),
-    /// Raises the base such that the lowest frequency is divided by the factor, and the highest
-    /// stays ("NTK-aware").
-    Ntk(f64),
-    /// Divides low frequencies by the factor, and keeps high ones. Peng et al., YaRN
-    /// (<https://arxiv.org/abs/2309.00071>).
-    Yarn {
-        /// The factor.
-        factor: f64,
-        /// The length of the contexts in training.
-        original: f64,
-        /// The rotations in such a context from which on a frequency is kept; usually 32.
-        fast: f64,
-        /// The rotations below which a frequency is divided by the factor; usually 1.
-        slow: f64,
-    },
-    /// Divides frequencies of long waves by the factor, as in Llama 3.1.
-    Llama3 {
-        /// The factor.
-        factor: f64,
-        /// The divisor of `original` that is the wavelength from which on frequencies are divided.
-        low: f64,
-        /// The divisor of `original` that is the wavelength up to which frequencies are kept.
-        high: f64,
-        /// The length of the contexts in training.
-        original: f64,
-    },
 }
 
 impl Default for Rope {
@@ -95,8 +58,8 @@ impl Rope {
     }
 
     /// Sets the rule for long contexts.
-    pub fn scaling(self, scaling: RopeScaling) -> Rope {
-        Rope { scaling, ..self }
+    pub fn scaling(self, scaling: impl Into<RopeScaling>) -> Rope {
+        Rope { scaling: scaling.into(), ..self }
     }
 
     /// Sets the position of the first element in the layer.
@@ -104,65 +67,14 @@ impl Rope {
         Rope { offset, ..self }
     }
 
-    /// Returns the radians per position of each of `pairs` pairs, and the factor of sine and
-    /// cosine.
-    fn frequencies(&self, pairs: usize) -> (Vec<f64>, f64) {
-        let n = pairs as f64;
-        let wave = |base: f64| (0..pairs).map(move |i| base.powf(-(i as f64) / n));
-        let plain = wave(self.base);
-        match self.scaling {
-            RopeScaling::None => (plain.collect(), 1.0),
-            RopeScaling::Linear(factor) => (plain.map(|f| f / factor).collect(), 1.0),
-            RopeScaling::Ntk(factor) => {
-                let base = self.base * factor.powf(n / (n - 1.0).max(1.0));
-                (wave(base).collect(), 1.0)
-            }
-            RopeScaling::Yarn { factor, original, fast, slow } => {
-                let at = |rotations: f64| {
-                    2.0 * n * (original / (rotations * TAU)).ln() / (2.0 * self.base.ln())
-                };
-                let low = at(fast).floor().max(0.0);
-                let high = at(slow).ceil().min(2.0 * n - 1.0);
-                let width = if high == low { 0.001 } else { high - low };
-                let divided = |i: usize| ((i as f64 - low) / width).clamp(0.0, 1.0);
-                let mix = |(i, f): (usize, f64)| f / factor * divided(i) + f * (1.0 - divided(i));
-                let scale = if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 };
-                (plain.enumerate().map(mix).collect(), scale)
-            }
-            RopeScaling::Llama3 { factor, low, high, original } => {
-                let scaled = |f: f64| {
-                    let periods = original * f / TAU;
-                    let kept = ((periods - low) / (high - low)).clamp(0.0, 1.0);
-                    (1.0 - kept) * f / factor + kept * f
-                };
-                (plain.map(scaled).collect(), 1.0)
-            }
-        }
-    }
-
     /// Returns what is wrong with the options, for heads of `depth` features.
     fn mistake(&self, depth: usize) -> Option<String> {
-        let positive = |what: &str, x: f64| {
-            (!x.is_finite() || x <= 0.0).then(|| format!("expected a positive {what}, got {x}"))
-        };
         let dims = self.dims.unwrap_or(depth);
         if dims > depth || dims % 2 == 1 {
             let why = "expected an even number of features, at most those of a head";
             return Some(format!("{why}, {depth}, got {dims}"));
         }
-        let scaling = match self.scaling {
-            RopeScaling::None => None,
-            RopeScaling::Linear(factor) | RopeScaling::Ntk(factor) => positive("factor", factor),
-            RopeScaling::Yarn { factor, original, fast, slow } => positive("factor", factor)
-                .or_else(|| positive("original length", original))
-                .or_else(|| positive("fast", fast))
-                .or_else(|| positive("slow", slow)),
-            RopeScaling::Llama3 { factor, low, high, original } => positive("factor", factor)
-                .or_else(|| positive("original length", original))
-                .or_else(|| positive("low", low))
-                .or_else(|| positive("difference of high and low", high - low)),
-        };
-        positive("base", self.base).or(scaling)
+        positive("base", self.base).or_else(|| self.scaling.mistake(dims / 2))
     }
 }
 
@@ -195,11 +107,12 @@ pub fn rope(x: &Tensor, positions: &Tensor, options: &Rope) -> Tensor {
         return Tensor::from_error(Error::new("rope", why));
     }
     let dims = options.dims.unwrap_or(x.dim(-1));
-    let (frequencies, scale) = options.frequencies(dims / 2);
     let wide = at_least_f32(x);
-    let frequencies = Tensor::from_vec(frequencies, [dims / 2]).to(wide.dtype());
+    let positions = positions.to(wide.dtype());
+    let frequencies = options.scaling.frequencies(options.base, dims / 2, &positions);
+    let scale = options.scaling.attention_factor();
     // One angle for each position and pair, equal for all heads.
-    let angles = positions.to(wide.dtype()).expand_dims(-1).expand_dims(-1) * frequencies;
+    let angles = positions.expand_dims(-1).expand_dims(-1) * frequencies;
     let (cos, sin) = (angles.cos() * scale, angles.sin() * scale);
     let end = dims as i64;
     let rotated = wide.slice(-1, ..end);
@@ -253,13 +166,16 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Yarn;
     use super::*;
     use crate::check;
     use neurax_tensor::dtype_consts::F16;
     use neurax_tensor::{key, types};
 
-    const YARN: RopeScaling =
-        RopeScaling::Yarn { factor: 4.0, original: 8.0, fast: 32.0, slow: 1.0 };
+    fn yarn() -> RopeScaling {
+        Yarn::new(4.0, 8.0).into()
+    }
+
     const LLAMA3: RopeScaling =
         RopeScaling::Llama3 { factor: 8.0, low: 1.0, high: 4.0, original: 64.0 };
 
@@ -268,7 +184,7 @@ mod tests {
         check::layer(Rope::new(), &types![f32[2, 3, 2, 4]]).unwrap();
         check::layer(Rope::new().interleaved().offset(5), &types![f32[3, 1, 4]]).unwrap();
         check::layer(Rope::new().dims(2).base(100.0), &types![f32[2, 3, 1, 6]]).unwrap();
-        for scaling in [RopeScaling::Linear(2.0), RopeScaling::Ntk(2.0), YARN, LLAMA3] {
+        for scaling in [RopeScaling::Linear(2.0), RopeScaling::Ntk(2.0), yarn(), LLAMA3] {
             check::layer(Rope::new().scaling(scaling), &types![f32[3, 1, 4]]).unwrap();
         }
     }
@@ -276,7 +192,7 @@ mod tests {
     #[test]
     fn products_depend_on_the_distance_alone() {
         let (q, k) = (key(0).normal([1, 1, 8]), key(1).normal([1, 1, 8]));
-        for options in [Rope::new(), Rope::new().interleaved(), Rope::new().scaling(YARN)] {
+        for options in [Rope::new(), Rope::new().interleaved(), Rope::new().scaling(yarn())] {
             let at = |x: &Tensor, p: i64| rope(x, &Tensor::full(1, p), &options);
             let product = |i, j| (at(&q, i) * at(&k, j)).sum(..).item().unwrap();
             assert!((product(3, 1) - product(12, 10)).abs() < 1e-5);

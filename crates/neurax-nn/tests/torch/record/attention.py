@@ -294,4 +294,15 @@ for masked in (False, True):
 
 # Five positions are longer than the contexts in training, of four.
 rope("rope_ntk", longest=4, rope_type="dynamic", factor=3.0)
+
+rope("rope_dynamic", longest=4, rope_type="dynamic", factor=3.0)
+rope("rope_dynamic_short", longest=8, rope_type="dynamic", factor=3.0)
+rope("rope_yarn_attention", attention_factor=0.75, **yarn)
+rope("rope_yarn_mscale", mscale=0.7, mscale_all_dim=1.2, **yarn)
+rope("rope_yarn_exact", truncate=False, **yarn)
+factors = dict(short_factor=[1.0, 1.1, 1.25, 1.5], long_factor=[1.0, 2.0, 3.5, 8.0])
+longrope = dict(rope_type="longrope", factor=4.0) | factors
+rope("rope_long", original_max_position_embeddings=4, **longrope)
+rope("rope_long_short", original_max_position_embeddings=8, **longrope)
+rope("rope_long_attention", original_max_position_embeddings=4, attention_factor=1.3, **longrope)
 cases.save()
