@@ -54,7 +54,8 @@ impl Layer for DepthwiseConv {
         let kernel = cx.param("kernel", shape, kernel_init(self.kernel.as_ref(), &self.options));
         let bias = self.bias.then(|| cx.param("bias", filters, self.bias_init.clone()));
         let options = self.options.clone().groups(channels);
-        if_fitting(cx, conv(&x, &kernel, bias.as_ref(), options.clone()), &x, &self.taps, &options)
+        let y = conv(&x, &kernel, bias.as_ref(), options.clone());
+        if_fitting(cx, Self::NAME, y, &x, &self.taps, &options)
     }
 }
 

@@ -34,8 +34,16 @@ pub fn conv(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, options: Windows
     with_bias(x.conv(kernel, options), bias, channels_last)
 }
 
-/// Returns the convolution `y` of `x`, or an error if no window of `taps` elements fits into `x`.
-pub(crate) fn if_fitting(cx: &Cx, y: Tensor, x: &Tensor, taps: &[usize], of: &Windows) -> Tensor {
+/// Returns `y`, which the layer `op` computes of windows of `taps` elements of `x`, or an error if
+/// no window fits into `x`. PyTorch reports the same; an empty batch is no mistake.
+pub(crate) fn if_fitting(
+    cx: &Cx,
+    op: &str,
+    y: Tensor,
+    x: &Tensor,
+    taps: &[usize],
+    of: &Windows,
+) -> Tensor {
     let (Ok(from), Ok(to)) = (x.ty(), y.ty()) else { return y };
     let space = if of.is_channels_last() { 1..to.rank().max(2) - 1 } else { 2..to.rank() };
     let is_lost = |i: usize| to.shape.get(i) == Some(&0) && from.shape.get(i) != Some(&0);
@@ -43,10 +51,10 @@ pub(crate) fn if_fitting(cx: &Cx, y: Tensor, x: &Tensor, taps: &[usize], of: &Wi
         return y;
     }
     let why = format!(
-        "expected windows that fit into the input, got {taps:?} taps and an input {from}; pad it, \
-         or take fewer taps or less dilation"
+        "expected windows that fit into the input, got windows of {taps:?} elements and an input \
+         {from}, so that the result {to} is empty; change the padding, the windows or the dilation"
     );
-    Tensor::from_error(Error::new("conv", why))
+    Tensor::from_error(Error::new(op, why))
 }
 
 /// Adds a bias for each channel.
@@ -120,7 +128,7 @@ impl Layer for Conv {
         let kernel = cx.param("kernel", shape, kernel_init(self.kernel.as_ref(), &self.options));
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
         let y = conv(&x, &kernel, bias.as_ref(), self.options.clone());
-        if_fitting(cx, y, &x, &self.taps, &self.options)
+        if_fitting(cx, "conv", y, &x, &self.taps, &self.options)
     }
 }
 
@@ -238,8 +246,7 @@ mod tests {
         let vars = open.init(neurax_tensor::key(0), &types![f32[_, 1, _]]).unwrap();
         let y = open.apply(&vars, Tensor::ones([1, 1, 2]), &crate::Mode::Eval);
         let e = y.y().error().unwrap().to_string();
-        let want =
-            "expected windows that fit into the input, got [3] taps and an input f32[1, 1, 2]";
+        let want = "got windows of [3] elements and an input f32[1, 1, 2]";
         assert!(e.contains(want) && e.contains("in layer conv"), "{e}");
         let y = open.apply(&vars, Tensor::ones([0, 1, 3]), &crate::Mode::Eval);
         assert_eq!(y.y().shape(), [0, 2, 1]);

@@ -94,7 +94,7 @@ impl Layer for SeparableConv {
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
         let options = self.options.clone();
         let y = separable_conv(&x, &depthwise, &pointwise, bias.as_ref(), options);
-        if_fitting(cx, y, &x, &self.taps, &self.options)
+        if_fitting(cx, Self::NAME, y, &x, &self.taps, &self.options)
     }
 }
 

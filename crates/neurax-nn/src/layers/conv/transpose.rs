@@ -1,7 +1,7 @@
 //! The transposed convolution layer.
 
 use super::options::{channels_of, input_error, kernel_shape, transposed_kernel_init};
-use super::with_bias;
+use super::{if_fitting, with_bias};
 use crate::init::{self, Init};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
@@ -98,7 +98,8 @@ impl Layer for ConvTranspose {
         let init = transposed_kernel_init(self.kernel.as_ref(), &self.options);
         let kernel = cx.param("kernel", shape, init);
         let bias = self.bias.then(|| cx.param("bias", self.filters, self.bias_init.clone()));
-        conv_transpose(&x, &kernel, bias.as_ref(), self.options.clone())
+        let y = conv_transpose(&x, &kernel, bias.as_ref(), self.options.clone());
+        if_fitting(cx, Self::NAME, y, &x, &self.taps, &self.options)
     }
 }
 

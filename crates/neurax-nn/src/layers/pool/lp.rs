@@ -1,6 +1,7 @@
 //! Pooling by norms.
 
 use super::pool_options;
+use crate::layers::conv::if_fitting;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{Error, IntoEach, Padding, Tensor, Windows};
@@ -76,8 +77,9 @@ impl Layer for LpPool {
     const NAME: &'static str = "lp_pool";
     type Output = Tensor;
 
-    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        lp_pool(&x, self.norm, self.sizes.clone(), self.options.clone())
+    fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        let y = lp_pool(&x, self.norm, self.sizes.clone(), self.options.clone());
+        if_fitting(cx, Self::NAME, y, &x, &self.sizes, &self.options)
     }
 }
 

@@ -11,6 +11,7 @@ pub use blur::{BlurPool, blur_pool};
 pub use global::{GlobalAvgPool, GlobalLpPool, GlobalMaxPool};
 pub use lp::{LpPool, lp_pool};
 
+use crate::layers::conv::if_fitting;
 use crate::{Cx, Layer, Node};
 use neurax_tensor::{IntoEach, Padding, Tensor, Windows};
 use serde::{Deserialize, Serialize};
@@ -71,8 +72,9 @@ macro_rules! pools {
             const NAME: &'static str = $name;
             type Output = Tensor;
 
-            fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-                x.$method(self.sizes.clone(), self.options.clone())
+            fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+                let y = x.$method(self.sizes.clone(), self.options.clone());
+                if_fitting(cx, $name, y, &x, &self.sizes, &self.options)
             }
         }
 
@@ -124,8 +126,8 @@ impl AvgPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check;
-    use neurax_tensor::types;
+    use crate::{ConvTranspose, Mode, check};
+    use neurax_tensor::{Dim, key, types};
 
     #[test]
     fn are_layers() {
@@ -137,6 +139,31 @@ mod tests {
         let padded = AvgPool::new(3).strides(2).padding(1).ceil_mode();
         check::layer(padded.clone(), &types![f32[1, 2, 6]]).unwrap();
         check::layer(padded.count_padding().channels_last(), &types![f32[1, 6, 5, 2]]).unwrap();
+    }
+
+    #[test]
+    fn windows_larger_than_the_input_are_errors() {
+        let run = |layer: &dyn Fn(Node) -> Node, shape: [usize; 3]| {
+            let model = layer(crate::input("x", vec![Dim::Any; 3])).model();
+            let vars = model.init(key(0), &types![f32[1, 2, 9]]).unwrap();
+            model.apply(&vars, Tensor::ones(shape), &Mode::Eval).y().clone()
+        };
+        let layers: [(&str, &dyn Fn(Node) -> Node); 5] = [
+            ("max_pool", &|x| x.max_pool(3)),
+            ("avg_pool", &|x| x.layer(AvgPool::new(2).dilation(2))),
+            ("lp_pool", &|x| x.lp_pool(2.0, 3)),
+            ("conv", &|x| x.conv(4, 3)),
+            ("conv_transpose", &|x| x.layer(ConvTranspose::new(4, 1).padding(1))),
+        ];
+        for (name, layer) in layers {
+            let e = run(layer, [1, 2, 2]).error().map(|e| e.to_string()).unwrap();
+            let has = |part: &str| assert!(e.contains(part), "{name}: {e}");
+            has("expected windows that fit into the input, got windows of [");
+            has("elements and an input f32[1, 2, 2]");
+            has(&format!("in layer {name}"));
+            let empty = run(layer, [0, 2, 9]);
+            assert!(empty.error().is_none() && empty.dim(0) == 0, "{name}: {empty}");
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl ConvOptions {
         let [time, batch, rest @ ..] = &shape[..] else { return xs };
         let merged = xs.reshape([&[time * batch], rest].concat());
         let y = conv(&merged, kernel, bias, self.windows.clone());
-        let y = if_fitting(cx, y, &merged, &self.taps, &self.windows);
+        let y = if_fitting(cx, "conv", y, &merged, &self.taps, &self.windows);
         let of_step: Vec<usize> = y.shape().iter().skip(1).copied().collect();
         y.reshape([&[*time, *batch], &of_step[..]].concat())
     }

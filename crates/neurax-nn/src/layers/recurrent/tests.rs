@@ -331,7 +331,7 @@ fn convolutional_cells_check_their_inputs() {
         fail(ConvLstm::new(2, 4), &types![f32[1, 2, 3, 3]]),
         check::layer(ConvGru::new(2, 4), &types![f32[1, 2, 3, 3]]).unwrap_err().to_string(),
     ] {
-        assert!(e.contains("expected windows that fit into the input, got [4] taps"), "{e}");
+        assert!(e.contains("got windows of [4] elements and an input"), "{e}");
     }
 }
 
