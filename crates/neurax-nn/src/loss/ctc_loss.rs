@@ -41,9 +41,8 @@ pub fn ctc(y: &Tensor, t: &Tensor) -> Tensor {
 /// Labels are negative behind the end of a sequence, unless their lengths are set. A sequence that
 /// is longer than its frames allow has an infinite loss and a gradient of 0. The loss of an example
 /// is NaN, and its gradient 0, if one of its labels is the blank or no class, or if a length is
-/// beyond its axis. Follows
-/// `torch.nn.functional.ctc_loss`, whose mean divides by the lengths of the labels first; that of
-/// this loss does not.
+/// beyond its axis. Follows `torch.nn.functional.ctc_loss`, whose mean divides by the numbers of
+/// labels first, as that of this loss does with [`CtcLoss::per_label`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -58,6 +57,7 @@ pub struct CtcLoss {
     lengths: Option<Tensor>,
     label_lengths: Option<Tensor>,
     zero_infinity: bool,
+    per_label: bool,
 }
 
 criteria!(CtcLoss);
@@ -93,6 +93,21 @@ impl CtcLoss {
         self
     }
 
+    /// Divides the loss of each example by its number of labels, at least 1. The mean is then that
+    /// of PyTorch, `reduction="mean"`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let ctc = loss::CtcLoss::new().per_label();
+    /// let losses = ctc.each(&Tensor::zeros([1, 2, 3]), &tensor([[1, 2]]));
+    /// assert!((losses.item()? - 9f64.ln() / 2.0).abs() < 1e-6);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn per_label(mut self) -> Self {
+        self.per_label = true;
+        self
+    }
+
     /// Returns one loss for each example.
     #[track_caller]
     pub fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
@@ -121,6 +136,10 @@ impl CtcLoss {
         let total = labels.total(&last);
         let otherwise = if self.zero_infinity { 0.0 } else { f64::INFINITY };
         let losses = total.gt(NEARLY_LOG_ZERO).select(-total, otherwise);
+        let losses = match self.per_label {
+            true => &losses / labels.lengths.maximum(1).to(losses.dtype()),
+            false => losses,
+        };
         let are_frames = lengths.ge(0) & lengths.le(frames);
         (labels.are_valid & are_frames).select(losses, f64::NAN)
     }

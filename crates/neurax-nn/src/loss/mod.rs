@@ -4,8 +4,8 @@
 //! one for each example (cross-entropies and others that reduce the axis of the classes).
 //! [`of`] makes a [`Criterion`] of such a function: a loss with weights of examples, a mask and a
 //! choice of the reduction, which can be scaled and added. [`CrossEntropyLoss`],
-//! [`BinaryCrossEntropyLoss`], [`MultiMarginLoss`] and [`CtcLoss`] are losses with further options.
-//! A trainer takes functions as well as values: [`LossFn`].
+//! [`BinaryCrossEntropyLoss`], [`MultiMarginLoss`], [`CtcLoss`] and [`TripletLoss`] have further
+//! options. A trainer takes functions as well as values: [`LossFn`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -42,6 +42,7 @@ pub mod each;
 mod means;
 mod multi_margin_loss;
 mod operands;
+mod triplet_loss;
 
 pub use binary_cross_entropy_loss::BinaryCrossEntropyLoss;
 pub use criterion::{Criterion, LossFn, Reduction, of};
@@ -49,6 +50,7 @@ pub use cross_entropy_loss::{CrossEntropyLoss, label_smoothing};
 pub use ctc_loss::CtcLoss;
 pub use means::*;
 pub use multi_margin_loss::MultiMarginLoss;
+pub use triplet_loss::TripletLoss;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,10 @@
 //! Losses, compared with those of PyTorch, and of Keras where that lacks them.
 
 use crate::cases::cases;
-use loss::{BinaryCrossEntropyLoss, CrossEntropyLoss, CtcLoss, MultiMarginLoss, Reduction, each};
+use loss::{
+    BinaryCrossEntropyLoss, CrossEntropyLoss, CtcLoss, MultiMarginLoss, Reduction, TripletLoss,
+    each,
+};
 use neurax::prelude::*;
 
 type Function = fn(&Tensor, &Tensor) -> Tensor;
@@ -15,7 +18,7 @@ macro_rules! functions {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("losses", 126) {
+    for case in cases("losses", 132) {
         let (name, variant) = case.name.split_once('.').unwrap();
         let f = |xs: &[Tensor]| {
             let found = function(name, variant, &xs[0], &xs[1]);
@@ -71,6 +74,10 @@ fn with_options(name: &str, variant: &str, xs: &[Tensor]) -> Tensor {
         ("contrastive", _) => each::contrastive(y, t, 1.25),
         ("triplet", "none") => each::triplet(y, t, &xs[2], 0.5),
         ("triplet", _) => loss::triplet(y, t, &xs[2], 2.0),
+        ("triplet_swap", "none") => TripletLoss::new(2.0).swap().each(y, t, &xs[2]),
+        ("triplet_swap", _) => TripletLoss::new(2.0).swap().measure(y, t, &xs[2]),
+        ("triplet_p1", _) => TripletLoss::new(0.5).p(1.0).each(y, t, &xs[2]),
+        ("triplet_p3", _) => TripletLoss::new(1.0).p(3.0).swap().each(y, t, &xs[2]),
         ("cosine_embedding", "none") => each::cosine_embedding(y, t, &xs[2], 0.125),
         ("cosine_embedding", _) => loss::cosine_embedding(y, t, &xs[2], 0.125),
         ("info_nce", "clip") => (loss::info_nce(y, t, 0.1) + loss::info_nce(t, y, 0.1)) / 2.0,
@@ -135,6 +142,11 @@ fn of_values(name: &str, variant: &str, xs: &[Tensor]) -> Tensor {
         "ctc_lengths" => return CtcLoss::new().lengths(&xs[2]).label_lengths(&xs[3]).each(y, t),
         "ctc_blank" => {
             return CtcLoss::new().blank(3).lengths(&xs[2]).label_lengths(&xs[3]).each(y, t);
+        }
+        "ctc_mean" => {
+            let ctc = CtcLoss::new().lengths(&xs[2]).label_lengths(&xs[3]).per_label();
+            let ctc = if variant == "infinite" { ctc.zero_infinity() } else { ctc };
+            return ctc.measure(y, t);
         }
         "ctc_infinite" => {
             let ctc = CtcLoss::new().lengths(&xs[2]).label_lengths(&xs[3]);

@@ -1,5 +1,6 @@
 //! Losses with a margin.
 
+use crate::loss::TripletLoss;
 use crate::loss::operands::{at_class, invalid_option, labelled, paired, together};
 use neurax_tensor::Tensor;
 
@@ -134,6 +135,7 @@ pub fn contrastive(y: &Tensor, t: &Tensor, margin: f64) -> Tensor {
 /// Returns the triplet loss of f[.., features]: `max(|a - p| - |a - n| + margin, 0)` of an anchor,
 /// a positive example and a negative one, with Euclidean distances over the last axis, which is
 /// removed. As in `torch.nn.functional.triplet_margin_loss`, 1e-6 is added to the differences.
+/// [`TripletLoss`] has other distances.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -144,9 +146,5 @@ pub fn contrastive(y: &Tensor, t: &Tensor, margin: f64) -> Tensor {
 /// ```
 #[track_caller]
 pub fn triplet(anchor: &Tensor, positive: &Tensor, negative: &Tensor, margin: f64) -> Tensor {
-    let operands = [("anchor", anchor), ("positive", positive), ("negative", negative)];
-    together("triplet", operands, |[a, p, n]| {
-        let distance = |b: &Tensor| (&a - b + 1e-6).norm(-1);
-        (distance(&p) - distance(&n) + margin).relu()
-    })
+    TripletLoss::new(margin).each(anchor, positive, negative)
 }

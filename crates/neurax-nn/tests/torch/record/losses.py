@@ -301,4 +301,28 @@ case("categorical_focal_cross_entropy.classes",
      # As above, without the division by the sum.
      lambda p, t: -(torch.tensor(alpha) * (1 - p) ** 2 * t * p.log()).sum(-1).mean(),
      probabilities, one_hot)
+
+# Options of the triplet loss, and the mean of ctc_loss.
+for name, options in {
+    "swap": dict(swap=True, margin=2.0),
+    "p1": dict(p=1.0, margin=0.5),
+    "p3": dict(p=3.0, swap=True, margin=1.0),
+}.items():
+    case(f"triplet_{name}.none",
+         lambda a, p, n: F.triplet_margin_loss(a, p, n, reduction="none", **options),
+         torch.randn(4, 3), torch.randn(4, 3), torch.randn(4, 3), constants=0)
+case("triplet_swap.mean",
+     lambda a, p, n: F.triplet_margin_loss(a, p, n, swap=True, margin=2.0),
+     torch.randn(4, 3), torch.randn(4, 3), torch.randn(4, 3), constants=0)
+
+
+def ctc_mean(z, labels, lengths, label_lengths, **options):
+    log = F.log_softmax(z, -1).transpose(0, 1)
+    return F.ctc_loss(log, labels, lengths, label_lengths, reduction="mean", **options)
+
+
+case("ctc_mean.mean", ctc_mean, frames, labels, torch.tensor([6, 5, 3]), torch.tensor([3, 0, 2]),
+     constants=3)
+case("ctc_mean.infinite", lambda z, t, n, m: ctc_mean(z, t, n, m, zero_infinity=True), frames,
+     labels, torch.tensor([6, 3, 2]), torch.tensor([3, 3, 1]), constants=3)
 cases.save()
