@@ -120,6 +120,8 @@ impl Init {
             .flat_map(|r| (0..roles.len()).filter(|&axis| roles[axis] == *r).collect::<Vec<_>>())
             .collect();
         let dtype = self.dtype;
+        let last = |role| roles.iter().rposition(|&r| r == role).map(|axis| axis as i64);
+        let layout = last('i').zip(last('o')).map(|(inputs, outputs)| [inputs, outputs]);
         let init = Init::new("of_roles", move |key, shape| {
             let size = |role| {
                 let sizes = shape.iter().zip(&roles).filter(|(_, r)| **r == role);
@@ -132,7 +134,7 @@ impl Init {
             let places: Vec<i64> = places.map(|i| i.map_or(0, |i| i as i64)).collect();
             value.reshape(sizes).permute(&places[..])
         });
-        Init { dtype, ..init }
+        Init { dtype, layout, ..init }
     }
 
     /// Returns the axes of a kernel of rank `rank`: those that the layer states, or else the user.

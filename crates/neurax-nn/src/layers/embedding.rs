@@ -34,6 +34,14 @@ fn only_rows(indices: &Tensor, count: usize, y: Tensor) -> Tensor {
     is_inside.expand_dims(-1).select(y, f64::NAN)
 }
 
+/// Returns vectors along the last axis, of which longer ones are scaled to the norm `max_norm`.
+#[track_caller]
+pub(super) fn limited(y: &Tensor, max_norm: f64) -> Tensor {
+    let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
+    // The quotient of a zero vector is not used.
+    norm.gt(max_norm).select(y * (max_norm / norm.maximum(f64::from(f32::MIN_POSITIVE))), y)
+}
+
 /// Returns the error of indices that are not integers.
 #[track_caller]
 fn index_error(indices: &Tensor) -> Option<Tensor> {
@@ -78,7 +86,8 @@ impl Embedding {
         Embedding { padding: i64::try_from(index).ok(), ..self }
     }
 
-    /// Scales vectors whose norm is larger to the norm `max_norm`. The table itself is not changed.
+    /// Scales vectors whose norm is larger to the norm `max_norm`. The table itself is not changed,
+    /// and the gradient is that of the scaled vectors, unlike in PyTorch, which scales the table.
     pub fn max_norm(self, max_norm: f64) -> Embedding {
         Embedding { max_norm: Some(max_norm), ..self }
     }
@@ -100,9 +109,7 @@ impl Layer for Embedding {
         let y = cx.rows(&indices, "table", [self.count, self.features], self.table.clone());
         let mut y = only_rows(&indices, self.count, y);
         if let Some(max) = self.max_norm {
-            let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
-            // The quotient of a zero vector is not used.
-            y = norm.gt(max).select(&y * (max / norm.maximum(f64::from(f32::MIN_POSITIVE))), &y);
+            y = limited(&y, max);
         }
         match self.padding {
             Some(index) => indices.equal(index).expand_dims(-1).select(0.0, y),

@@ -1,6 +1,6 @@
 //! Sums, means and maxima of embeddings.
 
-use super::embedding;
+use super::embedding::{embedding, limited};
 use crate::init::{self, Init};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
@@ -23,6 +23,10 @@ pub enum BagMode {
 /// `[.., features]`. Its parameter `table` is that of [`Embedding`](crate::Embedding). PyTorch's
 /// `EmbeddingBag` for bags of one size, which a padding index fills.
 ///
+/// A second input are weights of the indices, `[.., n]`, by which the vectors of a
+/// [`BagMode::Sum`] are multiplied: `EmbeddingBag::new(100, 8).mode(BagMode::Sum).call([&tokens,
+/// &weights])`.
+///
 /// ```
 /// use neurax::prelude::*;
 /// let tokens = nn::typed_input("tokens", I32, dims![_, _]);
@@ -38,6 +42,7 @@ pub struct EmbeddingBag {
     features: usize,
     mode: BagMode,
     padding: Option<i64>,
+    max_norm: Option<f64>,
     table: Init,
 }
 
@@ -45,7 +50,7 @@ impl EmbeddingBag {
     /// Creates a layer with a table of `count` rows of `features` numbers that computes means.
     pub fn new(count: usize, features: usize) -> EmbeddingBag {
         let (mode, table) = (BagMode::Mean, init::normal(1.0));
-        EmbeddingBag { count, features, mode, padding: None, table }
+        EmbeddingBag { count, features, mode, padding: None, max_norm: None, table }
     }
 
     /// Sets the reduction.
@@ -56,6 +61,12 @@ impl EmbeddingBag {
     /// Sets the index that stands for padding, which is left out.
     pub fn padding(self, index: usize) -> EmbeddingBag {
         EmbeddingBag { padding: i64::try_from(index).ok(), ..self }
+    }
+
+    /// Scales vectors whose norm is larger to the norm `max_norm`, as
+    /// [`Embedding::max_norm`](crate::Embedding::max_norm).
+    pub fn max_norm(self, max_norm: f64) -> EmbeddingBag {
+        EmbeddingBag { max_norm: Some(max_norm), ..self }
     }
 
     /// Sets the initializer of the table.
@@ -69,18 +80,48 @@ impl Layer for EmbeddingBag {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [indices]: [Tensor; 1]) -> Tensor {
+        self.reduced(cx, &indices, None)
+    }
+}
+
+impl Layer<2> for EmbeddingBag {
+    const NAME: &'static str = "embedding_bag";
+    type Output = Tensor;
+
+    fn apply(&self, cx: &mut Cx, [indices, weights]: [Tensor; 2]) -> Tensor {
+        self.reduced(cx, &indices, Some(&weights))
+    }
+}
+
+impl EmbeddingBag {
+    /// Returns what is wrong with the inputs.
+    fn mistake(&self, indices: &Tensor, weights: Option<&Tensor>) -> Option<String> {
+        let ty = indices.ty().ok()?;
+        if ty.rank() == 0 {
+            return Some(format!("expected indices [.., n], got {ty}"));
+        }
+        let of_weights = weights?.ty().ok()?;
+        if self.mode != BagMode::Sum {
+            return Some(format!("expected the mode Sum with weights, got {:?}", self.mode));
+        }
+        let fits = of_weights.shape == ty.shape && of_weights.dtype.is_float();
+        (!fits).then(|| format!("expected a float weight for each of {ty}, got {of_weights}"))
+    }
+
+    /// Returns the reduced vectors, of which those of a sum have weights.
+    #[track_caller]
+    fn reduced(&self, cx: &mut Cx, indices: &Tensor, weights: Option<&Tensor>) -> Tensor {
         let table = cx.param("table", [self.count, self.features], self.table.clone());
-        if let Ok(ty) = indices.ty()
-            && ty.rank() == 0
-        {
-            let why = format!("expected indices [.., n], got {ty}");
+        if let Some(why) = self.mistake(indices, weights) {
             return Tensor::from_error(Error::new("embedding_bag", why));
         }
-        let vectors = embedding(&indices, &table);
+        let vectors = embedding(indices, &table);
         let wide = at_least_f32(&vectors);
+        let wide = self.max_norm.map_or(wide.clone(), |max| limited(&wide, max));
+        let wide = weights.map_or(wide.clone(), |w| &wide * w.expand_dims(-1).to(wide.dtype()));
         let is_padding = match self.padding {
             Some(index) => indices.equal(index).expand_dims(-1),
-            None => indices.not_equal(&indices).expand_dims(-1),
+            None => indices.not_equal(indices).expand_dims(-1),
         };
         let count = is_padding.logical_not().to(wide.dtype()).sum(-2);
         let is_empty = count.equal(0.0);
@@ -102,7 +143,7 @@ impl Layer for EmbeddingBag {
 mod tests {
     use super::*;
     use crate::check;
-    use neurax_tensor::types;
+    use neurax_tensor::{TypeSpec, types};
 
     #[test]
     fn is_a_layer() {
@@ -111,6 +152,9 @@ mod tests {
             let padded = EmbeddingBag::new(5, 3).mode(mode).padding(1);
             check::layer(padded, &types![i32[2, 4]]).unwrap();
         }
+        let limited = EmbeddingBag::new(5, 3).mode(BagMode::Sum).padding(1).max_norm(0.5);
+        check::layer(limited.clone(), &types![i32[2, 4]]).unwrap();
+        check::nodes(|x: [_; 2]| limited.call(x), &types![i32[2, 4], f32[2, 4]]).unwrap();
         check::layer(EmbeddingBag::new(5, 3).mode(BagMode::Max).padding(0), &types![i32[2, 2]])
             .unwrap();
     }
@@ -121,5 +165,13 @@ mod tests {
         assert!(e.contains("expected indices [.., n], got i32[]"), "{e}");
         let e = check::layer(EmbeddingBag::new(5, 3), &types![f32[2]]).unwrap_err().to_string();
         assert!(e.contains("expected integer indices"), "{e}");
+        let weighted = |mode, types: &[TypeSpec; 2]| {
+            let layer = EmbeddingBag::new(5, 3).mode(mode);
+            check::nodes(|x: [_; 2]| layer.call(x), types).unwrap_err().to_string()
+        };
+        let e = weighted(BagMode::Mean, &types![i32[2, 4], f32[2, 4]]);
+        assert!(e.contains("expected the mode Sum with weights, got Mean"), "{e}");
+        let e = weighted(BagMode::Sum, &types![i32[2, 4], f32[2, 3]]);
+        assert!(e.contains("a float weight for each of i32[2, 4], got f32[2, 3]"), "{e}");
     }
 }

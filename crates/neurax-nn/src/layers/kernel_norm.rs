@@ -136,10 +136,11 @@ fn right_vector(u: &Tensor, matrices: &Tensor) -> Tensor {
 ///
 /// The axis of the outputs is that of the layer: the last one of dense layers and of convolutions
 /// with channels last, axis 0 of other convolutions, and axis 1, or the last but one with channels
-/// last, of transposed ones. The kernel of a layer of a user has the layout of
-/// [`init`](crate::init), or that of [`Init::axes`](crate::init::Init::axes).
-/// [`WeightNorm::axis`] sets another axis: PyTorch's `weight_norm` takes axis 0 of transposed
-/// convolutions. At the start the kernel is that of the layer.
+/// last, of transposed ones, and the last output axis of [`EinsumDense`](crate::EinsumDense). The
+/// kernel of a layer of a user has the layout of [`init`](crate::init), or that of
+/// [`Init::axes`](crate::init::Init::axes). [`WeightNorm::axis`] sets another axis: PyTorch's
+/// `weight_norm` takes axis 0 of transposed convolutions. At the start the kernel is that of the
+/// layer.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -298,6 +299,8 @@ mod tests {
         assert_eq!(scales(WeightNorm::new(transposed()).axis(0), false), [[8]]);
         let einsum = EinsumDense::new("bchw,cd->bdhw", [('d', 5)]);
         assert_eq!(scales(WeightNorm::new(einsum), false), [[5]]);
+        let heads = EinsumDense::new("bchw,cdk->bdkhw", [('d', 5), ('k', 3)]);
+        assert_eq!(scales(WeightNorm::new(heads), false), [[3]]);
         let experts =
             crate::input("x", dims![_, 8]).layer(WeightNorm::new(MixtureOfExperts::new(2, 5)));
         let vars = experts.0.init(key(0), &types![f32[_, 8]]).unwrap();

@@ -104,17 +104,28 @@ pub struct EinsumDense {
     sizes: Vec<(char, usize)>,
     bias: Option<String>,
     kernel: Init,
+    #[serde(default = "init::zeros")]
+    bias_init: Init,
+}
+
+/// The names of the axes of input, kernel and output.
+struct AxisNames {
+    input: Vec<char>,
+    kernel: Vec<char>,
+    output: Vec<char>,
 }
 
 impl EinsumDense {
-    /// Creates a layer with a formula `input,kernel->output` of axis names without spaces; `sizes`
-    /// are those of the names that the input has not. The kernel is initialized with
-    /// [`init::glorot_uniform`] as a matrix: its inputs are the axes that the output has not, its
-    /// outputs the new ones, and there is one matrix for each element of the axes that it shares
-    /// with both. [`Init::axes`] states other axes.
+    /// Creates a layer with a formula `input,kernel->output` of axis names without spaces; `...` in
+    /// input and output stands for any number of axes. `sizes` are those of the names that the
+    /// input has not. The kernel is initialized with [`init::glorot_uniform`] as a matrix: its
+    /// inputs are the axes that the output has not, its outputs the new ones, and there is one
+    /// matrix for each element of the axes that it shares with both. [`Init::axes`] states other
+    /// axes.
     pub fn new(formula: &str, sizes: impl AsRef<[(char, usize)]>) -> EinsumDense {
         let (sizes, kernel) = (sizes.as_ref().to_vec(), init::glorot_uniform());
-        EinsumDense { formula: formula.into(), sizes, bias: None, kernel }
+        let bias_init = init::zeros();
+        EinsumDense { formula: formula.into(), sizes, bias: None, kernel, bias_init }
     }
 
     /// Adds a bias along the named axes of the output, in the order of the output.
@@ -127,12 +138,28 @@ impl EinsumDense {
         EinsumDense { kernel, ..self }
     }
 
-    /// Returns the names of the axes of input, kernel and output.
-    fn names(&self) -> Option<[Vec<char>; 3]> {
+    /// Sets the initializer of the bias, which is zeros by default.
+    pub fn bias_init(self, bias_init: Init) -> EinsumDense {
+        EinsumDense { bias_init, ..self }
+    }
+
+    /// Returns the names of the axes for an input of rank `rank`, with other letters in place of
+    /// `...`, or `None` if the formula is not valid.
+    fn names(&self, rank: usize) -> Option<AxisNames> {
         let (operands, output) = self.formula.split_once("->")?;
         let (input, kernel) = operands.split_once(',')?;
-        let names = [input, kernel, output].map(|n| n.chars().collect::<Vec<_>>());
-        names.iter().flatten().all(|c| c.is_ascii_alphabetic()).then_some(names)
+        let used = |c: &char| self.formula.contains(*c) || self.bias.iter().any(|b| b.contains(*c));
+        let named = input.chars().filter(|&c| c != '.').count();
+        let letters = ('a'..='z').chain('A'..='Z').filter(|c| !used(c));
+        let further: String = letters.take(rank.saturating_sub(named)).collect();
+        if input.contains("...") != output.contains("...") {
+            return None;
+        }
+        let [input, output] = [input, output].map(|n| n.replacen("...", &further, 1));
+        let names = [&input, kernel, &output].map(|n| n.chars().collect::<Vec<_>>());
+        let are_letters = names.iter().flatten().all(|c| c.is_ascii_alphabetic());
+        let [input, kernel, output] = names;
+        are_letters.then_some(AxisNames { input, kernel, output })
     }
 
     fn fail(&self, why: String) -> Tensor {
@@ -145,8 +172,8 @@ impl Layer for EinsumDense {
     type Output = Tensor;
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
-        let Some([input, kernel, output]) = self.names() else {
-            return self.fail("expected a formula like `abc,cd->abd`".into());
+        let Some(AxisNames { input, kernel, output }) = self.names(x.rank()) else {
+            return self.fail("expected a formula like `abc,cd->abd` or `...c,cd->...d`".into());
         };
         if x.error().is_none() && x.rank() != input.len() {
             return self.fail(format!("expected {} axes, got {}", input.len(), x.rank()));
@@ -164,14 +191,17 @@ impl Layer for EinsumDense {
             (true, true) => 'b',
         };
         let init = self.kernel.clone().of_roles(&kernel.iter().map(role).collect::<String>());
-        let y = einsum(&self.formula, [&x, &cx.param("kernel", shape, init)]);
+        let [of_input, of_kernel, of_output] =
+            [&input, &kernel, &output].map(|names| names.iter().collect::<String>());
+        let formula = format!("{of_input},{of_kernel}->{of_output}");
+        let y = einsum(&formula, [&x, &cx.param("kernel", shape, init)]);
         let Some(bias) = &self.bias else { return y };
         let is_along = |name: &&char| bias.contains(**name);
         let sizes: Option<Vec<usize>> = output.iter().filter(is_along).map(size_of).collect();
         let Some(sizes) = sizes.filter(|s| s.len() == bias.chars().count() && !s.is_empty()) else {
             return self.fail(format!("expected a bias along axes of the output, got `{bias}`"));
         };
-        let bias = cx.param("bias", &sizes[..], init::zeros());
+        let bias = cx.param("bias", &sizes[..], self.bias_init.clone());
         let size = |name: &char| if is_along(&name) { size_of(name).unwrap_or(1) } else { 1 };
         y + bias.reshape(output.iter().map(size).collect::<Vec<_>>())
     }
@@ -195,7 +225,8 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
-    use neurax_tensor::types;
+    use crate::{Mode, input};
+    use neurax_tensor::{Dim, TypeSpec, key, types};
 
     #[test]
     fn are_layers() {
@@ -205,6 +236,28 @@ mod tests {
         check::layer(EinsumDense::new("ab,bc->ac", [('c', 2)]), &types![f32[2, 3]]).unwrap();
         let heads = EinsumDense::new("btf,fhk->bthk", [('h', 2), ('k', 2)]).bias("hk");
         check::layer(heads, &types![f32[2, 3, 4]]).unwrap();
+        let any = EinsumDense::new("...f,fhk->...hk", [('h', 2), ('k', 2)]).bias("k");
+        check::layer(any.clone(), &types![f32[2, 4]]).unwrap();
+        check::layer(any, &types![f32[2, 3, 4]]).unwrap();
+        check::layer(EinsumDense::new("a...b,bc->ac...", [('c', 2)]), &types![f32[2, 3, 4]])
+            .unwrap();
+    }
+
+    #[test]
+    fn an_ellipsis_stands_for_any_axes() {
+        let run = |formula: &str, x: &Tensor| {
+            let layer = EinsumDense::new(formula, [('h', 2), ('k', 3)]).bias("hk");
+            let layer = layer.bias_init(init::constant(0.5));
+            let model = input("x", vec![Dim::Any; x.rank()]).layer(layer).model();
+            let vars = model.init(key(0), &[TypeSpec::from(&x.ty().unwrap())]).unwrap();
+            let y = model.apply(&vars, x, &Mode::Eval).y().clone();
+            (y.shape().to_vec(), y.to_vec::<f32>().unwrap())
+        };
+        let x = key(1).normal([2, 3, 4]);
+        assert_eq!(run("...f,fhk->...hk", &x), run("btf,fhk->bthk", &x));
+        assert_eq!(run("...f,fhk->...hk", &x.get(0)), run("tf,fhk->thk", &x.get(0)));
+        let zero = run("...f,fhk->...hk", &Tensor::zeros([1, 4]));
+        assert_eq!(zero, (vec![1, 2, 3], vec![0.5; 6]));
     }
 
     #[test]
@@ -214,6 +267,9 @@ mod tests {
         for (layer, want) in [
             (EinsumDense::new("ab->b", []), "expected a formula like"),
             (EinsumDense::new("abc,cd->abd", [('d', 1)]), "expected 3 axes, got 2"),
+            (EinsumDense::new("abc...,cd->abd...", [('d', 1)]), "expected 3 axes, got 2"),
+            (EinsumDense::new("...b,bc->ac", [('c', 2)]), "expected a formula like"),
+            (EinsumDense::new("a..b,bc->a..c", [('c', 2)]), "expected a formula like"),
             (EinsumDense::new("ab,bc->ac", []), "expected a size for each new name"),
             (EinsumDense::new("ab,bc->ac", [('c', 2)]).bias("x"), "along axes of the output"),
         ] {

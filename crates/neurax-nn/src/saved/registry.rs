@@ -123,6 +123,7 @@ const ALL: &[LayerType] = &[
     LayerType::fixed::<Elu, 1>(),
     LayerType::fixed::<Embedding, 1>(),
     LayerType::fixed::<EmbeddingBag, 1>(),
+    LayerType::called::<EmbeddingBag, 2>("embedding_bag/2"),
     LayerType::fixed::<FeatureAlphaDropout, 1>(),
     LayerType::fixed::<FeedForward, 1>(),
     LayerType::fixed::<FirstToken, 1>(),
