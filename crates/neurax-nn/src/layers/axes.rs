@@ -27,6 +27,36 @@ pub(in crate::layers) fn channels_first(
     }
 }
 
+/// Returns the first space axis of `x` and the sizes to which the layer `op` brings its space axes:
+/// `sizes`, of which one number counts for all of them.
+///
+/// # Errors
+/// If there is not a size of at least 1 for each space axis, or if `x` has an empty one.
+pub(in crate::layers) fn space_sizes(
+    op: &'static str,
+    x: &Tensor,
+    sizes: &[usize],
+    channels_last: bool,
+) -> Result<(usize, Vec<usize>)> {
+    let ty = x.ty()?;
+    let space = ty.rank().saturating_sub(2);
+    let sizes = match sizes {
+        [one] => vec![*one; space],
+        all => all.to_vec(),
+    };
+    let (first, axes) = match channels_last {
+        true => (1, "[batch, space .., channels]"),
+        false => (2, "[batch, channels, space ..]"),
+    };
+    let is_empty = |i: usize| ty.shape.get(first + i) == Some(&0);
+    if ty.rank() < 2 || sizes.len() != space || sizes.contains(&0) || (0..space).any(is_empty) {
+        let why =
+            format!("expected an input {axes} to be resized to the space {sizes:?}, got {ty}");
+        return Err(Error::new(op, why));
+    }
+    Ok((first, sizes))
+}
+
 /// Returns the positions of `axes` in ascending order.
 ///
 /// # Errors
@@ -73,6 +103,9 @@ pub(super) fn over_axes(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::{AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, Resize, resize};
+    use crate::{Layer, Mode, Vars, input};
+    use neurax_tensor::Dim;
 
     #[test]
     fn axes_are_merged_in_order_and_restored() {
@@ -82,6 +115,33 @@ mod tests {
             x + 1
         });
         assert_eq!(y.to_vec::<i32>().unwrap(), (x + 1).to_vec::<i32>().unwrap());
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_errors() {
+        for (sizes, shape) in
+            [(&[2, 2][..], &[1, 2, 4][..]), (&[0], &[1, 2, 4]), (&[1], &[1, 2, 0])]
+        {
+            let x = Tensor::ones(shape);
+            for y in [
+                resize(&x, &Resize::new(sizes)),
+                applied(AdaptiveAvgPool::new(sizes), &x),
+                applied(AdaptiveMaxPool::new(sizes), &x),
+                applied(AdaptiveLpPool::new(2.0, sizes), &x),
+            ] {
+                let e = y.error().map(|e| e.to_string()).unwrap();
+                let want =
+                    "expected an input [batch, channels, space ..] to be resized to the space";
+                assert!(e.contains(want) && e.contains(&x.ty().unwrap().to_string()), "{e}");
+            }
+        }
+        let e = space_sizes("resize", &Tensor::ones(4), &[1], true).unwrap_err().to_string();
+        assert!(e.contains("[batch, space .., channels]") && e.contains("got f32[4]"), "{e}");
+    }
+
+    fn applied(layer: impl Layer<1, Output = Tensor>, x: &Tensor) -> Tensor {
+        let model = input("x", vec![Dim::Any; x.rank()]).layer(layer).model();
+        model.apply(&Vars::default(), x, &Mode::Eval).y().clone()
     }
 
     #[test]

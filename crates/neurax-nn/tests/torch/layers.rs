@@ -156,9 +156,39 @@ fn layer(x: &Node, name: &str) -> Node {
         "pad_reflect" | "pad_edge" | "pad_wrap" => {
             x.layer(nn::Pad::new(1).mode(mode_of(&name["pad_".len()..])))
         }
+        "embedding_bag_mean_limited" => x.layer(nn::EmbeddingBag::new(5, 3).max_norm(0.75)),
+        "embedding_bag_sum_limited" => {
+            x.layer(nn::EmbeddingBag::new(5, 3).mode(nn::BagMode::Sum).max_norm(0.75))
+        }
+        "einsum_dense" => {
+            let sizes = [('h', 2), ('k', 3)];
+            x.layer(nn::EinsumDense::new("...f,fhk->...hk", sizes).bias("hk"))
+        }
+        _ if name.starts_with("torch_") => resized(x, name),
         _ if name.starts_with("weight_norm") => weight_norm(x, name),
         _ if name.starts_with("spectral_norm") => spectral_norm(x, name),
         _ => activation(x, name),
+    }
+}
+
+/// Returns the layer of a case with the options of PyTorch's `interpolate`.
+fn resized(x: &Node, name: &str) -> Node {
+    let size = if name.ends_with("_up") { [8, 3] } else { [5, 4] };
+    let resize = |method| nn::Resize::new(size).method(method).antialias(false);
+    let cubic = || resize(Interpolation::Cubic).cubic_coefficient(-0.75).repeat_edge();
+    let up = nn::UpSampling::new(2).method(Interpolation::Cubic);
+    match name.trim_end_matches("_up").trim_end_matches("_down") {
+        "torch_cubic" => x.layer(cubic()),
+        "torch_cubic_corners" => x.layer(cubic().align_corners()),
+        "torch_cubic_antialias" => x.layer(nn::Resize::new(size).method(Interpolation::Cubic)),
+        "torch_linear" => x.layer(resize(Interpolation::Linear)),
+        "torch_linear_corners" => x.layer(resize(Interpolation::Linear).align_corners()),
+        "torch_floor" => x.layer(resize(Interpolation::NearestFloor)),
+        "torch_cubic_up_sampling" => x.layer(up.cubic_coefficient(-0.75).repeat_edge()),
+        "torch_corners_up_sampling" => {
+            x.layer(nn::UpSampling::new(3).method(Interpolation::Linear).align_corners())
+        }
+        other => panic!("{other}"),
     }
 }
 
@@ -234,7 +264,7 @@ fn windows_and_statistics() {
 
 #[test]
 fn values_and_gradients() {
-    for case in cases("layers", 70) {
+    for case in cases("layers", 87) {
         let two = |f: fn(&Node, &Node) -> Node| {
             let (a, b) = (nn::input("a", dims![_, _]), nn::input("b", dims![_, _]));
             let model = f(&a, &b).model();
@@ -247,7 +277,22 @@ fn values_and_gradients() {
             "cosine_similarity" => two(|a, b| nn::CosineSimilarity::new().call([a, b])),
             "pairwise_distance_2" => two(|a, b| nn::PairwiseDistance::new(2.0).call([a, b])),
             "pairwise_distance_1" => two(|a, b| nn::PairwiseDistance::new(1.0).call([a, b])),
+            "embedding_bag_weighted" => assert_weighted_bag(&case),
             name => assert_model(&case, |x| layer(x, name)),
         }
     }
+}
+
+/// Compares a sum of embeddings whose weights are a second input.
+fn assert_weighted_bag(case: &Case) {
+    let (indices, weights) = (nn::typed_input("i", I64, dims![_, _]), nn::input("w", dims![_, _]));
+    let bag = nn::EmbeddingBag::new(5, 3).mode(nn::BagMode::Sum).padding(0);
+    let model = bag.call([indices, weights]).model();
+    let f = |xs: &[Tensor]| {
+        let mut params = nn::Params::new();
+        params.entry("embedding_bag".into()).or_default().insert("table".into(), xs[1].clone());
+        let inputs = [xs[0].clone(), case.get("weights")];
+        vec![model.apply_with(&params, &nn::Params::new(), inputs, &Mode::Eval).y().clone()]
+    };
+    case.assert_function(f, 2e-5);
 }

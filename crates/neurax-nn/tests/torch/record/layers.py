@@ -334,4 +334,51 @@ def embedding_max_norm(i, t):
 
 table[3] /= 10.0
 add("embedding_max_norm", embedding_max_norm, tokens, table)
+
+# Resizing with the options of PyTorch: [height, width] from 5, 4 to 8, 3 and back.
+small, large = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 8, 3)
+for name, x, size in (("up", small, [8, 3]), ("down", large, [5, 4])):
+    for mode, method in (("bicubic", "cubic"), ("bilinear", "linear")):
+        for corners in ("", "_corners"):
+            add(
+                f"torch_{method}{corners}_{name}",
+                lambda x, mode=mode, size=size, corners=corners: F.interpolate(
+                    x, size, mode=mode, align_corners=bool(corners)
+                ),
+                x,
+            )
+    add(f"torch_floor_{name}", lambda x, size=size: F.interpolate(x, size, mode="nearest"), x)
+add(
+    "torch_cubic_antialias",
+    lambda x: F.interpolate(x, [5, 4], mode="bicubic", antialias=True), large,
+)
+up = lambda x: F.interpolate(x, scale_factor=2.0, mode="bicubic", align_corners=False)
+add("torch_cubic_up_sampling", up, small)
+up1 = lambda x: F.interpolate(x, scale_factor=3.0, mode="linear", align_corners=True)
+add("torch_corners_up_sampling", up1, torch.randn(2, 2, 4))
+
+indices, weights = torch.tensor([[0, 3, 2], [3, 0, 0]]), torch.randn(2, 3)
+
+
+def weighted_bag(i, t):
+    return F.embedding_bag(i, t, mode="sum", per_sample_weights=weights, padding_idx=0)
+
+
+add("embedding_bag_weighted", weighted_bag, indices, torch.randn(5, 3))
+cases.tensors["embedding_bag_weighted/weights"] = weights.numpy()
+table, long = torch.randn(5, 3), 0.75
+
+
+def limited(t):
+    """The rows that PyTorch writes into the table, here with a gradient."""
+    return t * (long / t.norm(dim=1, keepdim=True)).clamp(max=1.0)
+
+
+for mode in ("mean", "sum"):
+    f = lambda i, t, mode=mode: F.embedding_bag(i, limited(t), mode=mode)
+    scaled = F.embedding_bag(indices, table.clone(), mode=mode, max_norm=long)
+    assert torch.allclose(f(indices, table), scaled, atol=1e-6), mode
+    add(f"embedding_bag_{mode}_limited", f, indices, table)
+x, bias, kernel = torch.randn(2, 3, 4), torch.randn(2, 3), torch.randn(4, 2, 3)
+add("einsum_dense", lambda x, b, k: torch.einsum("...f,fhk->...hk", x, k) + b, x, bias, kernel)
 cases.save()
