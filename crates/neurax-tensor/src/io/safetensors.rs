@@ -70,8 +70,8 @@ pub fn save_with_metadata(
 /// Reads the metadata of a file, without its tensors: none, if the file was written by [`save`].
 ///
 /// # Errors
-/// When the file cannot be read, is not a regular file, or its header is malformed or larger than
-/// 100 MB.
+/// When the file cannot be read, is not a regular file, or its header is malformed, larger than
+/// 100 MB, or has more than 65536 entries of metadata.
 pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
     metadata_of(path.as_ref())
 }

@@ -7,8 +7,10 @@
 
 use neurax_ir::{DType, Error, Result, Type};
 use safetensors::Dtype;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use std::{collections::BTreeMap, fmt, io::Read, ops::Range};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
+};
+use std::{collections::BTreeMap, fmt, io::Read, marker::PhantomData, ops::Range};
 
 /// The name in a header that is not a tensor: a map of strings to strings.
 pub(super) const METADATA: &str = "__metadata__";
@@ -19,6 +21,9 @@ pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// The largest number of tensors that is read or written. The largest published models have some
 /// 100,000 tensors in all their files.
 pub(super) const MAX_TENSORS: usize = 1 << 20;
+
+/// The largest number of entries of metadata that is read.
+const MAX_METADATA: usize = 1 << 16;
 
 /// The largest number of axes that is read.
 const MAX_AXES: usize = 64;
@@ -56,7 +61,7 @@ pub(super) struct TensorEntry {
 pub(super) fn read(file: &mut impl Read, size: u64) -> Result<Vec<TensorEntry>> {
     let text = text(file, size)?;
     let start = 8 + text.len();
-    let Header { tensors, .. } = parsed(&text)?;
+    let Header { tensors, metadata: () } = parsed(&text)?;
     drop(text);
     let size = usize::try_from(size).map_err(|_| malformed("is larger than the address space"))?;
     let mut tensors: Vec<_> = tensors.into_iter().collect();
@@ -70,7 +75,7 @@ pub(super) fn read_metadata(file: &mut impl Read, size: u64) -> Result<BTreeMap<
     Ok(parsed(&text(file, size)?)?.metadata)
 }
 
-fn parsed(text: &[u8]) -> Result<Header> {
+fn parsed<S: MetadataSink>(text: &[u8]) -> Result<Header<S>> {
     serde_json::from_slice(text)
         .map_err(|e| malformed(format!("expected the header of a safetensors file: {e}")))
 }
@@ -163,9 +168,40 @@ pub(super) fn malformed(why: impl Into<String>) -> Error {
 }
 
 /// The tensors of a header by name, and its metadata.
-struct Header {
+struct Header<S> {
     tensors: BTreeMap<String, Info>,
-    metadata: BTreeMap<String, String>,
+    metadata: S,
+}
+
+/// A collection of metadata: nothing, for readers of tensors, or a map.
+trait MetadataSink: Default {
+    type Text: DeserializeOwned;
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// If there are too many.
+    fn add(&mut self, name: Self::Text, value: Self::Text) -> Result<(), String>;
+}
+
+impl MetadataSink for () {
+    type Text = AnyString;
+
+    fn add(&mut self, _: AnyString, _: AnyString) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl MetadataSink for BTreeMap<String, String> {
+    type Text = String;
+
+    fn add(&mut self, name: String, value: String) -> Result<(), String> {
+        self.insert(name, value);
+        match self.len() > MAX_METADATA {
+            true => Err(format!("expected at most {MAX_METADATA} entries")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// The description of one tensor.
@@ -183,24 +219,24 @@ struct Info {
 struct AxisSizes(Vec<usize>);
 
 /// A map of strings to strings.
-struct Metadata(BTreeMap<String, String>);
+struct Metadata<S>(S);
 
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Header, D::Error> {
-        struct Entries;
-        impl<'de> Visitor<'de> for Entries {
-            type Value = Header;
+impl<'de, S: MetadataSink> Deserialize<'de> for Header<S> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Header<S>, D::Error> {
+        struct Entries<S>(PhantomData<S>);
+        impl<'de, S: MetadataSink> Visitor<'de> for Entries<S> {
+            type Value = Header<S>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a map of tensors by name")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<S>, A::Error> {
                 let (mut tensors, mut metadata) = (BTreeMap::new(), None);
                 while let Some(name) = map.next_key::<String>()? {
                     let named = |e| A::Error::custom(format!("{}: {e}", leaf_name(&name)));
                     let again = if name == METADATA {
-                        metadata.replace(map.next_value::<Metadata>().map_err(named)?).is_some()
+                        metadata.replace(map.next_value::<Metadata<S>>().map_err(named)?).is_some()
                     } else {
                         let info = map.next_value::<Info>().map_err(named)?;
                         tensors.insert(name.clone(), info).is_some()
@@ -217,7 +253,7 @@ impl<'de> Deserialize<'de> for Header {
                 Ok(Header { tensors, metadata })
             }
         }
-        from.deserialize_map(Entries)
+        from.deserialize_map(Entries(PhantomData))
     }
 }
 
@@ -246,29 +282,50 @@ impl<'de> Deserialize<'de> for AxisSizes {
     }
 }
 
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Metadata, D::Error> {
-        struct Strings;
-        impl<'de> Visitor<'de> for Strings {
-            type Value = Metadata;
+impl<'de, S: MetadataSink> Deserialize<'de> for Metadata<S> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Metadata<S>, D::Error> {
+        struct Strings<S>(PhantomData<S>);
+        impl<'de, S: MetadataSink> Visitor<'de> for Strings<S> {
+            type Value = Metadata<S>;
 
             fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
                 f.write_str("a map of strings to strings")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                let mut all = BTreeMap::new();
-                while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    all.insert(name, value);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata<S>, A::Error> {
+                let mut all = S::default();
+                while let Some((name, value)) = map.next_entry()? {
+                    all.add(name, value).map_err(A::Error::custom)?;
                 }
                 Ok(Metadata(all))
             }
 
             // The reference implementation accepts null.
-            fn visit_unit<E>(self) -> Result<Metadata, E> {
-                Ok(Metadata(BTreeMap::new()))
+            fn visit_unit<E>(self) -> Result<Metadata<S>, E> {
+                Ok(Metadata(S::default()))
             }
         }
-        from.deserialize_any(Strings)
+        from.deserialize_any(Strings(PhantomData))
+    }
+}
+
+/// A string, which is checked and dropped.
+struct AnyString;
+
+impl<'de> Deserialize<'de> for AnyString {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<AnyString, D::Error> {
+        struct AnyText;
+        impl Visitor<'_> for AnyText {
+            type Value = AnyString;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<AnyString, E> {
+                Ok(AnyString)
+            }
+        }
+        from.deserialize_str(AnyText)
     }
 }

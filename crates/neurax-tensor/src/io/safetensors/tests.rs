@@ -226,6 +226,15 @@ fn metadata_are_strings() {
     for good in ["{}", "null", r#"{"format":"pt","a\n":"\u00e9"}"#] {
         assert_eq!(load(file("metadata", &with(good), 1)).unwrap().len(), 1, "{good}");
     }
+    let read = |metadata: &str| load_metadata(file("metadata", &with(metadata), 1));
+    assert!(read("null").unwrap().is_empty());
+    assert_eq!(read(r#"{"format":"pt","a\n":"\u00e9"}"#).unwrap()["a\n"], "é");
+    assert!(read("[]").unwrap_err().to_string().contains("`__metadata__`: invalid type"));
+    let many: Vec<String> = (0..70_000).map(|i| format!(r#""{i}":"""#)).collect();
+    let many = format!("{{{}}}", many.join(","));
+    let e = read(&many).unwrap_err().to_string();
+    assert!(e.contains("expected at most 65536 entries"), "{e}");
+    assert!(load(file("metadata", &with(&many), 1)).is_ok());
     for bad in ["3", r#""text""#, "[]", r#"{"a":1}"#, r#"{"a":null}"#, r#"{"a":{"b":"c"}}"#] {
         let e = error("metadata", &with(bad), 1);
         assert!(e.contains("`__metadata__`: invalid type"), "{bad}: {e}");
