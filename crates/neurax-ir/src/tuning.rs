@@ -52,6 +52,11 @@ pub const MAX_PIPELINE_ROUNDS: usize = 4;
 /// products.
 pub const MAX_PLAIN_ITERATIONS: usize = 1024;
 
+/// The most equations that compute a residual of a loop from others instead of stacking it. Memory
+/// takes as long for one stacked f32 as the compiler for ten or more additions. Not measured by
+/// itself.
+pub const MAX_RECOMPUTED_EQNS: usize = 8;
+
 /// The rows of a packed panel of a matrix product, in contracted indices. A panel of f64 fills
 /// 64 KiB, so that it stays in the cache while all rows of the result use it. Not measured.
 pub const DOT_PANEL_ROWS: usize = 64;

@@ -43,7 +43,8 @@
 //!   transpose.
 //!
 //! Rejected: to recompute all cheap elementwise equations instead of storing them. Which of the two
-//! costs less depends on what the backend fuses; `checkpoint` leaves the choice to the user.
+//! costs less depends on what the backend fuses; `checkpoint` leaves the choice to the user. Of the
+//! residuals of a loop, those that follow from others are computed again (`op/scan/residuals.rs`).
 
 use super::{Jvp, Memo, jvp_instantiated};
 use crate::{Builder, Eqn, Error, Graph, Op, OrBug, Result, Value, Values, visits::visit};

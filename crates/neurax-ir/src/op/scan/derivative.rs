@@ -2,9 +2,14 @@
 //!
 //! Forward mode is one loop that also carries the tangents. Reverse mode is two loops: the primal
 //! one stacks the residuals of its iterations, and a linear one computes the tangents from them.
-//! The transpose of the linear loop is a loop in the opposite direction.
+//! The transpose of the linear loop is a loop in the opposite direction. Residuals that follow from
+//! others are computed again (`residuals`), and sums of products leave the loop (`products`).
 
-use super::Scan;
+use super::{
+    Scan,
+    products::{BodyLayout, StackRow, StackedProduct, take_products},
+    residuals::without_derived,
+};
 use crate::op::{Bound, Tangent, Transposed, count_marked, select, spread_marked};
 use crate::transform::{Linearized, Memo, fixed_point, transpose_walk};
 use crate::tuning::MAX_PLAIN_ITERATIONS;
@@ -122,6 +127,9 @@ impl Scan {
         let force = [&carry[..], &vec![false; n - self.carries]].concat();
         let l = memo.linearize(&self.body, &[consts, &carry, stacked].concat(), &force)?;
         let kinds = self.classify(&l.primal, n);
+        let is_stacked: Vec<bool> = kinds.iter().map(|k| *k == Residual::Stacked).collect();
+        let l = without_derived(&l, &is_stacked)?;
+        let kinds = self.classify(&l.primal, n);
 
         let (invariant, values) = self.invariant_residuals(b, &l, &kinds, xs, n)?;
         let live: Vec<bool> =
@@ -189,7 +197,7 @@ impl Scan {
 
     /// Emits the transposed loop. It runs in the opposite direction, carries the cotangents of the
     /// carries, accumulates the cotangents of the constants in further carries, and reads the
-    /// nonlinear constants and elements again.
+    /// nonlinear constants and elements again. Sums of products of stacks run behind it.
     pub(super) fn transposed(
         &self,
         b: &mut Builder,
@@ -197,46 +205,57 @@ impl Scan {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
-        let (lc, _, lx) = self.split(linear);
-        let (vc, vk, vx) = self.split(at.xs);
-        if vk.iter().any(|&k| !b.dtype(k).is_differentiable()) {
+        let carries = self.split(at.xs).1;
+        if carries.iter().any(|&k| !b.dtype(k).is_differentiable()) {
             return Transposed::NotLinear;
         }
+        Transposed::Cotangents(self.cotangents(b, at.xs, linear, cts).unwrap_or_else(|e| {
+            b.fail(e);
+            vec![None; at.xs.len()]
+        }))
+    }
+
+    /// Emits the transposed loop for the operands `xs`, and returns their cotangents.
+    fn cotangents(
+        &self,
+        b: &mut Builder,
+        xs: &[Value],
+        linear: &[bool],
+        cts: &[Option<Value>],
+    ) -> Result<Vec<Option<Value>>> {
+        let (lc, _, lx) = self.split(linear);
+        let (vc, vk, vx) = self.split(xs);
         let (ct_carries, ct_ys) = cts.split_at(self.carries);
         let given: Vec<bool> = ct_ys.iter().map(Option::is_some).collect();
-        let (body, some) = match self.transposed_body(lc, lx, &given) {
-            Ok(x) => x,
-            Err(e) => {
-                b.fail(e);
-                return Transposed::Cotangents(vec![None; at.xs.len()]);
-            }
-        };
+        let (body, some) = self.transposed_body(lc, lx, &given)?;
         let not = |flags: &[bool]| flags.iter().map(|f| !f).collect::<Vec<_>>();
         let mut args = select(vc, &not(lc));
-        for (&ct, &k) in ct_carries.iter().zip(vk) {
-            args.push(b.tangent_or_zero(ct, k));
-        }
-        for c in select(vc, lc) {
+        let layout =
+            BodyLayout { sums: [args.len() + self.carries, self.carries], count: count_marked(lc) };
+        let (body, products) = take_products(body, &layout);
+        args.extend(ct_carries.iter().zip(vk).map(|(&ct, &k)| b.tangent_or_zero(ct, k)));
+        let linear_consts = select(vc, lc);
+        let in_loop: Vec<bool> = products.iter().map(Option::is_none).collect();
+        args.extend(select(&linear_consts, &in_loop).into_iter().map(|c| {
             let ty = b.ty(c).with_dtype(self.sum_dtype(b.dtype(c)));
-            args.push(b.zeros(ty));
-        }
-        args.extend(select(vx, &not(lx)));
-        args.extend(ct_ys.iter().flatten());
-        let count = body.outputs().len();
+            b.zeros(ty)
+        }));
+        let operands = [select(vx, &not(lx)), ct_ys.iter().flatten().copied().collect()].concat();
+        args.extend(&operands);
+        let (count, in_loop) = (body.outputs().len(), count_marked(&in_loop));
         let op = Scan {
             reverse: !self.reverse,
-            ..self.with(body, self.consts - count_marked(lc), self.carries + count_marked(lc))
+            ..self.with(body, self.consts - count_marked(lc), self.carries + in_loop)
         };
         let outs = b.emit_n(op, &args, count);
         let (carries, rest) = outs.split_at(self.carries);
-        let (consts, rows) = rest.split_at(count_marked(lc));
+        let (sums, rows) = rest.split_at(in_loop);
+        let consts = const_cotangents(b, &linear_consts, &products, sums, [&operands, rows])?;
         let mut rows = spread_marked(&some, rows).into_iter();
-        let sums = consts.iter().zip(select(vc, lc));
-        let consts: Vec<Value> = sums.map(|(&sum, c)| b.convert(sum, b.dtype(c))).collect();
         let mut cotangents = spread_marked(lc, &consts);
         cotangents.extend(carries.iter().copied().map(Some));
         cotangents.extend(lx.iter().map(|&l| if l { rows.next().flatten() } else { None }));
-        Transposed::Cotangents(cotangents)
+        Ok(cotangents)
     }
 
     /// Returns the dtype in which the cotangents of a constant of `dtype` are added over the
@@ -294,6 +313,33 @@ impl Scan {
         results.extend(elements.iter().flatten());
         Ok((b.finish(&results)?, elements.iter().map(Option::is_some).collect()))
     }
+}
+
+/// Returns the cotangents of the constants `xs` of a transposed loop: the `sums` that it has added
+/// up, and the products of its `stacks`, the operands and the results.
+fn const_cotangents(
+    b: &mut Builder,
+    xs: &[Value],
+    products: &[Option<StackedProduct>],
+    sums: &[Value],
+    stacks: [&[Value]; 2],
+) -> Result<Vec<Value>> {
+    let stack = |row: StackRow| match row {
+        StackRow::Operand(i) => stacks[0].get(i),
+        StackRow::Result(i) => stacks[1].get(i),
+    };
+    let mut sums = sums.iter().copied();
+    let lost = || "a constant of a transposed loop has neither a sum nor a product";
+    let mut out = vec![];
+    for (&x, product) in xs.iter().zip(products) {
+        let sum = match product.as_ref().map(|p| (p, p.sides.map(stack))) {
+            Some((product, [Some(&l), Some(&r)])) => Some(product.emit(b, [l, r])),
+            Some(_) => None,
+            None => sums.next(),
+        };
+        out.push(b.convert(sum.or_bug(lost())?, b.dtype(x)));
+    }
+    Ok(out)
 }
 
 /// Returns the linear body with its inputs in the order of a loop: invariant residuals, tangents of

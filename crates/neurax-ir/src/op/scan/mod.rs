@@ -1,6 +1,8 @@
 //! `scan`: a loop over the leading axis of its operands, with carried values.
 
 mod derivative;
+mod products;
+mod residuals;
 
 use super::{
     Axis, Batched, Bound, Liveness, Needs, Primitive, Region, Sample, Tangent, Transposed,
