@@ -43,7 +43,7 @@ impl BinaryCrossEntropyLoss {
     }
 
     /// Sets the weight of targets of 1: a number, or a tensor that broadcasts to the targets, such
-    /// as f[labels] with one for each label, the last axis (`pos_weight` in PyTorch). The default
+    /// as `f[labels]` with one for each label, the last axis (`pos_weight` in PyTorch). The default
     /// is 1.
     pub fn positive_weight(mut self, weight: impl Operand) -> Self {
         self.positive_weight = Some(weight.operand(&Tensor::scalar(DType::F64, 0.0)));

@@ -392,15 +392,15 @@ fn wrong_weights_masks_and_options_are_errors() {
             "multi_margin_loss: expected class weights of shape [2], one for each class, got [3]",
         ),
         (
-            categorical_focal_cross_entropy(&y, &t, &Tensor::ones([3, 2]), 1.0),
+            categorical_focal_cross_entropy(&y, &t, Tensor::ones([3, 2]), 1.0),
             "expected alpha of shape [2], one for each class, got [3, 2]",
         ),
         (
-            BinaryCrossEntropyLoss::new().positive_weight(&Tensor::ones(3)).measure(&y, &t),
+            BinaryCrossEntropyLoss::new().positive_weight(Tensor::ones(3)).measure(&y, &t),
             "expected positive weights of a shape that broadcasts to [3, 2], got [3]",
         ),
         (
-            BinaryCrossEntropyLoss::new().negative_weight(&Tensor::ones([1, 1, 1])).measure(&y, &t),
+            BinaryCrossEntropyLoss::new().negative_weight(Tensor::ones([1, 1, 1])).measure(&y, &t),
             "expected negative weights of a shape that broadcasts to [3, 2], got [1, 1, 1]",
         ),
         (

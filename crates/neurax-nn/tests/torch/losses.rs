@@ -101,7 +101,7 @@ fn focal(name: &str, variant: &str, y: &Tensor, t: &Tensor) -> Tensor {
         ("binary_focal_cross_entropy", "025") => loss::binary_focal_cross_entropy(y, t, 0.25, 2.0),
         ("binary_focal_cross_entropy", _) => loss::binary_focal_cross_entropy(y, t, None, 3.0),
         ("categorical_focal_cross_entropy", "classes") => {
-            loss::categorical_focal_cross_entropy(y, t, &tensor([0.1, 0.2, 0.3, 0.4]), 2.0)
+            loss::categorical_focal_cross_entropy(y, t, tensor([0.1, 0.2, 0.3, 0.4]), 2.0)
         }
         ("categorical_focal_cross_entropy_logits", "classes") => {
             let alpha = tensor([0.1, 0.2, 0.3, 0.4]);

@@ -44,7 +44,7 @@ fn assert_steps(case: &Case) {
             case.assert_near(&format!("{name}{i}"), &vars.state["batch_norm"][name], TOLERANCE);
         }
     }
-    let out = model.apply(&vars, &case.get("x3"), &Mode::Eval);
+    let out = model.apply(&vars, case.get("x3"), &Mode::Eval);
     case.assert_near("y3", out.y(), TOLERANCE);
     assert_eq!(
         out.state["batch_norm"]["mean"].to_vec::<f32>().unwrap(),

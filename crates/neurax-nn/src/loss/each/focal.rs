@@ -65,7 +65,7 @@ pub fn binary_focal_cross_entropy_logits(
 
 /// Returns the focal cross-entropy of probabilities `y` and target distributions `t`, both
 /// f[.., classes]: `-Σ alpha (1 - y)^gamma · t · ln y` over the last axis, which is removed; as in
-/// `keras.losses.CategoricalFocalCrossentropy`. `alpha` is a number, or a tensor f[classes] with
+/// `keras.losses.CategoricalFocalCrossentropy`. `alpha` is a number, or a tensor `f[classes]` with
 /// one for each class.
 ///
 /// ```
