@@ -138,6 +138,7 @@ fn invalid_options_are_errors() {
         FactoredRms::new().eps(-1.0).transform(),
         Lamb::new().min_norm(-1.0).transform(),
         Lars::new().coefficient(-1.0).rate(0.1),
+        Lars::new().momentum(-0.5).rate(0.1),
         Lion::new().b2(1.0).transform(),
         Muon::new().momentum(1.0).transform(),
         NAdam::new().b1(f64::NAN).transform(),
@@ -154,6 +155,7 @@ fn invalid_options_are_errors() {
         Yogi::new().eps(f64::NAN).transform(),
         Yogi::new().initial(-1e-6).transform(),
         scale_by_param_rms(-1.0),
+        momentum(0.1, f64::NAN),
     ] {
         let (u, _) = opt.update(&p, &p, opt.init(&p));
         assert!(u.error().unwrap().message().starts_with("expected"), "{u:?}");

@@ -1,6 +1,7 @@
 //! Gradient descent, with and without momentum.
 
-use super::{Optim, Rate, Rule, Slots, Step, chain, scale, take, zeros};
+use super::option_checks::negative;
+use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale, take, zeros};
 use neurax_tensor::Tensor;
 
 /// Returns stochastic gradient descent: `p - rate · g`.
@@ -33,6 +34,10 @@ pub fn nesterov(rate: impl Rate, decay: f64) -> Optim {
 /// Returns the sum of updates with the factor `decay` for each step of age, `m ← decay · m + u`; or
 /// `decay · m + u` with this `m` if `nesterov`. Behind a learning rate, it is momentum of steps.
 ///
+/// # Errors
+///
+/// The updates carry an error if `decay` is negative or NaN.
+///
 /// # Examples
 ///
 /// ```
@@ -58,6 +63,9 @@ impl Rule for Momentum {
     }
 
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor> {
+        if let Some(why) = negative("a momentum", self.decay, "0.9 is usual") {
+            return invalid("trace", why, &grads);
+        }
         let old = take(slots, "momentum", step.params);
         let new: Vec<Tensor> =
             old.into_iter().zip(&grads).map(|(m, g)| m * self.decay + g).collect();
