@@ -161,8 +161,7 @@ pub fn clamp<M: ExprBuilder>(m: &mut M, x: InstId, low: f64, high: f64) -> InstI
     min_with(m, x, high)
 }
 
-/// Returns the smaller of `x` and `high`; NaN is kept. Cranelift emits one instruction for a
-/// selection by "less than" of the values that are selected, and four for one by "greater than".
+/// Returns the smaller of `x` and `high`; NaN is kept.
 pub fn min_with<M: ExprBuilder>(m: &mut M, x: InstId, high: f64) -> InstId {
     let high = m.like(x, high);
     let above = m.compare(Direction::Lt, high, x);
