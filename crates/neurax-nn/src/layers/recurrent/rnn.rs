@@ -2,7 +2,7 @@
 
 use super::Cell;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, LayerOutput, LayerPrecision};
+use crate::{Cx, Layer, LayerOutput, LayerPrecision, init};
 use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,8 @@ pub struct Rnn<C> {
     pub(super) masked: bool,
     pub(super) initial_state: bool,
     pub(super) zero_output_for_mask: bool,
+    #[serde(default)]
+    pub(super) stateful: bool,
 }
 
 /// A layer that computes a sequence of outputs and a state from a sequence.
@@ -85,6 +87,7 @@ impl<C: Cell> Rnn<C> {
             masked: false,
             initial_state: false,
             zero_output_for_mask: false,
+            stateful: false,
         }
     }
 
@@ -118,6 +121,26 @@ impl<C: Cell> Rnn<C> {
         Rnn { initial_state: true, ..self }
     }
 
+    /// Begins with the state after the last call instead of zeros, Keras's `stateful=True`: example
+    /// `i` of a batch continues example `i` of the batch before it. The state of the layer is
+    /// `state_0` and so on, and a fresh state begins other sequences. A gradient does not reach
+    /// earlier calls. Initialize the model with the batch size of its use.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, _, 3]).layer(nn::Gru::new(4).stateful()).model();
+    /// let mut vars = model.init(key(0), &types![f32[2, _, 3]])?;
+    /// let x = key(1).normal([2, 6, 3]);
+    /// let full = model.apply(&vars, &x, &Mode::Eval);
+    /// vars.state = model.apply(&vars, x.slice(1, ..4), &Mode::Eval).state;
+    /// let rest = model.apply(&vars, x.slice(1, 4..), &Mode::Eval);
+    /// assert!(rest.y().allclose(full.y().slice(1, 4..), 1e-5, 1e-6).item()? == 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn stateful(self) -> Rnn<C> {
+        Rnn { stateful: true, ..self }
+    }
+
     /// Sets whether the outputs of masked steps are zeros. If only the last output is returned, it
     /// is zeros if the last step is masked, as in Keras.
     pub fn zero_output_for_mask(self, zero_output_for_mask: bool) -> Rnn<C> {
@@ -132,6 +155,9 @@ impl<C: Cell> Rnn<C> {
     /// Checks the inputs of a layer with `runs` runs of the cell.
     pub(super) fn inputs<'x>(&self, inputs: &'x [Tensor], runs: usize) -> Result<RnnInputs<'x>> {
         let fail = |why: String| Err(Error::new(C::NAME, why));
+        if self.stateful && self.initial_state {
+            return fail("expected one of `stateful` and `initial_state`, got both".into());
+        }
         let (masks, states) = (usize::from(self.masked), self.states(runs));
         let Some((x, rest)) = inputs.split_first().filter(|(_, r)| r.len() == masks + states)
         else {
@@ -167,8 +193,16 @@ impl<C: Cell> Rnn<C> {
         let xs = at_least_f32(x).swap_axes(0, 1);
         let (weights, xs) = self.cell.prepare(cx, xs);
         let zeros = self.cell.initial_state(&weights, &xs);
-        let init = if self.initial_state { given_state::<C>(&zeros, states) } else { zeros };
+        let kept = self.stateful.then(|| kept_state::<C>(cx, &zeros));
+        let init = match &kept {
+            Some(kept) => kept.zip_map(&zeros, |kept, zero| kept.to(zero.dtype())),
+            None if self.initial_state => given_state::<C>(&zeros, states),
+            None => zeros,
+        };
         let (last, ys) = self.scan(&weights, xs, mask.map(|m| m.swap_axes(0, 1)), init);
+        if let Some(kept) = &kept {
+            keep_state::<C>(cx, &last, kept);
+        }
         let y = match ys {
             Some(ys) => ys.swap_axes(0, 1),
             None => self.cell.output(&last),
@@ -275,6 +309,30 @@ fn given_state<C: Cell>(zeros: &C::State, states: &[Tensor]) -> C::State {
         }
         None => zero.clone(),
     })
+}
+
+/// Returns the state of the layer, with zeros as its first value.
+fn kept_state<C: Cell>(cx: &mut Cx, zeros: &C::State) -> C::State {
+    let mut names = state_names();
+    zeros.map_leaves(|zero| match names.next() {
+        Some(name) if zero.error().is_none() => {
+            cx.state(&name, zero.shape(), init::zeros().dtype(zero.dtype()))
+        }
+        _ => zero.clone(),
+    })
+}
+
+/// Sets the state of the layer to `last`, in the dtypes of the state `kept` before the call.
+fn keep_state<C: Cell>(cx: &mut Cx, last: &C::State, kept: &C::State) {
+    let leaves = last.leaves().into_iter().zip(kept.leaves());
+    for (name, ((_, new), (_, old))) in state_names().zip(leaves) {
+        cx.set(&name, new.to(old.dtype()));
+    }
+}
+
+/// Returns the names of the tensors of a state.
+fn state_names() -> impl Iterator<Item = String> {
+    (0..).map(|i: usize| format!("state_{i}"))
 }
 
 /// Returns a mask with further axes of size 1, so that it broadcasts to the rank of `like`.

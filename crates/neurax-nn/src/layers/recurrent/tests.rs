@@ -75,6 +75,36 @@ fn layers_with_masks_and_states_are_layers() {
 }
 
 #[test]
+fn stateful_layers_continue_their_sequences() {
+    let t = &types![f32[2, 3, 3]];
+    check::layer(Lstm::new(2).stateful(), t).unwrap();
+    check::layer(Bidirectional::new(Gru::new(2).stateful()), t).unwrap();
+    check::layer(Lstm::new(2).stateful().return_state(), t).unwrap();
+    check::nodes(|[x]| Lstm::new(2).stateful().masked().call([&x, &some_steps(&x)]), t).unwrap();
+    let model = input("x", dims![_, _, 3]).layer(Lstm::new(4).stateful()).named("l").model();
+    let x = key(1).normal([2, 6, 3]);
+    for mode in [Mode::Eval, Mode::Train(key(2))] {
+        let mut vars = model.init(key(0), &types![f32[2, _, 3]]).unwrap();
+        assert_eq!(vars.state["l"].keys().collect::<Vec<_>>(), ["state_0", "state_1"]);
+        let full = model.apply(&vars, &x, &mode);
+        for (start, end) in [(0, 1), (1, 4), (4, 6)] {
+            let part = model.apply(&vars, x.slice(1, start..end), &mode);
+            let want = full.y().slice(1, start..end);
+            assert_eq!(part.y().allclose(&want, 1e-5, 1e-6).item().unwrap(), 1.0, "{start}");
+            vars.state = part.state;
+        }
+        assert_eq!(vars.state["l"]["state_1"].to_vec::<f32>().unwrap().len(), 8);
+        let last = full.state["l"]["state_0"].clone();
+        assert_eq!(last.allclose(&vars.state["l"]["state_0"], 1e-5, 1e-6).item().unwrap(), 1.0);
+        let e = model.apply(&vars, Tensor::ones([3, 2, 3]), &mode).y().error().unwrap().to_string();
+        assert!(e.contains("expected `state_0` of shape [3, 4], got [2, 4]"), "{e}");
+    }
+    let both = Gru::new(2).stateful().initial_state();
+    let e = check::nodes(|xs| both.call(xs), &types![f32[2, 3, 3], f32[2, 2]]).unwrap_err();
+    assert!(e.to_string().contains("one of `stateful` and `initial_state`, got both"), "{e}");
+}
+
+#[test]
 fn layers_that_return_their_state_are_layers() {
     let t = &types![f32[2, 3, 3]];
     check::layer(Lstm::new(2).return_state(), t).unwrap();
