@@ -1,7 +1,7 @@
 //! Batch normalization with given statistics.
 
 use super::channels::{CHANNEL_ROWS, Channels, channel_types};
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Sample, Tangent, rules::*};
 use crate::{Builder, DType, FloatAttr, Result, Type, Value, Values};
@@ -94,10 +94,6 @@ fn reads_z(i: usize) -> bool {
 }
 
 impl Named for BatchNormInference {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         self.channels().infer(xs, &["scale", "bias", "mean", "variance"])?;
         Ok(vec![xs[0].clone()])
@@ -109,12 +105,7 @@ impl Named for BatchNormInference {
     }
 
     /// Emits the tangent in closed form. The residuals are the operands but the bias.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let c = self.channels();
         let active: Vec<usize> = (0..dxs.len()).filter(|&i| dxs[i].is_some()).collect();
         let forward: LinearMap = &|b, kept, dxs| {

@@ -1,7 +1,7 @@
 //! Batch normalization with the statistics of the batch.
 
 use super::channels::{CHANNEL_ROWS, Channels, NormalChannels, channel_types};
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Sample, Tangent, rules::*};
 use crate::{Builder, DType, FloatAttr, Result, Type, Value, Values};
@@ -136,10 +136,6 @@ fn slope(b: &mut Builder, c: &Channels, z: &NormalChannels, scale: Value, d: Val
 }
 
 impl Named for BatchNormTraining {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let statistics = self.channels().infer(xs, &["scale", "bias"])?;
         Ok(vec![xs[0].clone(), statistics.clone(), statistics])
@@ -155,12 +151,7 @@ impl Named for BatchNormTraining {
         Values::from_slice(&[y, mean, variance])
     }
 
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let mut all = || {
             let mut tangents = self.derivative_of_result(b, at, dxs)?;
             tangents.extend(self.derivative_of_statistics(b, at, dxs[0])?);

@@ -1,6 +1,6 @@
 //! Cross-entropy from logits.
 
-use super::{Composite, LogSoftmax, Named, rules::*};
+use super::{Composite, Derivative, LogSoftmax, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, Result, Type, Value, Values};
@@ -13,10 +13,6 @@ attrs! {
 }
 
 impl Named for CrossEntropy {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         let t = one_float(Self::NAME, &xs[..1])?;
@@ -47,12 +43,7 @@ impl Named for CrossEntropy {
 
     /// Emits `dy = sum(s dx)` over the operands with a tangent, with derivatives `s`; the transpose
     /// is `s ct`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let axis = last_axis(b, at.xs[0]);
         Some(linear_by_slopes(b, Self::NAME, at, dxs, slopes, Some(axis)))
     }

@@ -1,6 +1,6 @@
 //! Cumulative sums, products and extrema (prefix scans).
 
-use super::{Composite, LogAddExp, Named, rules::*};
+use super::{Composite, Derivative, LogAddExp, Named, rules::*};
 use crate::graph::attr::{attrs, names};
 use crate::op::{Binary, Bound, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, Values};
@@ -62,10 +62,6 @@ impl Cumulative {
 }
 
 impl Named for Cumulative {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 1)?;
         let pair = [xs[0].clone(), xs[0].clone()];
@@ -95,12 +91,7 @@ impl Named for Cumulative {
     }
 
     /// Emits the tangent. Sums are linear, so theirs is the cumulative sum of the tangent.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         Some(match (self.kind, dxs[0]) {
             (CumulativeKind::Sum, Some(dx)) => Ok(vec![Some(b.emit(self.clone(), &[dx]))]),
             _ => linear_of_body(b, self.clone(), at, dxs),

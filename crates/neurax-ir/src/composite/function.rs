@@ -1,7 +1,7 @@
 //! User-defined functions with custom derivatives, recorded by `custom_jvp`,
 //! `custom_tangent` and `custom_vjp`.
 
-use super::{Composite, Named};
+use super::{Composite, Derivative, Named};
 use crate::graph::attr::attrs;
 use crate::op::{Axis, Batched, Bound, Linear, Sample, Tangent, rules::*};
 use crate::{Builder, Error, Graph, Op, Result, Type, Value, Values, transform};
@@ -222,10 +222,6 @@ pub(crate) fn no_jvp_rule(callee: &str) -> Error {
 }
 
 impl Named for CustomFunction {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         if xs != self.body.input_types() {
             return Err(Error::new(
@@ -244,12 +240,7 @@ impl Named for CustomFunction {
         b.inline(&self.body, xs).into()
     }
 
-    fn derivative(
-        &self,
-        _: &mut Builder,
-        _: &Bound,
-        _: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, _: &mut Builder, _: &Bound, _: &[Tangent]) -> Derivative {
         None
     }
 

@@ -1,6 +1,6 @@
 //! The Gaussian error linear unit (GELU).
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Clamp, Sample, Tangent, Unary};
 use crate::{Builder, Result, Type, Value, Values};
@@ -24,10 +24,6 @@ attrs! {
 }
 
 impl Named for Gelu {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok(vec![one_float(Self::NAME, xs)?.clone()])
     }
@@ -38,12 +34,7 @@ impl Named for Gelu {
     }
 
     /// Emits `dy = (p(x) + x p'(x)) dx`, which is its own transpose.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let slope: LinearMap = &|b, x, d| {
             let p = self.probability(b, x[0]);
             let density = self.weighted_density(b, x[0], p);

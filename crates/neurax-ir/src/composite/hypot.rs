@@ -1,6 +1,6 @@
 //! The length of a vector of two components.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Binary, Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Op, Result, Type, Value, Values};
@@ -13,10 +13,6 @@ attrs! {
 }
 
 impl Named for Hypot {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         one_float(Self::NAME, &xs[..1])?;
@@ -44,12 +40,7 @@ impl Named for Hypot {
 
     /// Emits `p dx + q dy` with the slopes `p` and `q` of the operands that have a tangent; the
     /// transpose is `(p ct, q ct)`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         Some(linear_by_slopes(b, Self::NAME, at, dxs, slopes, None))
     }
 

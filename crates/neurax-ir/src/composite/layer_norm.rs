@@ -1,9 +1,8 @@
 //! Layer normalization.
 
-use super::{Composite, Named, row_norm::RowNorm};
+use super::row_norm::{NormalizesRows, RowNorm};
+use crate::FloatAttr;
 use crate::graph::attr::attrs;
-use crate::op::{Bound, Sample, Tangent};
-use crate::{Builder, FloatAttr, Result, Type, Value, Values};
 
 attrs! {
     /// `(x - mean) / sqrt(var + epsilon) * scale + bias` with mean and variance over the last axis;
@@ -23,42 +22,13 @@ attrs! {
     }
 }
 
-impl LayerNormalization {
+impl NormalizesRows for LayerNormalization {
     fn rows(&self) -> RowNorm {
         let LayerNormalization { epsilon, scale, bias } = *self;
         RowNorm { name: Self::NAME, centered: true, epsilon, scale, bias }
     }
-}
 
-impl Named for LayerNormalization {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        self.rows().infer(xs)
-    }
-
-    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        self.rows().body(b, xs)
-    }
-
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
-        Some(self.rows().derivative(b, at, dxs))
-    }
-
-    fn batched(&self, _: &[usize]) -> Option<Composite> {
-        Some(self.clone().into())
-    }
-
-    fn samples() -> Vec<Sample> {
-        RowNorm::samples(|scale, bias| {
-            Some(LayerNormalization { epsilon: 0.1.into(), scale, bias }.into())
-        })
+    fn with(epsilon: FloatAttr, scale: bool, bias: bool) -> Option<Self> {
+        Some(LayerNormalization { epsilon, scale, bias })
     }
 }

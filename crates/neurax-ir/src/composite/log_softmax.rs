@@ -1,6 +1,6 @@
 //! The logarithm of softmax.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
@@ -15,10 +15,6 @@ attrs! {
 }
 
 impl Named for LogSoftmax {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok(vec![float_with_axis(Self::NAME, xs, self.axis)?.clone()])
     }
@@ -33,12 +29,7 @@ impl Named for LogSoftmax {
 
     /// Emits `dy = dx - sum(p dx)` with `p = e^y`; the transpose is `ct - p sum(ct)`. A result of
     /// fewer than 32 bits is computed again: its rounding error would be a factor of `p`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let narrow = is_narrow(b, at.xs[0]);
         let probabilities = |b: &mut Builder, kept: Value| {
             let y = if narrow { b.emit(self.clone(), &[kept]) } else { kept };

@@ -1,6 +1,6 @@
 //! The logarithm of the sum of two exponentials.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Binary, Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, Op, Result, Type, Value, Values};
@@ -13,10 +13,6 @@ attrs! {
 }
 
 impl Named for LogAddExp {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         one_float(Self::NAME, &xs[..1])?;
@@ -36,12 +32,7 @@ impl Named for LogAddExp {
 
     /// Emits `p dx + q dy` with the shares `p` and `q` of the operands that have a tangent; the
     /// transpose is `(p ct, q ct)`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         Some(linear_by_slopes(b, Self::NAME, at, dxs, shares, None))
     }
 

@@ -1,6 +1,6 @@
 //! The logarithm of a sum of exponentials.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Direction, ReduceKind, Sample, Tangent, Unary};
 use crate::{Builder, Result, Type, Value, Values};
@@ -16,10 +16,6 @@ attrs! {
 }
 
 impl Named for LogSumExp {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let t = float_with_axis(Self::NAME, xs, self.axis)?;
         Ok(vec![t.with_shape(t.shape.removed(self.axis))])
@@ -40,12 +36,7 @@ impl Named for LogSumExp {
 
     /// Emits `dy = sum(p dx)` with `p = e^(x - y)`; the transpose is `p ct`. A result of fewer than
     /// 32 bits is computed again: its rounding error would be a factor of `p`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let forward: LinearMap = &|b, xy, dx| {
             let p = self.share(b, xy);
             let weighted = b.mul(p, dx[0]);

@@ -34,11 +34,11 @@ use crate::op::{
 use crate::{Builder, Eval, Graph, Literal, Op, Result, Type, Value, Values, transform};
 use std::sync::Arc;
 
+/// The tangents of the results of a composite, `None` if the body is to be differentiated instead.
+type Derivative = Option<Result<Vec<Tangent>>>;
+
 /// The rules of a composite.
 pub trait Named {
-    /// Returns the name in the text form.
-    fn name(&self) -> &'static str;
-
     /// Returns the types of the results, equal to those of the body, without building the body.
     ///
     /// # Errors
@@ -55,12 +55,7 @@ pub trait Named {
     ///
     /// # Errors
     /// If there is no derivative.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>>;
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative;
 
     /// Returns the composite for operands that all have a batch axis at the front; `ranks` are the
     /// operands' ranks without it. `None` if the body is to be batched instead.
@@ -86,6 +81,11 @@ macro_rules! composites {
         $(impl From<$V> for Op { fn from(x: $V) -> Op { Op::Composite(x.into()) } })*
 
         impl Composite {
+            /// Returns the name in the text form.
+            fn text_name(&self) -> &'static str {
+                match self { $(Composite::$V(_) => $V::NAME),* }
+            }
+
             fn named(&self) -> &dyn Named {
                 match self { $(Composite::$V(x) => x),* }
             }
@@ -178,7 +178,7 @@ impl Composite {
 
 impl Primitive for Composite {
     fn name(&self) -> &'static str {
-        self.named().name()
+        self.text_name()
     }
 
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {

@@ -1,9 +1,8 @@
 //! Root mean square normalization.
 
-use super::{Composite, Named, row_norm::RowNorm};
+use super::row_norm::{NormalizesRows, RowNorm};
+use crate::FloatAttr;
 use crate::graph::attr::attrs;
-use crate::op::{Bound, Sample, Tangent};
-use crate::{Builder, FloatAttr, Result, Type, Value, Values};
 
 attrs! {
     /// `x / sqrt(mean(x^2) + epsilon) * scale` with the mean over the last axis; operands `x`, then
@@ -21,42 +20,13 @@ attrs! {
     }
 }
 
-impl RmsNormalization {
+impl NormalizesRows for RmsNormalization {
     fn rows(&self) -> RowNorm {
         let RmsNormalization { epsilon, scale } = *self;
         RowNorm { name: Self::NAME, centered: false, epsilon, scale, bias: false }
     }
-}
 
-impl Named for RmsNormalization {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
-        self.rows().infer(xs)
-    }
-
-    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
-        self.rows().body(b, xs)
-    }
-
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
-        Some(self.rows().derivative(b, at, dxs))
-    }
-
-    fn batched(&self, _: &[usize]) -> Option<Composite> {
-        Some(self.clone().into())
-    }
-
-    fn samples() -> Vec<Sample> {
-        RowNorm::samples(|scale, bias| {
-            (!bias).then(|| RmsNormalization { epsilon: 0.1.into(), scale }.into())
-        })
+    fn with(epsilon: FloatAttr, scale: bool, bias: bool) -> Option<Self> {
+        (!bias).then_some(RmsNormalization { epsilon, scale })
     }
 }

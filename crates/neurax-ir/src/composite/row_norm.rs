@@ -14,7 +14,7 @@
 //! from `x`: in one program with the forward pass, the compiler finds mean and `r` of each row
 //! there.
 
-use super::rules::*;
+use super::{Composite, Derivative, Named, rules::*};
 use crate::op::{Bound, Sample, Tangent, Unary, rules::*};
 use crate::{Builder, DType, FloatAttr, Op, Result, Type, Value, Values};
 
@@ -28,6 +28,37 @@ pub(super) struct RowNorm {
     pub scale: bool,
     /// True if there is an operand `bias`.
     pub bias: bool,
+}
+
+/// A composite that normalizes rows.
+pub(super) trait NormalizesRows: Clone + Into<Composite> + Into<Op> {
+    /// Returns the normalization.
+    fn rows(&self) -> RowNorm;
+
+    /// Creates the composite, if it can have these operands.
+    fn with(epsilon: FloatAttr, scale: bool, bias: bool) -> Option<Self>;
+}
+
+impl<N: NormalizesRows> Named for N {
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+        self.rows().infer(xs)
+    }
+
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
+        self.rows().body(b, xs)
+    }
+
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
+        Some(self.rows().derivative(b, at, dxs))
+    }
+
+    fn batched(&self, _: &[usize]) -> Option<Composite> {
+        Some(self.clone().into())
+    }
+
+    fn samples() -> Vec<Sample> {
+        samples(|scale, bias| Some(N::with(0.1.into(), scale, bias)?.into()))
+    }
 }
 
 /// The meaning of an operand.
@@ -58,7 +89,7 @@ impl RowNorm {
     ///
     /// # Errors
     /// If the operands do not fit.
-    pub fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
+    fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let roles = self.roles();
         arity(self.name, xs, roles.len())?;
         check_epsilon(self.name, self.epsilon)?;
@@ -79,7 +110,7 @@ impl RowNorm {
     }
 
     /// Emits the result.
-    pub fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
+    fn body(&self, b: &mut Builder, xs: &[Value]) -> Values {
         let normal = self.normalize(b, xs[0]);
         let mut y = self.scaled(b, normal.rows, xs);
         if let (true, Some(&bias)) = (self.bias, xs.last()) {
@@ -93,7 +124,7 @@ impl RowNorm {
     ///
     /// # Errors
     /// As [`linear`].
-    pub fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
         let ranks: Vec<usize> = at.xs.iter().map(|&x| b.ty(x).rank()).collect();
         let of_roles = self.roles().into_iter().zip(ranks).zip(dxs);
         let active: Vec<(Role, usize)> =
@@ -186,29 +217,29 @@ impl RowNorm {
         let scale = broadcast_weight(b, xs[1], rows);
         b.mul(rows, scale)
     }
+}
 
-    /// Returns sample rows. `op` creates the op with or without a scale and a bias.
-    pub fn samples(op: impl Fn(bool, bool) -> Option<Op>) -> Vec<Sample> {
-        const SHAPES: &[(&[usize], Option<&[usize]>, Option<&[usize]>)] = &[
-            (&[2, 4], Some(&[4]), Some(&[4])),
-            (&[4], None, None),
-            (&[2, 2, 3], Some(&[3]), None),
-            (&[2, 2, 3], Some(&[2, 3]), Some(&[3])),
-            (&[2, 3], None, Some(&[2, 3])),
-            (&[0, 3], Some(&[3]), Some(&[3])),
-            (&[2, 0], Some(&[0]), None),
-        ];
-        let mut rows = vec![];
-        for d in DType::ALL.into_iter().filter(|d| d.is_float()) {
-            for &(x, scale, bias) in SHAPES {
-                let Some(op) = op(scale.is_some(), bias.is_some()) else { continue };
-                let shapes = [Some(x), scale, bias].into_iter().flatten();
-                let inputs = shapes.map(|shape| sample(Type::new(d, shape), -2.0, 1.5)).collect();
-                rows.push(Sample { op, inputs, smooth: d == DType::F64 });
-            }
+/// Returns sample rows. `op` creates the op with or without a scale and a bias.
+fn samples(op: impl Fn(bool, bool) -> Option<Op>) -> Vec<Sample> {
+    const SHAPES: &[(&[usize], Option<&[usize]>, Option<&[usize]>)] = &[
+        (&[2, 4], Some(&[4]), Some(&[4])),
+        (&[4], None, None),
+        (&[2, 2, 3], Some(&[3]), None),
+        (&[2, 2, 3], Some(&[2, 3]), Some(&[3])),
+        (&[2, 3], None, Some(&[2, 3])),
+        (&[0, 3], Some(&[3]), Some(&[3])),
+        (&[2, 0], Some(&[0]), None),
+    ];
+    let mut rows = vec![];
+    for d in DType::ALL.into_iter().filter(|d| d.is_float()) {
+        for &(x, scale, bias) in SHAPES {
+            let Some(op) = op(scale.is_some(), bias.is_some()) else { continue };
+            let shapes = [Some(x), scale, bias].into_iter().flatten();
+            let inputs = shapes.map(|shape| sample(Type::new(d, shape), -2.0, 1.5)).collect();
+            rows.push(Sample { op, inputs, smooth: d == DType::F64 });
         }
-        rows
     }
+    rows
 }
 
 /// Emits the deviations of the elements of each row from their mean, and the variance of each row.

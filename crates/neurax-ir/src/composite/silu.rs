@@ -1,6 +1,6 @@
 //! The sigmoid linear unit (SiLU).
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
@@ -12,10 +12,6 @@ attrs! {
 }
 
 impl Named for Silu {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok(vec![one_float(Self::NAME, xs)?.clone()])
     }
@@ -27,12 +23,7 @@ impl Named for Silu {
 
     /// Emits `dy = p (1 + x (1 - p)) dx` with `p` the logistic function of `x`, which is its own
     /// transpose.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let slope: LinearMap = &|b, x, d| {
             let p = b.logistic(x[0]);
             let one = b.full_like(p, 1.0);

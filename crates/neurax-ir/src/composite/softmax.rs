@@ -1,6 +1,6 @@
 //! Softmax.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Sample, Tangent};
 use crate::{Builder, Result, Type, Value, Values};
@@ -15,10 +15,6 @@ attrs! {
 }
 
 impl Named for Softmax {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok(vec![float_with_axis(Self::NAME, xs, self.axis)?.clone()])
     }
@@ -30,12 +26,7 @@ impl Named for Softmax {
     }
 
     /// Emits `dy = y (dx - sum(y dx))`, which is its own transpose.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let slope: LinearMap = &|b, y, d| {
             let weighted = b.mul(y[0], d[0]);
             let mean = broadcast_sum(b, weighted, self.axis);

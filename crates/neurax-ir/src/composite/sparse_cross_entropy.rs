@@ -1,6 +1,6 @@
 //! Cross-entropy from logits and class indices.
 
-use super::{Composite, Named, rules::*};
+use super::{Composite, Derivative, Named, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Direction, ReduceKind, Sample, Tangent, rules::*};
 use crate::{Builder, DType, Result, Type, Value, Values};
@@ -14,10 +14,6 @@ attrs! {
 }
 
 impl Named for SparseCrossEntropy {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         arity(Self::NAME, xs, 2)?;
         let (logits, labels) = (one_float(Self::NAME, &xs[..1])?, &xs[1]);
@@ -50,12 +46,7 @@ impl Named for SparseCrossEntropy {
 
     /// Emits `dy = sum(s dx)` with `s = softmax(logits) - 1` at the label, and the softmax at other
     /// classes; the transpose is `s ct`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         let forward: LinearMap = &|b, xs, dx| {
             let (labels, s) = slope(b, xs);
             let product = b.mul(s, dx[0]);

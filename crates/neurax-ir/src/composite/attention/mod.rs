@@ -18,7 +18,7 @@ mod sizes;
 
 use self::samples::ATTENTION_ROWS;
 use self::sizes::AttentionSizes;
-use super::{Composite, Named, Softmax, rules::*};
+use super::{Composite, Derivative, Named, Softmax, rules::*};
 use crate::graph::attr::attrs;
 use crate::op::{Bound, Direction, Sample, Tangent, rules::*};
 use crate::{Builder, DType, FloatAttr, Result, Shape, Type, Value, Values};
@@ -66,10 +66,6 @@ struct OptionalOperands {
 }
 
 impl Named for DotProductAttention {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         let flags = [self.mask, self.bias, self.dropout.is_some()];
         arity(Self::NAME, xs, 3 + flags.iter().filter(|&&f| f).count())?;
@@ -110,12 +106,7 @@ impl Named for DotProductAttention {
     /// Emits the derivative of the body, with the operands as its only residuals. Its transpose is
     /// that of FlashAttention: with the cotangent `c` of the result and `u = c . v`,
     /// `ds = p (u - sum(p u))`, `dq = ds k`, `dk = ds^T q` and `dv = p^T c`.
-    fn derivative(
-        &self,
-        b: &mut Builder,
-        at: &Bound,
-        dxs: &[Tangent],
-    ) -> Option<Result<Vec<Tangent>>> {
+    fn derivative(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Derivative {
         Some(linear_of_body(b, self.clone(), at, dxs))
     }
 
