@@ -52,9 +52,8 @@ pub const MAX_PIPELINE_ROUNDS: usize = 4;
 /// products.
 pub const MAX_PLAIN_ITERATIONS: usize = 1024;
 
-/// The most equations that compute a residual of a loop from others instead of stacking it. Memory
-/// takes as long for one stacked f32 as the compiler for ten or more additions. Not measured by
-/// itself.
+/// The most equations that compute a residual of a loop from others instead of stacking it. Those
+/// of gates take two to four. Not measured by itself.
 pub const MAX_RECOMPUTED_EQNS: usize = 8;
 
 /// The rows of a packed panel of a matrix product, in contracted indices. A panel of f64 fills

@@ -253,8 +253,9 @@ pub const MATMUL_NARROW_COLUMNS: usize = 16;
 /// measured by itself.
 pub const MATMUL_NARROW_BLOCK_BYTES: usize = 1 << 16;
 
-/// The rows of a product from which its right operand is packed although it could be read in place:
-/// one of 128 x 512 took as long as the time that packing saves in 200 rows.
+/// The rows of a product from which packing its right operand pays: one of 128 x 512 took as long
+/// to pack as packing saves in 200 rows. With fewer rows it is read in place, if it has contiguous
+/// columns; otherwise the product is not computed in blocks.
 pub const MATMUL_PACK_RIGHT_ROWS: usize = 96;
 
 /// The columns of a product above which a left operand with a strided depth is packed: each panel

@@ -39,206 +39,171 @@ use crate::tuning::{
 use std::ops::Range;
 
 /// A matrix product in blocks.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockedProduct {
+#[derive(Debug)]
+pub struct BlockedProduct<T: 'static> {
+    kernels: &'static Microkernels<T>,
     /// The rows, columns and depth.
     sizes: [usize; 3],
-    /// The strides of the left operand along rows and depth, in elements.
-    left: [isize; 2],
-    /// The strides of the right operand along depth and columns, in elements.
-    right: [isize; 2],
-    /// The rows and columns of the largest block.
-    block: [usize; 2],
-    /// True if the left and the right operand are packed.
-    packs: [bool; 2],
-    /// The bytes of an element.
-    bytes: usize,
+    /// The left and the right operand.
+    sides: [BlockedSide; 2],
 }
 
-/// The operands of a product, as the microkernel reads them.
+/// An operand of a product in blocks.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockedOperands {
-    /// The addresses of the left and the right operand.
-    pub at: [Address; 2],
+struct BlockedSide {
+    /// The rows of a left, or the columns of a right operand.
+    across: usize,
+    /// The strides across and along the depth, in elements.
+    steps: [isize; 2],
+    /// The size of the largest block across.
+    block: usize,
+    /// True if the operand is packed.
+    packs: bool,
 }
 
-impl BlockedProduct {
-    /// Returns the product if it is one for the microkernels of `T`: large enough, with operands
-    /// that are worth packing or need none.
-    pub fn of<T: MicrokernelElement>(
-        sizes: [usize; 3],
-        left: [isize; 2],
-        right: [isize; 2],
-    ) -> Option<BlockedProduct> {
+/// The operands of a product, as the microkernel reads them: the addresses of the left and the
+/// right one.
+pub type BlockedOperands = [Address; 2];
+
+impl<T: MicrokernelElement> BlockedProduct<T> {
+    /// Returns the product if it is one for the microkernels: large enough, with operands that are
+    /// worth packing or need none. `left` are strides along rows and depth, `right` along depth and
+    /// columns, in elements.
+    pub fn of(sizes: [usize; 3], left: [isize; 2], right: [isize; 2]) -> Option<BlockedProduct<T>> {
         let kernels = *T::microkernels().first()?;
         BlockedProduct::with(kernels, sizes, left, right)
     }
 
     /// As [`BlockedProduct::of`], for one set of microkernels.
-    fn with<T: MicrokernelElement>(
-        kernels: &Microkernels<T>,
+    fn with(
+        kernels: &'static Microkernels<T>,
         sizes: [usize; 3],
         left: [isize; 2],
         right: [isize; 2],
-    ) -> Option<BlockedProduct> {
+    ) -> Option<BlockedProduct<T>> {
         let [m, n, k] = sizes;
         let is_in_place = right[1] == 1 && n.is_multiple_of(kernels.lanes);
-        let packs_right = !is_in_place || m >= MATMUL_PACK_RIGHT_ROWS;
-        let packs_left = left[1] != 1 && n > MATMUL_PACK_LEFT_COLUMNS;
-        let block = [kernels.rows, kernels.columns];
-        let bytes = size_of::<T>();
-        let out =
-            BlockedProduct { sizes, left, right, block, packs: [packs_left, packs_right], bytes };
+        let is_high = m >= MATMUL_PACK_RIGHT_ROWS;
+        let left = BlockedSide {
+            across: m,
+            steps: left,
+            block: kernels.rows,
+            packs: left[1] != 1 && n > MATMUL_PACK_LEFT_COLUMNS,
+        };
+        let right = BlockedSide {
+            across: n,
+            steps: [right[1], right[0]],
+            block: kernels.columns,
+            packs: !is_in_place || is_high,
+        };
+        let out = BlockedProduct { kernels, sizes, sides: [left, right] };
         let is_large = m.saturating_mul(n).saturating_mul(k) >= MATMUL_MIN_MULTIPLIES
             && m >= kernels.rows
             && n >= kernels.lanes;
-        // A few rows do not make up for packing.
-        let pays = is_in_place || m >= MATMUL_PACK_RIGHT_ROWS;
         (is_large
-            && pays
+            && (is_in_place || is_high)
             && k <= MATMUL_MAX_PLAIN_DEPTH
             && out.scratch() <= MATMUL_MAX_PACKED_BYTES)
             .then_some(out)
     }
 
     /// Returns the numbers of which the rows and columns of a tile should be multiples: whole
-    /// blocks, and at least two rows of them. Of few rows, half of the tile is often a remainder,
-    /// and threads should share them evenly.
+    /// blocks, two of them below each other. Tiles of few rows are a multiple of a smaller number,
+    /// so that two threads share 32 rows evenly.
     pub fn tile_unit(&self) -> [usize; 2] {
-        let is_low = self.sizes[0] < MATMUL_PACK_RIGHT_ROWS;
-        [if is_low { MATMUL_TILE_MULTIPLE } else { 2 * self.block[0] }, self.block[1]]
+        let [left, right] = &self.sides;
+        [if right.packs { 2 * left.block } else { MATMUL_TILE_MULTIPLE }, right.block]
     }
 
     /// Returns the bytes of the packed operands.
     pub fn scratch(&self) -> usize {
-        self.packed(0) + self.packed(1)
+        self.sides.iter().map(|side| self.packed(side)).sum()
     }
 
-    /// Returns the bytes of packed operand `side`, 0 if it is read in place.
-    fn packed(&self, side: usize) -> usize {
-        if !self.packs[side] {
+    /// Returns the bytes of a packed operand, 0 if it is read in place.
+    fn packed(&self, side: &BlockedSide) -> usize {
+        if !side.packs {
             return 0;
         }
-        let across = self.sizes[side].next_multiple_of(self.block[side]);
-        (across * self.sizes[2] * self.bytes).next_multiple_of(size_of::<ScratchLine>())
+        let elements = side.across.next_multiple_of(side.block) * self.sizes[2];
+        (elements * size_of::<T>()).next_multiple_of(size_of::<ScratchLine>())
     }
 
     /// Packs the operands at `from` that are packed into `scratch`, of [`BlockedProduct::scratch`]
     /// bytes, and returns the addresses at which tiles find the operands.
     ///
     /// # Safety
-    /// The operands are live and have the dtype `T` of the product; no other code uses `scratch`.
-    pub unsafe fn pack<T: MicrokernelElement>(
+    /// The operands are live; no other code uses `scratch`.
+    pub unsafe fn pack(
         &self,
         from: [Address; 2],
         scratch: Address,
         pool: &Pool,
     ) -> BlockedOperands {
-        let [m, n, k] = self.sizes;
-        let packed = [scratch, scratch.plus(self.packed(0) as isize)];
-        // Along the depth, across.
-        let sources = [
-            Strips {
-                across: m,
-                width: self.block[0],
-                depth: k,
-                steps: [self.left[1], self.left[0]],
-            },
-            Strips { across: n, width: self.block[1], depth: k, steps: self.right },
-        ];
-        let mut at = from;
-        for side in 0..2 {
-            if self.packs[side] {
-                // SAFETY: as promised by the caller.
-                unsafe { sources[side].pack::<T>(from[side], packed[side], pool) }
-                at[side] = packed[side];
-            }
+        let (mut at, mut free) = (from, scratch);
+        for (side, at) in self.sides.iter().zip(&mut at).filter(|(side, _)| side.packs) {
+            let [across, along] = side.steps;
+            let strips = Strips {
+                across: side.across,
+                width: side.block,
+                depth: self.sizes[2],
+                steps: [along, across],
+            };
+            // SAFETY: as promised by the caller.
+            unsafe { strips.pack::<T>(*at, free, pool) }
+            *at = free;
+            free = free.plus(self.packed(side) as isize);
         }
-        BlockedOperands { at }
+        at
     }
 
     /// Computes the tile of `to`, a row-major matrix of the whole result, that begins at `first`
     /// and has `size` rows and columns. Columns begin at a multiple of the lanes.
     ///
     /// # Safety
-    /// `operands` is what [`BlockedProduct::pack`] returned for `T`; the result is live, and no
-    /// other code uses the tile.
-    pub unsafe fn tile<T: MicrokernelElement>(
+    /// `operands` is what [`BlockedProduct::pack`] returned; the result is live, and no other code
+    /// uses the tile.
+    pub unsafe fn tile(
         &self,
-        operands: BlockedOperands,
-        to: Address,
-        first: [usize; 2],
-        size: [usize; 2],
-    ) {
-        if let Some(kernels) = T::microkernels().first() {
-            // SAFETY: as promised by the caller.
-            unsafe { self.tile_with(kernels, operands, to, first, size) }
-        }
-    }
-
-    /// As [`BlockedProduct::tile`], with one set of microkernels.
-    unsafe fn tile_with<T: MicrokernelElement>(
-        &self,
-        kernels: &Microkernels<T>,
         operands: BlockedOperands,
         to: Address,
         [row, column]: [usize; 2],
         [rows, columns]: [usize; 2],
     ) {
-        let [_, n, k] = self.sizes;
+        let ([left, right], [_, n, k]) = (&self.sides, self.sizes);
         let to = StridedMatrix { at: to.0.cast::<T>(), steps: [n as isize, 1] };
-        // Blocks of packed operands are whole strips or panels.
-        let origin = |side: usize, first: usize| if self.packs[side] { 0 } else { first };
-        let (top, side) = (origin(0, row), origin(1, column));
         for part in (0..k).step_by(MATMUL_PART_DEPTH) {
             let depth = MATMUL_PART_DEPTH.min(k - part);
-            for j in blocks(column..column + columns, self.block[1], side) {
-                // SAFETY: as promised by the caller.
-                let panel = unsafe { self.panel(operands.at[1], j.start, part) };
-                for i in blocks(row..row + rows, self.block[0], top) {
+            for j in right.blocks(column..column + columns) {
+                let panel = right.part(operands[1], j.start, part, k);
+                for i in left.blocks(row..row + rows) {
+                    let strip = left.part(operands[0], i.start, part, k);
+                    let to = to.below(i.start).right_of(j.start);
+                    let size = [i.len(), j.len(), depth];
                     // SAFETY: as promised by the caller; blocks are inside of the tile.
-                    unsafe {
-                        let strip = self.strip(operands.at[0], i.start, part);
-                        let to = to.below(i.start).right_of(j.start);
-                        kernels.block([i.len(), j.len(), depth], to, strip, panel, part > 0);
-                    }
+                    unsafe { self.kernels.block(size, to, strip, panel, part > 0) }
                 }
             }
         }
     }
+}
 
-    /// Returns the left operand from row `row` and depth `part` on, rows by depth.
-    unsafe fn strip<T: MicrokernelElement>(
-        &self,
-        at: Address,
-        row: usize,
-        part: usize,
-    ) -> StridedMatrix<T> {
-        let at = at.0.cast::<T>();
-        let (height, k) = (self.block[0], self.sizes[2]);
-        if self.packs[0] {
-            let steps = [1, height as isize];
-            let strip = StridedMatrix { at, steps }.offset((row / height * height * k) as isize);
-            return strip.right_of(part).below(row % height);
-        }
-        StridedMatrix { at, steps: self.left }.below(row).right_of(part)
+impl BlockedSide {
+    /// Divides `range` into blocks: whole strips of a packed operand.
+    fn blocks(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let origin = if self.packs { 0 } else { range.start };
+        blocks(range, self.block, origin)
     }
 
-    /// Returns the right operand from depth `part` and column `column` on, depth by columns.
-    unsafe fn panel<T: MicrokernelElement>(
-        &self,
-        at: Address,
-        column: usize,
-        part: usize,
-    ) -> StridedMatrix<T> {
-        let at = at.0.cast::<T>();
-        let (width, k) = (self.block[1], self.sizes[2]);
-        if self.packs[1] {
-            let steps = [width as isize, 1];
-            let panel = StridedMatrix { at, steps }.offset((column / width * width * k) as isize);
-            return panel.below(part).right_of(column % width);
+    /// Returns the operand at `at`, of depth `k`, from `across` and depth `part` on, across by
+    /// depth.
+    fn part<T: Copy>(&self, at: Address, across: usize, part: usize, k: usize) -> StridedMatrix<T> {
+        let (at, width) = (at.0.cast::<T>(), self.block);
+        if !self.packs {
+            return StridedMatrix { at, steps: self.steps }.below(across).right_of(part);
         }
-        StridedMatrix { at, steps: self.right }.right_of(column).below(part)
+        let strip = StridedMatrix { at, steps: [1, width as isize] };
+        strip.offset((across / width * width * k) as isize).right_of(part).below(across % width)
     }
 }
 
@@ -298,14 +263,14 @@ mod tests {
             // SAFETY: the memory has the sizes of the product.
             unsafe {
                 let from = [address(l.as_ptr()), address(r.as_ptr())];
-                let operands = product.pack::<T>(from, scratch, Pool::of(2));
+                let operands = product.pack(from, scratch, Pool::of(2));
                 let to = Address(out.as_mut_ptr().cast());
                 for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                     let (row, column) = (m / 2 * i, n / 2 / kernels.lanes * kernels.lanes * j);
                     let rows = if i == 0 { m / 2 } else { m - m / 2 };
                     let half = n / 2 / kernels.lanes * kernels.lanes;
                     let columns = if j == 0 { half } else { n - half };
-                    product.tile_with(kernels, operands, to, [row, column], [rows, columns]);
+                    product.tile(operands, to, [row, column], [rows, columns]);
                 }
             }
             assert_eq!(out, want, "{sizes:?} {is_transposed:?}");
@@ -322,6 +287,41 @@ mod tests {
                 }
                 check::<f32>(sizes, transposed, |x| x as f32);
                 check::<f64>(sizes, transposed, |x| x as f64);
+            }
+        }
+    }
+
+    // The sums of these numbers round, in the same order in all tiles.
+    #[test]
+    fn tiles_change_no_bit() {
+        let (m, n, k) = (200, 192, 1100);
+        let numbers: Vec<f32> = (0..2 * m * k).map(|i| (i as f32 * 0.7).sin()).collect();
+        let end = numbers.as_ptr().wrapping_add(m * k);
+        for left in [[k as isize, 1], [-(k as isize), 1], [1, -(m as isize)], [0, 1]] {
+            let product = BlockedProduct::<f32>::of([m, n, k], left, [n as isize, 1]);
+            let Some(product) = product else { continue };
+            let mut scratch = vec![0u64; product.scratch() / 8 + 1];
+            let address = |x: *const f32| Address(x.cast_mut().cast());
+            let run = |scratch: Address, [rows, columns]: [usize; 2]| {
+                let mut out = vec![0f32; m * n];
+                // SAFETY: the operands are inside of the numbers, which continue on both sides.
+                unsafe {
+                    let from = [address(end), address(numbers.as_ptr())];
+                    let operands = product.pack(from, scratch, Pool::of(2));
+                    let to = Address(out.as_mut_ptr().cast());
+                    for row in (0..m).step_by(rows) {
+                        for column in (0..n).step_by(columns) {
+                            let size = [rows.min(m - row), columns.min(n - column)];
+                            product.tile(operands, to, [row, column], size);
+                        }
+                    }
+                }
+                out
+            };
+            let scratch = Address(scratch.as_mut_ptr().cast());
+            let whole = run(scratch, [m, n]);
+            for size in [[16, 64], [12, 192], [50, 128], [200, 64]] {
+                assert!(run(scratch, size) == whole, "{left:?} {size:?}");
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The kernels are called directly, without the crate `gemm` around them: that one also builds
 //! kernels for complex numbers, a fifth of the time that everything below this crate takes to
-//! build. A complex product is four real products here (see `product.rs`).
+//! build. A complex product is four real products here (see `product`).
 //!
 //! Like `gemm`, [`matmul`] gives a kernel its preferred layout: the result is column-major (the
 //! transposed product is computed otherwise), and no stride along a result or along the depth is

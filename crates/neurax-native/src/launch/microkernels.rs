@@ -18,6 +18,7 @@ use super::{matmul::MatmulElement, strided_matrix::StridedMatrix};
 use gemm_common::microkernel::MicroKernelFn;
 
 /// The microkernels of a dtype for one instruction set.
+#[derive(Debug)]
 pub struct Microkernels<T: 'static> {
     /// The lanes of a vector.
     pub lanes: usize,
@@ -38,8 +39,8 @@ pub trait MicrokernelElement: MatmulElement {
 
 impl<T: MicrokernelElement> Microkernels<T> {
     /// Computes a block of up to [`Microkernels::rows`] rows and [`Microkernels::columns`] columns:
-    /// `to = rows * panel`, or `to += rows * panel` if `adds`. `panel` has contiguous columns, and
-    /// `to` as well.
+    /// `to = rows * panel`, or `to += rows * panel` if `adds`. Both operands are across by depth;
+    /// the columns of the right one, `panel`, are contiguous, as those of `to`.
     ///
     /// # Safety
     /// All elements of the matrices can be accessed, in the panel also those up to the next
@@ -66,7 +67,7 @@ impl<T: MicrokernelElement> Microkernels<T> {
                 left.at,
                 down,
                 1,
-                panel.steps[0],
+                panel.steps[1],
                 step,
                 row,
                 T::UNIT,

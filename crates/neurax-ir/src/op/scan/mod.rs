@@ -3,6 +3,8 @@
 mod derivative;
 mod products;
 mod residuals;
+#[cfg(test)]
+mod tests;
 
 use super::{
     Axis, Batched, Bound, Liveness, Needs, Primitive, Region, Sample, Tangent, Transposed,

@@ -25,7 +25,7 @@ use crate::{Builder, Eqn, Graph, Op, OrBug, Result, Value};
 pub(super) fn without_derived(l: &Linearized, stacked: &[bool]) -> Result<Linearized> {
     let results = l.primal.outputs().len() - l.residuals;
     let mut derived = Derived::new(&l.primal, &l.primal.outputs()[results..]);
-    // The last ones first: those that others are computed from stay.
+    // From the last one on, so that a residual is removed before those that compute it.
     let mut order: Vec<usize> = (0..l.residuals).filter(|&i| stacked[i]).collect();
     order.sort_by_key(|&i| std::cmp::Reverse(derived.residuals[i].index()));
     order.into_iter().for_each(|i| derived.try_remove(i));

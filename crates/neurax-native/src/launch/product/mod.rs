@@ -1,8 +1,8 @@
 //! Matrix products: tiles over a single-threaded matrix kernel, each followed by its epilogue.
 //!
 //! A `dot_general` is a batch of matrix products. Transposes in front of it are strides of the
-//! operands. The result is divided into tiles, from the shapes alone; each tile is one call of the
-//! matrix kernel ([`super::matmul`]), and the pool shares the tiles between threads.
+//! operands. The result is divided into tiles, from the shapes alone, and the pool shares the
+//! tiles between threads.
 //!
 //! An *epilogue* is the kernel of what is computed from the result next (bias, activation, a row
 //! reduction). If its outermost loop runs over the product's rows, a tile takes whole rows, and
@@ -63,7 +63,7 @@ pub struct ProductTask {
     /// The strides of the right operand along depth and columns, in elements.
     pub right: [isize; 2],
     /// The product in blocks, if it is computed in blocks.
-    blocked: Option<BlockedProduct>,
+    blocked: Option<RealProduct>,
     /// The packing of the right operand for [`matmul`], if it is packed; `right` are then the
     /// strides of the packed one.
     pub pack_rhs: Option<PackRhs>,
@@ -111,6 +111,53 @@ impl ProductDType {
     /// Returns true if the numbers are not complex.
     fn is_real(self) -> bool {
         matches!(self, ProductDType::F32 | ProductDType::F64)
+    }
+}
+
+/// A product in blocks.
+#[derive(Debug)]
+enum RealProduct {
+    F32(BlockedProduct<f32>),
+    F64(BlockedProduct<f64>),
+}
+
+/// Evaluates an expression with the product in blocks of either dtype.
+macro_rules! with_blocked {
+    ($product:expr, $p:ident => $value:expr) => {
+        match $product {
+            RealProduct::F32($p) => $value,
+            RealProduct::F64($p) => $value,
+        }
+    };
+}
+
+impl RealProduct {
+    /// As [`BlockedProduct::tile_unit`].
+    fn tile_unit(&self) -> [usize; 2] {
+        with_blocked!(self, p => p.tile_unit())
+    }
+
+    /// As [`BlockedProduct::scratch`].
+    fn scratch(&self) -> usize {
+        with_blocked!(self, p => p.scratch())
+    }
+
+    /// As [`BlockedProduct::pack`].
+    unsafe fn pack(&self, from: [Address; 2], scratch: Address, pool: &Pool) -> BlockedOperands {
+        // SAFETY: as promised by the caller.
+        unsafe { with_blocked!(self, p => p.pack(from, scratch, pool)) }
+    }
+
+    /// As [`BlockedProduct::tile`].
+    unsafe fn tile(
+        &self,
+        operands: BlockedOperands,
+        to: Address,
+        first: [usize; 2],
+        size: [usize; 2],
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe { with_blocked!(self, p => p.tile(operands, to, first, size)) }
     }
 }
 
@@ -164,8 +211,10 @@ impl ProductTask {
             unsafe { pack_rhs.run(arrays[1], scratch, pool) }
             arrays[1] = scratch;
         }
-        // SAFETY: as above.
-        let blocked = unsafe { self.pack_blocked(arrays, scratch, pool) };
+        let blocked = self.blocked.as_ref().map(|product| {
+            // SAFETY: as above.
+            (product, unsafe { product.pack([arrays[0], arrays[1]], scratch, pool) })
+        });
         let [rows, columns] = self.tile_size;
         let [down, across] = self.tiles();
         let run = |tile: usize| {
@@ -176,7 +225,9 @@ impl ProductTask {
             // rows that are computed.
             unsafe {
                 match blocked {
-                    Some(blocked) => self.blocked_tile(blocked, arrays[2], [row, column], size),
+                    Some((product, operands)) => {
+                        product.tile(operands, arrays[2], [row, column], size)
+                    }
                     None => self.tile(&arrays, b, [row, column], size),
                 }
                 self.run_epilogue_on_rows(operands, b, row, size[0])
@@ -204,49 +255,6 @@ impl ProductTask {
     /// Returns true if there is an epilogue whose trip count is a multiple of `parts`.
     fn epilogue_splits_into(&self, parts: usize) -> bool {
         self.epilogue.as_ref().is_some_and(|t| t.count.is_multiple_of(parts))
-    }
-
-    /// Packs the operands of a product in blocks, if it is one.
-    ///
-    /// # Safety
-    /// As [`ProductTask::run`]; `arrays` are the addresses of the operands and the result.
-    unsafe fn pack_blocked(
-        &self,
-        arrays: [Address; 3],
-        scratch: Address,
-        pool: &Pool,
-    ) -> Option<(BlockedProduct, BlockedOperands)> {
-        let (product, from) = (self.blocked?, [arrays[0], arrays[1]]);
-        // SAFETY: as promised by the caller.
-        let operands = unsafe {
-            match self.dtype {
-                ProductDType::F64 => product.pack::<f64>(from, scratch, pool),
-                // other: f32, the only other dtype with products in blocks.
-                _ => product.pack::<f32>(from, scratch, pool),
-            }
-        };
-        Some((product, operands))
-    }
-
-    /// Computes one tile of a product in blocks.
-    ///
-    /// # Safety
-    /// As [`ProductTask::run`]; `to` is the address of the result, `operands` are packed.
-    unsafe fn blocked_tile(
-        &self,
-        (product, operands): (BlockedProduct, BlockedOperands),
-        to: Address,
-        first: [usize; 2],
-        size: [usize; 2],
-    ) {
-        // SAFETY: as promised by the caller.
-        unsafe {
-            match self.dtype {
-                ProductDType::F64 => product.tile::<f64>(operands, to, first, size),
-                // other: f32, as above.
-                _ => product.tile::<f32>(operands, to, first, size),
-            }
-        }
     }
 
     /// Computes one tile of the result.

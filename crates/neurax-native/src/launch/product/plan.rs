@@ -1,6 +1,6 @@
 //! The plan of a matrix product: how it is computed, and the tiles of its result.
 
-use super::{ProductDType, ProductTask};
+use super::{ProductDType, ProductTask, RealProduct};
 use crate::{
     launch::{blocked::BlockedProduct, kernel::KernelTask, pack_rhs::PackRhs},
     schedule::BufferId,
@@ -73,8 +73,12 @@ impl ProductTask {
         let [m, n, k] = self.sizes;
         if self.batch.is_empty() && !self.is_narrow() {
             self.blocked = match self.dtype {
-                ProductDType::F32 => BlockedProduct::of::<f32>(self.sizes, self.left, self.right),
-                ProductDType::F64 => BlockedProduct::of::<f64>(self.sizes, self.left, self.right),
+                ProductDType::F32 => {
+                    BlockedProduct::of(self.sizes, self.left, self.right).map(RealProduct::F32)
+                }
+                ProductDType::F64 => {
+                    BlockedProduct::of(self.sizes, self.left, self.right).map(RealProduct::F64)
+                }
                 ProductDType::C64 | ProductDType::C128 => None,
             };
         }
