@@ -2,6 +2,7 @@
 
 use crate::init::{Init, KernelAxes};
 use crate::layer_precision::LayerDTypes;
+use crate::path_pattern::nearest;
 use crate::stored_param::{Adapter, LORA, QuantizedTensor, entry};
 use crate::vars::FROZEN;
 use crate::{Mode, Params, Vars};
@@ -284,9 +285,8 @@ impl<'m> Cx<'m> {
         let value = match self.source {
             VariableSource::Key(key) => init.make(&derive(&derive(key, self.path), name), &shape),
             VariableSource::Types => init.zeros(&shape),
-            VariableSource::Vars { .. } => {
-                let why = "create the variables with `init` of this model";
-                return kind.fail(format!("missing `{name}`; {why}"));
+            VariableSource::Vars { params } => {
+                return kind.fail(format!("missing `{name}`; {}", self.other_variables(params)));
             }
         };
         let value = match kind {
@@ -296,6 +296,19 @@ impl<'m> Cx<'m> {
         let layer = kind.of_mut(self.new).entry(self.path.into()).or_default();
         layer.insert(name.into(), value.clone());
         value
+    }
+
+    /// Returns what to do about variables in which one of this layer is missing.
+    fn other_variables(&self, params: &Params) -> String {
+        if params.is_empty() {
+            return "create the variables with `init` of this model".into();
+        }
+        let layers: Vec<String> = params.keys().cloned().collect();
+        format!(
+            "the variables are those of another model, with the layers {}; load a checkpoint with \
+             `Vars::load_renamed`, or create what is missing with `Model::init_missing`",
+            nearest(&layers, self.path)
+        )
     }
 
     /// Returns a frozen parameter of this layer.

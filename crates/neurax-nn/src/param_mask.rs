@@ -80,8 +80,9 @@ impl ParamMask {
             MaskKind::AnyOf(patterns) => {
                 let mut chosen = vec![false; paths.len()];
                 for pattern in patterns {
-                    let matches =
-                        PathPattern::select(pattern, paths).map_err(|e| e.message().to_string())?;
+                    let matches = PathPattern::select(pattern, paths).map_err(|e| {
+                        format!("{} (frozen parameters have no optimizer)", e.message())
+                    })?;
                     chosen.iter_mut().zip(matches).for_each(|(c, m)| *c |= m);
                 }
                 Ok(chosen)

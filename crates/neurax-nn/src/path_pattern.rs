@@ -41,7 +41,13 @@ impl PathPattern {
         }
         let want =
             format!("expected a pattern of one of the parameters {}", nearest(paths, pattern));
-        Err(Error::new("pattern", format!("{want}; got `{pattern}`")))
+        let below = format!("{pattern}.");
+        let hint = if paths.iter().any(|path| path.starts_with(&below)) {
+            format!("; `{pattern}.**` stands for all below it")
+        } else {
+            String::new()
+        };
+        Err(Error::new("pattern", format!("{want}; got `{pattern}`{hint}")))
     }
 
     /// Returns true if the pattern stands for `path`.

@@ -204,6 +204,7 @@ impl Vars {
     /// assert_eq!(model.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y().shape(), [1, 2]);
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn freeze(&mut self, pattern: &str) -> Result<usize> {
         let found = self.matching(pattern)?;
         for path in &found {
@@ -234,6 +235,7 @@ impl Vars {
     /// assert!(e.message().starts_with(want));
     /// # Ok::<(), Error>(())
     /// ```
+    #[track_caller]
     pub fn unfreeze(&mut self, pattern: &str) -> Result<usize> {
         let found = self.matching(pattern)?;
         let Some(frozen) = self.state.get_mut(FROZEN) else { return Ok(found.len()) };
@@ -262,11 +264,13 @@ impl Vars {
     }
 
     /// Returns the paths of the parameters, frozen or not, that a pattern matches.
+    #[track_caller]
     fn matching(&self, pattern: &str) -> Result<Vec<String>> {
+        let at = std::panic::Location::caller();
         let mut all = self.trainable();
         all.append(&mut self.frozen());
         all.sort_unstable();
-        let chosen = PathPattern::select(pattern, &all)?;
+        let chosen = PathPattern::select(pattern, &all).map_err(|e| e.at(&at.into()))?;
         Ok(all
             .into_iter()
             .zip(chosen)

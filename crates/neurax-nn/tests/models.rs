@@ -45,6 +45,13 @@ fn parameters_of_another_model_name_layer_and_shape() {
     assert!(e.contains("tests/models.rs"), "{e}");
     let e = text(large.relu().apply(&Vars::default(), Tensor::ones([1, 3]), &Mode::Eval).y());
     assert!(e.contains("missing `kernel`; create the variables"), "{e}");
+    let other = large.clone().named("other").model();
+    let e = text(other.apply(&vars, Tensor::ones([1, 3]), &Mode::Eval).y());
+    assert!(e.contains("those of another model, with the layers dense; load a checkpoint"), "{e}");
+    let e = vars.clone().freeze("dense").unwrap_err().to_string();
+    assert!(e.contains("`dense.**` stands for all below it") && e.contains("models.rs:"), "{e}");
+    let e = nn::Net::load("Cargo.toml").map(|_| ()).unwrap_err().to_string();
+    assert!(e.contains("expected a directory that `Net::save` wrote, got a file"), "{e}");
 }
 
 #[test]

@@ -106,6 +106,10 @@ fn save(net: &Net, directory: &Path) -> Result<()> {
 }
 
 fn load(directory: &Path, at: &Place) -> Result<Net> {
+    if directory.is_file() {
+        let want = "expected a directory that `Net::save` wrote, got a file";
+        return Err(in_file("load", directory, format!("{want}; `Vars::load` reads variables")));
+    }
     let path = directory.join(MODEL);
     let text = std::fs::read(&path).map_err(|e| in_file("load", &path, e))?;
     let file: ModelFile = serde_json::from_slice(&text).map_err(|e| in_file("load", &path, e))?;
