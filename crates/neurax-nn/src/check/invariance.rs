@@ -2,7 +2,7 @@
 
 use super::failure::failed;
 use super::outputs::all_of;
-use crate::{Mode, Model, Node, Vars, input};
+use crate::{Mode, Model, Node, Params, Vars, input};
 use neurax_tensor::{DType, Dim, Result, Tensor, Tree, TypeSpec, jit, key};
 
 /// Returns the elements of a result in f64.
@@ -32,6 +32,10 @@ pub(super) fn assert_all_near(
     got: &[Tensor],
     tolerance: f64,
 ) -> Result<()> {
+    if want.len() != got.len() {
+        let why = format!("expected {} tensors, got {}", want.len(), got.len());
+        return Err(failed(check, why));
+    }
     want.iter().zip(got).try_for_each(|(want, got)| assert_near(check, want, got, tolerance))
 }
 
@@ -46,6 +50,13 @@ pub(super) fn compiled(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> 
         let (eager, state) = apply(xs.to_vec());
         let (compiled, compiled_state) = jit(apply)(xs.to_vec());
         assert_all_near("jit", &eager, &compiled, 1e-5)?;
+        let paths = |state: &Params| {
+            state.leaves().iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>()
+        };
+        let (want, got) = (paths(&state), paths(&compiled_state));
+        if want != got {
+            return Err(failed("the state under jit", format!("expected {want:?}, got {got:?}")));
+        }
         for ((path, want), (_, got)) in state.leaves().iter().zip(compiled_state.leaves()) {
             assert_near(&format!("state `{path}` under jit"), want, got, 1e-5)?;
         }

@@ -29,6 +29,9 @@ pub struct Init {
     /// The numbers that a function of this module makes the initializer from.
     arguments: Vec<f64>,
     make: Arc<MakeFn>,
+    /// True if the value depends on the axes of inputs and outputs. A function of the user does
+    /// not get them.
+    has_fans: bool,
     /// The axes of inputs and outputs that the user states.
     axes: Option<[i64; 2]>,
     /// The axes that the layer states, if they are not those of the module's rule.
@@ -66,7 +69,7 @@ impl Init {
         name: &'static str,
         make: impl Fn(&Key, &[usize]) -> Tensor + Send + Sync + 'static,
     ) -> Init {
-        Init::with_axes(name, move |key, shape, _| make(key, shape))
+        Init { has_fans: false, ..Init::with_axes(name, move |key, shape, _| make(key, shape)) }
     }
 
     /// Creates an initializer from a function that also gets the axes that [`Init::axes`] sets.
@@ -76,7 +79,7 @@ impl Init {
     ) -> Init {
         let (name, make) = (Cow::Borrowed(name), Arc::new(make));
         let (arguments, axes, layout) = (Vec::new(), None, None);
-        Init { name, arguments, make, axes, layout, batch_axis: None, dtype: None }
+        Init { name, arguments, make, has_fans: true, axes, layout, batch_axis: None, dtype: None }
     }
 
     /// Adds the numbers from which a function of this module creates the initializer.
@@ -109,19 +112,23 @@ impl Init {
 
     /// Returns the initializer of a layer's kernel whose axes are, by the letters of `roles`,
     /// inputs `i`, outputs `o`, and axes of separate kernels `b`: the value is that of matrices of
-    /// all inputs and all outputs. An initializer with axes of the user's stays as it is.
+    /// all inputs and all outputs. An initializer without fans, or with axes of the user's, gets
+    /// the whole shape.
     pub(crate) fn of_roles(self, roles: &str) -> Init {
         if self.axes.is_some() || self.batch_axis.is_some() {
             return self;
         }
         let roles: Vec<char> = roles.chars().collect();
+        let last = |role| roles.iter().rposition(|&r| r == role).map(|axis| axis as i64);
+        let layout = last('i').zip(last('o')).map(|(inputs, outputs)| [inputs, outputs]);
+        if !self.has_fans {
+            return Init { layout, ..self };
+        }
         let order: Vec<usize> = ['b', 'i', 'o']
             .iter()
             .flat_map(|r| (0..roles.len()).filter(|&axis| roles[axis] == *r).collect::<Vec<_>>())
             .collect();
         let dtype = self.dtype;
-        let last = |role| roles.iter().rposition(|&r| r == role).map(|axis| axis as i64);
-        let layout = last('i').zip(last('o')).map(|(inputs, outputs)| [inputs, outputs]);
         let init = Init::new("of_roles", move |key, shape| {
             let size = |role| {
                 let sizes = shape.iter().zip(&roles).filter(|(_, r)| **r == role);

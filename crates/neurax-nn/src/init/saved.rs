@@ -71,7 +71,8 @@ fn unknown(name: String, arguments: Vec<f64>) -> Init {
     );
     let make = move |_: &Key, _: &[usize], _| Tensor::from_error(Error::new("init", why.clone()));
     let (name, make) = (name.into(), Arc::new(make));
-    Init { name, arguments, make, axes: None, layout: None, batch_axis: None, dtype: None }
+    let (axes, layout, batch_axis, dtype) = (None, None, None, None);
+    Init { name, arguments, make, has_fans: false, axes, layout, batch_axis, dtype }
 }
 
 #[cfg(test)]

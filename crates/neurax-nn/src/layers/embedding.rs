@@ -2,7 +2,7 @@
 
 use crate::init::{self, Init};
 use crate::layer::call_shared;
-use crate::precision::wide_index;
+use crate::precision::{at_least_f32, narrow_as, wide_index};
 use crate::{Cx, Layer, Node, SharedLayer};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
@@ -28,23 +28,26 @@ pub fn embedding(indices: &Tensor, table: &Tensor) -> Tensor {
 /// Returns the rows `y` of a table of `count` rows, with NaN in place of those of indices that are
 /// outside of it: [`Tensor::take`] counts negative indices from the end and clamps large ones.
 #[track_caller]
-fn only_rows(indices: &Tensor, count: usize, y: Tensor) -> Tensor {
+pub(super) fn only_rows(indices: &Tensor, count: usize, y: Tensor) -> Tensor {
     let indices = wide_index(indices);
     let is_inside = indices.ge(0) & indices.lt(count);
     is_inside.expand_dims(-1).select(y, f64::NAN)
 }
 
-/// Returns vectors along the last axis, of which longer ones are scaled to the norm `max_norm`.
+/// Returns vectors along the last axis, of which longer ones are scaled to the norm `max_norm`. The
+/// norm is computed in f32 at least, and only where it scales: that of zeros has no derivative.
 #[track_caller]
 pub(super) fn limited(y: &Tensor, max_norm: f64) -> Tensor {
-    let norm = y.square().sum(neurax_tensor::keep(-1)).sqrt();
-    // The quotient of a zero vector is not used.
-    norm.gt(max_norm).select(y * (max_norm / norm.maximum(f64::from(f32::MIN_POSITIVE))), y)
+    let wide = at_least_f32(y);
+    let square = wide.square().sum(neurax_tensor::keep(-1));
+    let is_long = square.gt(max_norm * max_norm);
+    let norm = is_long.select(square, 1.0).sqrt();
+    narrow_as(y, is_long.select(&wide * (max_norm / norm), wide))
 }
 
 /// Returns the error of indices that are not integers.
 #[track_caller]
-fn index_error(indices: &Tensor) -> Option<Tensor> {
+pub(super) fn index_error(indices: &Tensor) -> Option<Tensor> {
     let t = indices.ty().ok().filter(|t| !t.dtype.is_int())?;
     let why = format!("expected integer indices, got {t}; convert them with `to(I32)`");
     Some(Tensor::from_error(Error::new("embedding", why)))
@@ -173,6 +176,16 @@ mod tests {
     fn is_a_layer() {
         check::layer(Embedding::new(5, 3), &types![i32[2, 4]]).unwrap();
         check::layer(Embedding::new(5, 3).padding(1).max_norm(1.0), &types![i64[2]]).unwrap();
+    }
+
+    #[test]
+    fn limits_of_zero_rows_and_of_narrow_rows_are_finite() {
+        let rows = tensor([[0.0, 0.0], [3.0, 4.0]]);
+        let (_, slopes) = value_and_grad_at(&rows, |rows| limited(&rows, 1.0).sum(..));
+        assert_eq!(slopes.slice(0, ..1).to_vec::<f32>().unwrap(), [1.0, 1.0]);
+        assert!(slopes.to_vec::<f32>().unwrap().iter().all(|s| s.is_finite()));
+        let narrow = limited(&tensor([[300.0, 0.0]]).to(DType::F16), 1.0);
+        assert_eq!(narrow.to(DType::F32).to_vec::<f32>().unwrap(), [1.0, 0.0]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sums, means and maxima of embeddings.
 
-use super::embedding::{embedding, limited};
+use super::embedding::{index_error, limited, only_rows};
 use crate::init::{self, Init};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer};
@@ -111,11 +111,14 @@ impl EmbeddingBag {
     /// Returns the reduced vectors, of which those of a sum have weights.
     #[track_caller]
     fn reduced(&self, cx: &mut Cx, indices: &Tensor, weights: Option<&Tensor>) -> Tensor {
-        let table = cx.param("table", [self.count, self.features], self.table.clone());
+        if let Some(failed) = index_error(indices) {
+            return failed;
+        }
+        let rows = cx.rows(indices, "table", [self.count, self.features], self.table.clone());
         if let Some(why) = self.mistake(indices, weights) {
             return Tensor::from_error(Error::new("embedding_bag", why));
         }
-        let vectors = embedding(indices, &table);
+        let vectors = only_rows(indices, self.count, rows);
         let wide = at_least_f32(&vectors);
         let wide = self.max_norm.map_or(wide.clone(), |max| limited(&wide, max));
         let wide = weights.map_or(wide.clone(), |w| &wide * w.expand_dims(-1).to(wide.dtype()));

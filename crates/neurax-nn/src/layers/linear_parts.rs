@@ -226,7 +226,7 @@ mod tests {
     use super::*;
     use crate::check;
     use crate::{Mode, input};
-    use neurax_tensor::{Dim, TypeSpec, key, types};
+    use neurax_tensor::{Dim, TypeSpec, dims, key, tensor, types};
 
     #[test]
     fn are_layers() {
@@ -234,6 +234,15 @@ mod tests {
         check::layer(Bias::new().axis(1), &types![f32[2, 3, 4]]).unwrap();
         check::layer(Scale::new().axis(-2), &types![f32[2, 3, 4]]).unwrap();
         check::layer(EinsumDense::new("ab,bc->ac", [('c', 2)]), &types![f32[2, 3]]).unwrap();
+        // A function of the user gets the shape of the kernel.
+        let numbers =
+            Init::new("numbers", |_, shape| tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).reshape(shape));
+        let layer = EinsumDense::new("bf,of->bo", [('o', 2)]).kernel(numbers);
+        let model = input("x", dims![_, 3]).layer(layer).named("l").model();
+        let vars = model.init(key(0), &types![f32[_, 3]]).unwrap();
+        let kernel = vars.get("l.kernel").unwrap();
+        assert_eq!(kernel.shape(), [2, 3]);
+        assert_eq!(kernel.to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let heads = EinsumDense::new("btf,fhk->bthk", [('h', 2), ('k', 2)]).bias("hk");
         check::layer(heads, &types![f32[2, 3, 4]]).unwrap();
         let any = EinsumDense::new("...f,fhk->...hk", [('h', 2), ('k', 2)]).bias("k");

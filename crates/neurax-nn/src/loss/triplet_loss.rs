@@ -1,6 +1,6 @@
 //! The triplet loss as a value with options.
 
-use super::operands::{invalid_option, is_positive, mean, together};
+use super::operands::{invalid_option, mean, together};
 use neurax_tensor::Tensor;
 
 /// The triplet loss `max(d(a, p) - d(a, n) + margin, 0)` of an anchor, a positive example and a
@@ -47,8 +47,11 @@ impl TripletLoss {
     /// norm is below 1.
     #[track_caller]
     pub fn each(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
-        if !is_positive(self.p - 1.0) && self.p != 1.0 {
+        if self.p.is_nan() || self.p < 1.0 {
             return invalid_option("triplet", "a norm of at least 1", self.p);
+        }
+        if self.margin.is_nan() {
+            return invalid_option("triplet", "a margin that is a number", self.margin);
         }
         let operands = [("anchor", anchor), ("positive", positive), ("negative", negative)];
         together("triplet", operands, |[a, p, n]| {

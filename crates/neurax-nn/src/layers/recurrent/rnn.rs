@@ -3,7 +3,7 @@
 use super::Cell;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, LayerOutput, LayerPrecision, init};
-use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse};
+use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse, stop_gradient};
 use serde::{Deserialize, Serialize};
 
 /// The layer that runs a [`Cell`] over axis 1, time, of an input `[batch, time, ..]`.
@@ -316,7 +316,7 @@ fn kept_state<C: Cell>(cx: &mut Cx, zeros: &C::State) -> C::State {
     let mut names = state_names();
     zeros.map_leaves(|zero| match names.next() {
         Some(name) if zero.error().is_none() => {
-            cx.state(&name, zero.shape(), init::zeros().dtype(zero.dtype()))
+            stop_gradient(&cx.state(&name, zero.shape(), init::zeros().dtype(zero.dtype())))
         }
         _ => zero.clone(),
     })

@@ -75,6 +75,21 @@ fn layers_with_masks_and_states_are_layers() {
 }
 
 #[test]
+fn gradients_end_at_the_state_that_a_call_keeps() {
+    let layer = crate::shared(Gru::new(2).stateful().return_sequences(false));
+    let (first, second) = (input("first", dims![_, 3, 1]), input("second", dims![_, 3, 1]));
+    let before = layer.call(&first);
+    let model = (before * 0.0 + layer.call(&second)).model();
+    let vars = model.init(key(0), &types![f32[2, 3, 1], f32[2, 3, 1]]).unwrap();
+    let xs = [key(1).normal([2, 3, 1]), key(2).normal([2, 3, 1])];
+    let y = |first: &Tensor| model.apply(&vars, [first, &xs[1]], &Mode::Eval).y().clone();
+    // The second call begins with the state after the first one, as a constant.
+    assert!((y(&xs[0]) - y(&xs[1])).abs().max(..).item().unwrap() > 1e-3);
+    let (_, slope) = value_and_grad_at(&xs[0], |first| y(&first).sum(..));
+    assert_eq!(slope.abs().max(..).item().unwrap(), 0.0);
+}
+
+#[test]
 fn stateful_layers_continue_their_sequences() {
     let t = &types![f32[2, 3, 3]];
     check::layer(Lstm::new(2).stateful(), t).unwrap();

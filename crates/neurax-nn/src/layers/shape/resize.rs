@@ -106,7 +106,8 @@ impl ResizeOptions {
     fn grid(&self, n: usize, m: usize) -> (f64, f64) {
         let half_pixel = n as f64 / m as f64;
         match self.align_corners {
-            true => ((n - 1) as f64 / (m - 1).max(1) as f64, 0.0),
+            true if m == 1 => (0.0, 0.0),
+            true => ((n - 1) as f64 / (m - 1) as f64, 0.0),
             false => (half_pixel, 0.5 * half_pixel - 0.5),
         }
     }
