@@ -102,8 +102,11 @@ impl<const N: usize, O: BlockOutput> Block<N, O> {
         let (inputs, kind) = (inputs.into_nodes().into(), NodeKind::Block(self.model.clone()));
         let count = nodes_in(&*self.outputs).len();
         let first = Node::first_output(&self.name, inputs, kind, count, Some(self.shared.clone()));
-        let mut next = 0..;
-        self.outputs.map_nodes(&mut |_| first.sibling(next.next().unwrap_or_default()))
+        let mut next = 0;
+        self.outputs.map_nodes(&mut |_| {
+            next += 1;
+            first.sibling(next - 1)
+        })
     }
 }
 

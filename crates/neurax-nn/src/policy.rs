@@ -274,7 +274,6 @@ mod tests {
         assert_eq!(narrow.apply(&vars, Tensor::ones([2, 4]), &Mode::Eval).y().dtype(), F16);
     }
 
-    /// Names that end in `norm`, `softmax` and the like are those of layers in full precision.
     #[test]
     fn every_normalization_and_softmax_is_in_full_precision() {
         use crate::{BatchNorm, GroupNorm, LocalResponseNorm, RmsNorm, UnitNorm};

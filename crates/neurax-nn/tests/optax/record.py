@@ -4,7 +4,8 @@
     venv/bin/python record.py > rows.txt
 
 The row of an optimizer has the parameters after 1, 2, 5 and 20 steps, that of a schedule the rates
-after 0 to 40 steps. `src/optim/optax.rs` computes the same. What Optax lacks is in `references.py`.
+after 0 to 40 steps. `src/optim/optax.rs` computes the same. `references.py` has the
+optimizers that Optax does not have.
 """
 
 import os

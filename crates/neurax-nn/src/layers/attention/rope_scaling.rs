@@ -19,7 +19,9 @@ pub enum RopeScaling {
     Ntk(f64),
     /// The rule `Ntk` with a factor that grows with the sequence: 1 up to the length of the
     /// contexts in training, and `factor · n / original - factor + 1` for a sequence of `n`
-    /// positions, of which the largest position of the call is the last.
+    /// positions, of which the largest position of the call is the last. With a cache, keys of
+    /// earlier calls keep the factor of their call, so that a sequence beyond `original` differs
+    /// from one full pass.
     Dynamic {
         /// The factor.
         factor: f64,
@@ -28,7 +30,8 @@ pub enum RopeScaling {
     },
     /// Divides low frequencies by a factor, and keeps high ones: see [`Yarn`].
     Yarn(Yarn),
-    /// Divides each frequency by a separate factor: see [`LongRope`].
+    /// Divides each frequency by a separate factor: see [`LongRope`]. With a cache, keys of earlier
+    /// calls keep their factors, as with `Dynamic`.
     LongRope(LongRope),
     /// Divides frequencies of long waves by the factor, as in Llama 3.1.
     Llama3 {
@@ -248,7 +251,7 @@ impl RopeScaling {
         let wave = |base: f64| (0..pairs).map(move |i| base.powf(-(i as f64) / n));
         let plain: Vec<f64> = wave(base).collect();
         let list = |fs: Vec<f64>| Tensor::from_vec(fs, [pairs]).to(positions.dtype());
-        // Of no position, any length is right.
+        // Without positions there is no sequence, and the length does not matter.
         let longest = || match positions.size() {
             0 => Tensor::zeros_of(positions.dtype(), ()),
             _ => positions.max(..) + 1.0,
