@@ -89,8 +89,7 @@ impl<const N: usize, O: BlockOutput> Block<N, O> {
     /// ```
     #[track_caller]
     pub fn new(name: &str, f: impl FnOnce([Node; N]) -> O) -> Block<N, O> {
-        let arguments: [Node; N] =
-            std::array::from_fn(|i| Node::source(&format!("input{i}"), NodeKind::Argument));
+        let arguments: [Node; N] = std::array::from_fn(argument);
         let outputs = f(arguments.clone());
         let model = Model::of_block(name, &arguments, nodes_in(&outputs));
         Block { name: name.into(), model, shared: Shared::new(), outputs: Arc::new(outputs) }
@@ -122,6 +121,33 @@ impl<const N: usize, O> fmt::Debug for Block<N, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("Block").field("name", &self.name).field("model", &self.model).finish()
     }
+}
+
+/// Creates a block of the nodes `inputs`, which is called once. Inside of it, they carry the masks
+/// that they carry outside, which are further arguments.
+#[track_caller]
+pub(crate) fn call_block(name: &str, inputs: &[Node], f: impl FnOnce(&[Node]) -> Node) -> Node {
+    let masks: Vec<&Node> = inputs.iter().filter_map(Node::mask).collect();
+    let arguments: Vec<Node> = (0..inputs.len() + masks.len()).map(argument).collect();
+    let (values, mask_arguments) = arguments.split_at(inputs.len());
+    let mut rest = mask_arguments.iter();
+    let of_input = |(x, value): (&Node, &Node)| match x.mask() {
+        Some(_) => value.carrying(rest.next()),
+        None => value.clone(),
+    };
+    let y = f(&inputs.iter().zip(values).map(of_input).collect::<Vec<_>>());
+    let same = |mask: &Node| mask_arguments.iter().position(|argument| argument.is_same(mask));
+    let mask = y.mask().and_then(same).map(|i| masks[i].clone());
+    let model = Model::of_block(name, &arguments, vec![y]);
+    let all = inputs.iter().chain(masks).cloned().collect();
+    Node::first_output(name, all, NodeKind::Block(model), 1, Some(Shared::new()))
+        .carrying(mask.as_ref())
+}
+
+/// Returns the argument `i` of a block.
+#[track_caller]
+fn argument(i: usize) -> Node {
+    Node::source(&format!("input{i}"), NodeKind::Argument)
 }
 
 /// A layer whose calls share their variables: see [`shared`].

@@ -1,8 +1,9 @@
 //! Layers as users write them: the trait, its outputs, and closures.
 
 use crate::layer_precision::LayerPrecision;
-use crate::model_layer::ModelLayer;
+use crate::model_layer::{MaskRule, ModelLayer, TakeMask};
 use crate::node::{NodeKind, Shared};
+use crate::sequence_mask::MaskedCall;
 use crate::{Cx, Node};
 use neurax_tensor::{Error, Tensor};
 use std::borrow::Borrow;
@@ -52,6 +53,11 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
     /// default that of the policy.
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::OfPolicy
+    }
+
+    /// Returns what the layer does with the masks that its inputs carry; by default it drops them.
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Drop
     }
 
     /// Computes the outputs. `cx` provides parameters, state, random keys and the mode.
@@ -230,15 +236,23 @@ pub(crate) fn outputs_of<O: LayerOutput>(
     layer: Arc<dyn ModelLayer>,
     shared: Option<Shared>,
 ) -> NodesOf<O> {
-    structured::<O>(&Node::first_output(name, inputs, NodeKind::Layer(layer), O::count(), shared))
+    let masked = MaskedCall::new(layer, inputs);
+    let (kind, inputs) = (NodeKind::Layer(masked.layer.clone()), masked.inputs.clone());
+    let first = Node::first_output(name, inputs, kind, O::count(), shared);
+    structured_with::<O>(|i| first.sibling(i).carrying(masked.mask_of(i)))
 }
 
 /// Returns the nodes of all outputs of the layer with the output `first`, in the structure of `O`.
 pub(crate) fn structured<O: LayerOutput>(first: &Node) -> NodesOf<O> {
+    structured_with::<O>(|i| first.sibling(i))
+}
+
+/// Returns the structure of `O` with the nodes that `output` returns for the indices of outputs.
+fn structured_with<O: LayerOutput>(output: impl Fn(usize) -> Node) -> NodesOf<O> {
     let mut index = 0;
     O::nodes(&mut || {
         index += 1;
-        first.sibling(index - 1)
+        output(index - 1)
     })
 }
 
@@ -256,6 +270,78 @@ impl Node {
     }
 }
 
+impl TakeMask {
+    /// Creates the replacement by `layer`, whose input 1 is the mask of its input 0. The first
+    /// output carries the mask, too.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// /// The last step that is not padding.
+    /// struct Last;
+    ///
+    /// impl nn::Layer for Last {
+    ///     const NAME: &'static str = "last";
+    ///     type Output = Tensor;
+    ///
+    ///     fn mask_rule(&self) -> nn::MaskRule {
+    ///         nn::MaskRule::Take(nn::TakeMask::new::<_, 2>(Last).outputs(0))
+    ///     }
+    ///
+    ///     fn apply(&self, _: &mut nn::Cx, [x]: [Tensor; 1]) -> Tensor {
+    ///         x.index((.., -1))
+    ///     }
+    /// }
+    ///
+    /// impl nn::Layer<2> for Last {
+    ///     const NAME: &'static str = "last";
+    ///     type Output = Tensor;
+    ///
+    ///     fn apply(&self, _: &mut nn::Cx, [x, mask]: [Tensor; 2]) -> Tensor {
+    ///         let last = mask.to(I32).sum(1) - 1;
+    ///         x.take_along_axis(last.reshape([-1, 1, 1]), 1).squeeze(1)
+    ///     }
+    /// }
+    ///
+    /// let (x, mask) = (nn::input("x", dims![_, _, 1]), nn::input("mask", dims![_, _]));
+    /// let model = x.with_mask(&mask).relu().layer(Last).model();
+    /// let inputs = [tensor([[[1.0], [2.0], [0.0]]]), tensor([[true, true, false]])];
+    /// let out = model.apply(&Vars::default(), inputs, &Mode::Eval);
+    /// assert_eq!(out.y().to_vec::<f32>()?, [2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn new<L: Layer<N>, const N: usize>(layer: L) -> TakeMask {
+        TakeMask { layer: Arc::new(OfInputs(Arc::new(layer))), source: 0, outputs: 1, position: 1 }
+    }
+
+    /// Creates the replacement of a layer of `n` inputs by one of `n + 1`; `None` if `n` is 0 or
+    /// above 5.
+    pub(crate) fn of<L>(layer: L, n: usize) -> Option<TakeMask>
+    where
+        L: Layer<2> + Layer<3> + Layer<4> + Layer<5> + Layer<6>,
+    {
+        Some(match n {
+            1 => TakeMask::new::<L, 2>(layer),
+            2 => TakeMask::new::<L, 3>(layer),
+            3 => TakeMask::new::<L, 4>(layer),
+            4 => TakeMask::new::<L, 5>(layer),
+            5 => TakeMask::new::<L, 6>(layer),
+            _ => return None,
+        })
+    }
+
+    /// Sets the input whose mask is taken, which is input 0 by default, and the position of the
+    /// mask among the inputs of the replacement, 1 by default.
+    pub fn from_input(self, source: usize, position: usize) -> TakeMask {
+        TakeMask { source, position, ..self }
+    }
+
+    /// Sets the number of outputs that carry the mask of input 0, which is 1 by default: 0 if the
+    /// outputs have no steps.
+    pub fn outputs(self, outputs: usize) -> TakeMask {
+        TakeMask { outputs, ..self }
+    }
+}
+
 /// A [`Layer`] with `N` inputs.
 pub(crate) struct OfInputs<L, const N: usize>(pub(crate) Arc<L>);
 
@@ -266,6 +352,10 @@ impl<L: Layer<N>, const N: usize> ModelLayer for OfInputs<L, N> {
 
     fn precision(&self) -> LayerPrecision {
         self.0.precision()
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        self.0.mask_rule()
     }
 
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {

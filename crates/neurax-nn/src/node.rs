@@ -26,6 +26,8 @@ pub struct Node {
     data: Arc<NodeData>,
     /// The index of the output of the layer.
     output: usize,
+    /// The mask of the steps of this output: see [`Node::with_mask`].
+    mask: Option<Arc<Node>>,
 }
 
 struct NodeData {
@@ -47,6 +49,7 @@ impl Drop for NodeData {
     fn drop(&mut self) {
         let mut open = std::mem::take(&mut self.inputs);
         while let Some(node) = open.pop() {
+            open.extend(node.mask.and_then(Arc::into_inner));
             if let Some(mut data) = Arc::into_inner(node.data) {
                 open.append(&mut data.inputs);
             }
@@ -133,7 +136,7 @@ impl Node {
     ) -> Node {
         let (at, is_path) = (Location::caller(), false);
         let data = NodeData { name: name.into(), inputs, kind, outputs, shared, is_path, at };
-        Node { data: Arc::new(data), output: 0 }
+        Node { data: Arc::new(data), output: 0, mask: None }
     }
 
     /// Creates the first output of a layer that was read from a file, with its path.
@@ -147,7 +150,7 @@ impl Node {
     ) -> Node {
         let (name, at) = (path.to_string(), Location::caller());
         let data = NodeData { name, inputs, kind, outputs, shared, is_path: true, at };
-        Node { data: Arc::new(data), output: 0 }
+        Node { data: Arc::new(data), output: 0, mask: None }
     }
 
     /// Returns the first output of this layer on other inputs, as a part of a changed model in
@@ -156,7 +159,7 @@ impl Node {
         let NodeData { outputs, shared, at, .. } = &*self.data;
         let (name, shared) = (path.to_string(), shared.clone());
         let data = NodeData { name, inputs, kind, outputs: *outputs, shared, is_path: true, at };
-        Node { data: Arc::new(data), output: 0 }
+        Node { data: Arc::new(data), output: 0, mask: None }
     }
 
     /// Creates the only output of a node without inputs.
@@ -165,16 +168,21 @@ impl Node {
         Node::first_output(name, Vec::new(), kind, 1, None)
     }
 
-    /// Returns another output of the same layer.
+    /// Returns another output of the same layer, without a mask.
     pub(crate) fn sibling(&self, output: usize) -> Node {
-        Node { output, ..self.clone() }
+        Node { data: self.data.clone(), output, mask: None }
     }
 
-    /// Creates a node of a layer with any number of inputs and one output.
-    #[track_caller]
-    pub(crate) fn of_layer(inputs: Vec<Node>, layer: impl ModelLayer) -> Node {
-        let name = layer.kind().to_string();
-        Node::first_output(&name, inputs, NodeKind::Layer(Arc::new(layer)), 1, None)
+    /// Returns this node with another mask of its steps.
+    pub(crate) fn carrying(&self, mask: Option<&Node>) -> Node {
+        // A mask has no mask.
+        let mask = mask.map(|m| Arc::new(m.sibling(m.output)));
+        Node { mask, ..self.clone() }
+    }
+
+    /// Returns the mask of the steps that this node carries: see [`Node::with_mask`].
+    pub fn mask(&self) -> Option<&Node> {
+        self.mask.as_deref()
     }
 
     /// Renames this node, and with it the path of its variables: `x.dense(2).named("head")` has its
@@ -183,7 +191,7 @@ impl Node {
     pub fn named(&self, name: &str) -> Node {
         let NodeData { inputs, kind, outputs, shared, .. } = &*self.data;
         let new = Node::first_output(name, inputs.clone(), kind.clone(), *outputs, shared.clone());
-        Node { output: self.output, ..new }
+        Node { output: self.output, mask: self.mask.clone(), ..new }
     }
 
     /// Applies a function of nodes in method form: `x.dense(4).then(block).dense(2)`.
@@ -235,6 +243,11 @@ impl Node {
     /// Returns the user's line that created the node.
     pub(crate) fn at(&self) -> &'static Location<'static> {
         self.data.at
+    }
+
+    /// Returns true if both are the same output of the same layer.
+    pub(crate) fn is_same(&self, other: &Node) -> bool {
+        self.identity() == other.identity() && self.output == other.output
     }
 
     /// Returns a number that is equal for all outputs of a layer and their clones, and different

@@ -2,7 +2,7 @@
 
 use crate::model_layer::ModelLayer;
 use crate::saved::fields;
-use crate::{Cx, Node};
+use crate::{Cx, MaskRule, Node};
 use neurax_tensor::{DType, Error, Scalar, Tensor};
 use serde::{Deserialize, Serialize};
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -75,6 +75,10 @@ enum NodeValue {
 impl ModelLayer for Operation {
     fn kind(&self) -> &str {
         self.operator.name()
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
     }
 
     fn apply(&self, _: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
@@ -172,6 +176,10 @@ pub(crate) struct Negate;
 impl ModelLayer for Negate {
     fn kind(&self) -> &str {
         "negate"
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
     }
 
     fn apply(&self, _: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {

@@ -10,7 +10,7 @@
 use crate::layer_precision::LayerDTypes;
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
-use crate::{Cx, Layer, LayerPrecision, Model, Net, Node, VisitedLayer};
+use crate::{Cx, Layer, LayerPrecision, MaskRule, Model, Net, Node, VisitedLayer};
 use neurax_tensor::{DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -178,6 +178,10 @@ pub(crate) struct OutputOf {
 impl Layer for OutputOf {
     const NAME: &'static str = "output";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, _: &mut Cx, [y]: [Tensor; 1]) -> Tensor {
         self.dtype.map_or(y.clone(), |dtype| cast(&y, dtype))

@@ -2,7 +2,7 @@
 
 use super::outputs::all_of;
 use crate::{Mode, Model, Params};
-use neurax_tensor::{DType, Tensor, key};
+use neurax_tensor::{DType, Key, Result, Tensor, Tree, TypeSpec, key};
 
 /// The inputs of a layer, of which only those of floats have gradients.
 pub(super) struct FloatInputs {
@@ -44,4 +44,14 @@ fn weighted_sum(ys: Vec<Tensor>) -> Tensor {
     };
     let zero = Tensor::scalar(DType::F64, 0.0);
     ys.into_iter().enumerate().map(sum).fold(zero, |all, y| all + y)
+}
+
+/// Returns random values away from 0, where many activations have a kink.
+pub(super) fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
+    let ty = t.fixed()?;
+    if !ty.dtype.is_float() {
+        return Ok(Tensor::zeros(&ty.shape).to(ty.dtype));
+    }
+    let x = k.uniform(&ty.shape) * 2.0 - 1.0;
+    (&x + x.sign() * 0.1).to(ty.dtype).ok()
 }

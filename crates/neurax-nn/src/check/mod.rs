@@ -6,12 +6,14 @@
 //! the same values as single runs. It also checks that `jit` computes the same values and the same
 //! state, that an example does not depend on the size of its batch, that an empty batch is no
 //! error, that f16 computes nearly the same as f32, as does a policy of bf16 with its gradients,
-//! and that frozen parameters and two calls of a shared layer change nothing.
+//! that frozen parameters and two calls of a shared layer change nothing, and that padding has no
+//! influence where the layer's rule of masks says so.
 
 mod failure;
 mod float_inputs;
 mod invariance;
 mod outputs;
+mod padding;
 mod precision;
 mod saved;
 #[cfg(test)]
@@ -21,10 +23,8 @@ use crate::layer::OfInputs;
 use crate::node::NodeKind;
 use crate::{BlockOutput, Layer, LayerOutput, Mode, Model, Node, Vars, input};
 use failure::failed;
-use float_inputs::FloatInputs;
-use neurax_tensor::{
-    DType, Key, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap,
-};
+use float_inputs::{FloatInputs, sample};
+use neurax_tensor::{DType, Result, Tensor, Tree, TypeSpec, key, stack, value_and_grad_at, vmap};
 use outputs::all_of;
 use std::sync::Arc;
 
@@ -42,12 +42,14 @@ use std::sync::Arc;
 /// # Errors
 /// If the layer fails a check; the message names the check and shows the values.
 pub fn layer<L: Layer>(l: L, types: &[TypeSpec; 1]) -> Result<()> {
-    let kind = NodeKind::Layer(Arc::new(OfInputs::<L, 1>(Arc::new(l))));
+    let l = Arc::new(l);
+    let kind = NodeKind::Layer(Arc::new(OfInputs::<L, 1>(l.clone())));
     let all = |[x]: [Node; 1]| {
         let first = Node::first_output(L::NAME, vec![x], kind, L::Output::count(), None);
         (0..L::Output::count()).map(|i| first.sibling(i)).collect::<Vec<_>>()
     };
-    nodes(all, types)
+    nodes(all, types)?;
+    padding::padding(&l, &types[0])
 }
 
 /// Checks a function of nodes with one input for each of `types`. It returns one node or several:
@@ -104,16 +106,6 @@ fn check<const N: usize, O: BlockOutput>(
     invariance::frozen(&model, &vars, &xs)?;
     invariance::shared_twice(&model, types, &vars, &xs)?;
     batched(&model, &vars, xs)
-}
-
-/// Returns random values away from 0, where many activations have a kink.
-fn sample(t: &TypeSpec, k: Key) -> Result<Tensor> {
-    let ty = t.fixed()?;
-    if !ty.dtype.is_float() {
-        return Ok(Tensor::zeros(&ty.shape).to(ty.dtype));
-    }
-    let x = k.uniform(&ty.shape) * 2.0 - 1.0;
-    (&x + x.sign() * 0.1).to(ty.dtype).ok()
 }
 
 fn shapes(model: &Model, vars: &Vars, xs: &[Tensor]) -> Result<()> {

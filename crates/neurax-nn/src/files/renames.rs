@@ -95,8 +95,9 @@ impl Renames {
     ///
     /// `weight_ih_l0` and the like of LSTM, GRU and RNN modules become the parameters of our layers
     /// in one or both directions: kernels are transposed, the gates of a GRU reordered, and the two
-    /// biases of an LSTM or RNN added. A module of several layers is several layers here; rename
-    /// the others, e.g. `rename("rnn.weight_ih_l1", "rnn_1.weight_ih_l0")`.
+    /// biases of an LSTM or RNN added. A module of several layers is a
+    /// [`Stacked`](crate::Stacked), or separate layers with rules such as
+    /// `rename("rnn.weight_ih_l1", "rnn_1.weight_ih_l0")`.
     pub fn torch() -> Renames {
         Renames { is_torch: true, ..Renames::new() }.ignore("**.num_batches_tracked")
     }

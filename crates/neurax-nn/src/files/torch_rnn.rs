@@ -1,9 +1,10 @@
 //! The parameters of PyTorch's recurrent modules.
 //!
 //! `torch.nn.LSTM`, `GRU` and `RNN` call the parameters of their first layer `weight_ih_l0`,
-//! `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0`, and those of the backward direction the same with
-//! `_reverse`. Kernels are `[outputs, inputs]`. The gates of a GRU are in the order reset, update,
-//! new; ours are update, reset, new. Our LSTM and RNN have one bias, the sum of both.
+//! `weight_hh_l0`, `bias_ih_l0` and `bias_hh_l0`, those of the second `weight_ih_l1` and so on, and
+//! those of the backward direction the same with `_reverse`. Kernels are `[outputs, inputs]`. The
+//! gates of a GRU are in the order reset, update, new; ours are update, reset, new. Our LSTM and
+//! RNN have one bias, the sum of both.
 
 use crate::Vars;
 use neurax_tensor::{Tensor, concat};
@@ -24,14 +25,19 @@ pub(super) fn renamed(expected: &Vars, path: &str, value: &Tensor) -> Option<Ren
         Some(name) => (name, true),
         None => (name, false),
     };
-    let name = name.strip_suffix("_l0")?;
+    let (name, number) = name.rsplit_once("_l")?;
+    let number: usize = number.parse().ok()?;
     let directions: &[&str] = if is_reverse { &["backward"] } else { &["", "forward"] };
-    let within = |direction: &&str| {
-        let parts = [layer, *direction];
+    // A module of one layer is a layer here, one of several is `Stacked`.
+    let copy = format!("layer_{number}");
+    let copies: &[&str] = if number == 0 { &["", &copy] } else { &[&copy] };
+    let within = |(copy, direction): (&&str, &&str)| {
+        let parts = [layer, *copy, *direction];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
     };
     let recurrent = |layer: &String| expected.get(&format!("{layer}.recurrent_kernel")).ok();
-    let layer = directions.iter().map(within).find(|layer| recurrent(layer).is_some())?;
+    let paths = copies.iter().flat_map(|copy| directions.iter().map(move |d| (copy, d)));
+    let layer = paths.map(within).find(|layer| recurrent(layer).is_some())?;
     let kernel = recurrent(&layer)?;
     let value = match kernel.dim(1) == 3 * kernel.dim(0) {
         true => with_our_gates(value),

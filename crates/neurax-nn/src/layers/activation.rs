@@ -1,6 +1,6 @@
 //! Activations: functions of each element or of the last axis, one table row each.
 
-use crate::{Cx, Layer, LayerPrecision, Node};
+use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::Tensor;
 use std::fmt;
 
@@ -70,6 +70,10 @@ impl Layer for Activation {
             "softmax" | "log_softmax" => LayerPrecision::FullOutput,
             _ => LayerPrecision::OfPolicy,
         }
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
     }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {

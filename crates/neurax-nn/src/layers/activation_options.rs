@@ -1,6 +1,6 @@
 //! Activations with options, one table row each.
 
-use crate::{Cx, Layer, LayerPrecision};
+use crate::{Cx, Layer, LayerPrecision, MaskRule};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,10 @@ macro_rules! activations {
                 LayerPrecision::$precision
             })?
 
+            fn mask_rule(&self) -> MaskRule {
+                activations!(@mask_rule self $($precision)?)
+            }
+
             fn apply(&self, _: &mut Cx, [$x]: [Tensor; 1]) -> Tensor {
                 let $Name { $($option),* } = self.clone();
                 $(let is_valid: bool = $check;
@@ -45,6 +49,9 @@ macro_rules! activations {
             }
         }
     )*};
+    // One of an axis computes each step separately if the axis is not that of the steps.
+    (@mask_rule $layer:ident FullOutput) => { MaskRule::of_axes(&[$layer.axis]) };
+    (@mask_rule $layer:ident) => { MaskRule::Keep };
 }
 
 activations! {

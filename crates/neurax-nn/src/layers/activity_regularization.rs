@@ -1,7 +1,7 @@
 //! Penalties of what a layer computes.
 
 use crate::precision::at_least_f32;
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, MaskRule};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +50,10 @@ impl ActivityRegularization {
 impl Layer for ActivityRegularization {
     const NAME: &'static str = "activity_regularization";
     type Output = (Tensor, Tensor);
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
         let fail = |why: String| (x.clone(), Tensor::from_error(Error::new(Self::NAME, why)));

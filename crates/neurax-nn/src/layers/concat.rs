@@ -1,7 +1,7 @@
 //! Concatenation.
 
 use crate::model_layer::ModelLayer;
-use crate::{Cx, Node};
+use crate::{Cx, MaskRule, Node};
 use neurax_tensor::{Tensor, concat as concat_tensors};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -33,6 +33,10 @@ pub(crate) struct Concat {
 impl ModelLayer for Concat {
     fn kind(&self) -> &str {
         "concat"
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&[self.axis])
     }
 
     fn apply(&self, _: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {

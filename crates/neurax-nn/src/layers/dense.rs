@@ -1,7 +1,7 @@
 //! The fully connected layer.
 
 use crate::init::{self, Init};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,10 @@ impl Dense {
 impl Layer for Dense {
     const NAME: &'static str = "dense";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         dense_of(cx, "", &x, self.units, &self.kernel, self.bias.then_some(&self.bias_init))

@@ -3,7 +3,7 @@
 use crate::init::{self, Init};
 use crate::layer::call_shared;
 use crate::precision::{at_least_f32, narrow_as, wide_index};
-use crate::{Cx, Layer, Node, SharedLayer};
+use crate::{Cx, Layer, MaskRule, Node, SharedLayer};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -105,6 +105,10 @@ impl Layer for Embedding {
     const NAME: &'static str = "embedding";
     type Output = Tensor;
 
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
+
     fn apply(&self, cx: &mut Cx, [indices]: [Tensor; 1]) -> Tensor {
         if let Some(failed) = index_error(&indices) {
             return failed;
@@ -149,6 +153,10 @@ pub(crate) struct Attend(Embedding);
 impl Layer for Attend {
     const NAME: &'static str = "attend";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let Embedding { count, features, table, .. } = &self.0;

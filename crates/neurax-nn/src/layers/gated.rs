@@ -2,7 +2,7 @@
 
 use super::axes::positions;
 use crate::init::{self, Init};
-use crate::{Activation, Cx, Layer, Node};
+use crate::{Activation, Cx, Layer, MaskRule, Node};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,10 @@ impl Glu {
 impl Layer for Glu {
     const NAME: &'static str = "glu";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&[self.axis])
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let axis = match positions("glu", &x, &[self.axis]) {
@@ -86,6 +90,10 @@ impl Maxout {
 impl Layer for Maxout {
     const NAME: &'static str = "maxout";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&[self.axis])
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let axis = match positions("maxout", &x, &[self.axis]) {
@@ -145,6 +153,10 @@ impl Default for PRelu {
 impl Layer for PRelu {
     const NAME: &'static str = "prelu";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if self.axes.is_empty() {

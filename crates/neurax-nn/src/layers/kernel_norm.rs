@@ -7,7 +7,7 @@
 use super::axes::{describe, positions};
 use crate::init::{Init, KernelAxes};
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, LayerPrecision};
+use crate::{Cx, Layer, LayerPrecision, MaskRule};
 use neurax_tensor::{Error, Key, Result, Tensor, keep, stop_gradient};
 use serde::{Deserialize, Serialize};
 
@@ -176,6 +176,10 @@ impl<L: Layer> Layer for WeightNorm<L> {
         self.layer.precision()
     }
 
+    fn mask_rule(&self) -> MaskRule {
+        self.layer.mask_rule()
+    }
+
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {
         let norm = KernelNorm::Weight { axis: self.axis };
         norm.within(cx, |cx| self.layer.apply(cx, inputs))
@@ -228,6 +232,10 @@ impl<L: Layer> Layer for SpectralNorm<L> {
 
     fn precision(&self) -> LayerPrecision {
         self.layer.precision()
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        self.layer.mask_rule()
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {

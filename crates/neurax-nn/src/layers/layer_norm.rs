@@ -2,7 +2,7 @@
 
 use super::axes::over_axes;
 use super::scale_bias::{ScaleBias, scale_bias_options};
-use crate::{Cx, Layer, LayerPrecision, Node};
+use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +84,10 @@ impl Layer for LayerNorm {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&self.axes)
     }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {

@@ -2,7 +2,7 @@
 
 use crate::model_layer::ModelLayer;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node, layers};
+use crate::{Cx, Layer, MaskRule, Node, layers};
 use neurax_tensor::{DType, Error, Tensor, stack as stack_tensors};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
@@ -44,6 +44,13 @@ impl ModelLayer for Merged {
             MergeKind::Minimum => "minimum",
             MergeKind::Multiply => "multiply",
             MergeKind::Stack => "stack",
+        }
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        match self.kind {
+            MergeKind::Stack => MaskRule::of_axes(&[self.axis]),
+            _ => MaskRule::Keep,
         }
     }
 

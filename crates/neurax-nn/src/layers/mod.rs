@@ -81,7 +81,7 @@ pub(crate) use recurrent::Mask;
 pub use recurrent::{
     Bidirectional, Cell, CellWeights, ConvGru, ConvGruCell, ConvLstm, ConvLstmCell, Gru, GruCell,
     Lstm, LstmCell, MaskedMean, Masking, Merge, Recurrent, ReturnState, Rnn, SimpleRnn,
-    SimpleRnnCell, TimeDistributed, Unmerged, mask_of, masked_mean,
+    SimpleRnnCell, Stackable, Stacked, TimeDistributed, Unmerged, mask_of, masked_mean,
 };
 pub use reshape::{Reshape, reshape};
 pub use rms_norm::{RmsNorm, rms_norm};

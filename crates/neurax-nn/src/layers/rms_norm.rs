@@ -3,7 +3,7 @@
 use super::axes::over_axes;
 use super::scale_bias::ScaleBias;
 use crate::init::Init;
-use crate::{Cx, Layer, LayerPrecision, Node};
+use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,10 @@ impl Layer for RmsNorm {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&self.axes)
     }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {

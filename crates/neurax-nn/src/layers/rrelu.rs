@@ -1,6 +1,6 @@
 //! Leaky rectified linear units with random slopes.
 
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, MaskRule};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,10 @@ impl Default for RRelu {
 impl Layer for RRelu {
     const NAME: &'static str = "rrelu";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let RRelu { lowest, highest } = *self;

@@ -2,7 +2,7 @@
 
 use super::axes::over_axes;
 use crate::precision::{at_least_f32, narrow_as, normal_epsilon};
-use crate::{Cx, Layer, LayerPrecision, Node};
+use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::{Tensor, keep};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +69,10 @@ impl Layer for UnitNorm {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&self.axes)
     }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {

@@ -6,6 +6,7 @@ use crate::model_layer::ModelLayer;
 use crate::models::{ClassToken, FirstToken};
 use crate::node_ops::{Negate, Operation};
 use crate::policy::OutputOf;
+use crate::sequence_mask::AllMasks;
 use crate::{Layer, LayerOutput};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
@@ -91,6 +92,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static LayerType> {
 }
 
 const ALL: &[LayerType] = &[
+    LayerType::variadic::<AllMasks>("all_masks"),
     LayerType::variadic::<Choice>("cond"),
     LayerType::variadic::<Concat>("concat"),
     LayerType::variadic::<Merged>("merged"),
@@ -205,6 +207,10 @@ macro_rules! cells {
                 LayerType::called::<ReturnState<Rnn<$Cell>>, $n>(
                     concat!($name, ".state/", $n)
                 ),
+                LayerType::called::<Stacked<Rnn<$Cell>>, $n>(concat!("stacked.", $name, "/", $n)),
+                LayerType::called::<ReturnState<Stacked<Rnn<$Cell>>>, $n>(
+                    concat!("stacked.", $name, ".state/", $n)
+                ),
             )*
             $(
                 LayerType::called::<Bidirectional<$Cell>, $both>(
@@ -212,6 +218,12 @@ macro_rules! cells {
                 ),
                 LayerType::called::<ReturnState<Bidirectional<$Cell>>, $both>(
                     concat!("bidirectional.", $name, ".state/", $both)
+                ),
+                LayerType::called::<Stacked<Bidirectional<$Cell>>, $both>(
+                    concat!("stacked.bidirectional.", $name, "/", $both)
+                ),
+                LayerType::called::<ReturnState<Stacked<Bidirectional<$Cell>>>, $both>(
+                    concat!("stacked.bidirectional.", $name, ".state/", $both)
                 ),
                 LayerType::called::<Unmerged<$Cell>, $both>(
                     concat!("bidirectional.", $name, ".unmerged/", $both)

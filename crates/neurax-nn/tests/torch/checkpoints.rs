@@ -2,7 +2,7 @@
 
 use crate::cases::{Case, cases};
 use neurax::prelude::*;
-use nn::{Bidirectional, Gru, Lstm, PRelu, Renames, SimpleRnn};
+use nn::{Bidirectional, Gru, Lstm, PRelu, Renames, SimpleRnn, Stacked};
 
 /// Writes the state dict of a case into a file, and returns its path.
 fn state_dict(case: &Case) -> std::path::PathBuf {
@@ -15,7 +15,7 @@ fn state_dict(case: &Case) -> std::path::PathBuf {
 
 #[test]
 fn recurrent_modules_and_prelu() {
-    let all = cases("checkpoints", 11);
+    let all = cases("checkpoints", 13);
     for case in &all {
         let x = nn::input("x", case.get("in0").shape().to_vec());
         let y = match case.name.as_str() {
@@ -28,6 +28,10 @@ fn recurrent_modules_and_prelu() {
             "simple_rnn" => x.layer(SimpleRnn::new(2)),
             "simple_rnn_no_bias" => x.layer(SimpleRnn::new(2).bias(false)),
             "simple_rnn_bidirectional" => x.layer(Bidirectional::new(SimpleRnn::new(2))),
+            "lstm_stacked" => x.layer(Stacked::new(Lstm::new(2), 2)),
+            "gru_stacked_bidirectional" => {
+                x.layer(Stacked::new(Bidirectional::new(Gru::new(2)), 2))
+            }
             "prelu" => x.layer(PRelu::new()),
             "prelu_channels" => x.layer(PRelu::new().axes([1])),
             other => panic!("no layer for {other}"),

@@ -5,7 +5,7 @@ use crate::init;
 use crate::layers::axes::describe;
 use crate::layers::dropout::{dropout, rate_error};
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, MaskRule, TakeMask};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,14 @@ impl AdditiveAttention {
 impl<const N: usize> Layer<N> for AdditiveAttention {
     const NAME: &'static str = "additive_attention";
     type Output = Tensor;
+
+    /// Takes the mask of the keys, input 1.
+    fn mask_rule(&self) -> MaskRule {
+        match (!self.masked).then(|| TakeMask::of(self.clone().masked(), N)).flatten() {
+            Some(taken) => MaskRule::Take(taken.from_input(1, N)),
+            None => MaskRule::KeepOfFirst { outputs: 1 },
+        }
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
         if let Some(e) = rate_error("additive_attention", self.dropout) {

@@ -9,7 +9,7 @@ use crate::layer::Closure;
 use crate::layers::axes::describe;
 use crate::layers::dense::dense_of;
 use crate::layers::rms_norm;
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node, TakeMask};
 use neurax_tensor::{AttentionOptions, DType, Error, Tensor, dot_product_attention};
 use serde::{Deserialize, Serialize};
 
@@ -357,6 +357,17 @@ impl MultiHeadAttention {
 impl<const N: usize> Layer<N> for MultiHeadAttention {
     const NAME: &'static str = "multi_head_attention";
     type Output = Tensor;
+
+    /// Takes the mask of the keys: that of input 1, or of the only one of self-attention.
+    fn mask_rule(&self) -> MaskRule {
+        let sources = N.saturating_sub(self.extra_inputs());
+        // The mask of a cache has other lengths.
+        let takes = !self.masked && self.cache.is_none();
+        match takes.then(|| TakeMask::of(self.clone().masked(), N)).flatten() {
+            Some(taken) => MaskRule::Take(taken.from_input(usize::from(sources > 1), sources)),
+            None => MaskRule::KeepOfFirst { outputs: 1 },
+        }
+    }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
         let (xs, rest) = inputs.split_at(N.saturating_sub(self.extra_inputs()));

@@ -2,7 +2,7 @@
 
 use super::rope_scaling::{RopeScaling, positive};
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{DType, Ellipsis, Error, Tensor, concat, stack};
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +148,10 @@ pub(super) fn positions(start: &Tensor, length: usize) -> Tensor {
 impl Layer for Rope {
     const NAME: &'static str = "rope";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let length = if x.rank() < 3 { 0 } else { x.dim(-3) };

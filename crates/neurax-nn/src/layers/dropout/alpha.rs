@@ -1,7 +1,7 @@
 //! Dropout for networks with selu: Klambauer et al., 2017 (<https://arxiv.org/abs/1706.02515>).
 
 use super::{rate_error, shape_of_channels};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{Key, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,10 @@ impl Layer for AlphaDropout {
     const NAME: &'static str = "alpha_dropout";
     type Output = Tensor;
 
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
+
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         match (rate_error("alpha_dropout", self.rate), cx.key()) {
             (Some(e), _) => Tensor::from_error(e),
@@ -97,6 +101,10 @@ impl FeatureAlphaDropout {
 impl Layer for FeatureAlphaDropout {
     const NAME: &'static str = "feature_alpha_dropout";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let op = "feature_alpha_dropout";

@@ -9,7 +9,7 @@ pub use alpha::{AlphaDropout, FeatureAlphaDropout, alpha_dropout};
 pub use noise::{GaussianDropout, GaussianNoise};
 pub use of_parts::{DropPath, SpatialDropout};
 
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{Error, Key, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,10 @@ impl Dropout {
 impl Layer for Dropout {
     const NAME: &'static str = "dropout";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         match (rate_error("dropout", self.rate), cx.key()) {

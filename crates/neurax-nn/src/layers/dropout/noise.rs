@@ -2,7 +2,7 @@
 
 use super::rate_error;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,10 @@ impl GaussianNoise {
 impl Layer for GaussianNoise {
     const NAME: &'static str = "gaussian_noise";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if !(self.deviation >= 0.0 && self.deviation.is_finite()) {
@@ -70,6 +74,10 @@ impl GaussianDropout {
 impl Layer for GaussianDropout {
     const NAME: &'static str = "gaussian_dropout";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if let Some(e) = rate_error("gaussian_dropout", self.rate) {

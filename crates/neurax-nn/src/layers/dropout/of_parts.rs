@@ -1,7 +1,7 @@
 //! Dropout of whole channels and of whole examples.
 
 use super::{dropout_of_shape, rate_error, shape_of_channels};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,10 @@ impl SpatialDropout {
 impl Layer for SpatialDropout {
     const NAME: &'static str = "spatial_dropout";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if let Some(e) = rate_error("spatial_dropout", self.rate) {
@@ -83,6 +87,10 @@ impl DropPath {
 impl Layer for DropPath {
     const NAME: &'static str = "drop_path";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let mut shape = vec![1; x.rank()];

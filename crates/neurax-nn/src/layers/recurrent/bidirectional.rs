@@ -1,9 +1,9 @@
 //! Recurrent layers that run in both directions: Schuster and Paliwal, 1997
 //! (<https://doi.org/10.1109/78.650093>).
 
-use super::rnn::RnnInputs;
+use super::rnn::{RnnInputs, mask_rule};
 use super::{Cell, Recurrent, ReturnState, Rnn};
-use crate::{Cx, Layer, LayerPrecision};
+use crate::{Cx, Layer, LayerPrecision, MaskRule};
 use neurax_tensor::{Tensor, concat};
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +28,9 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Bidirectional<C> {
-    forward: Rnn<C>,
-    backward: Rnn<C>,
-    merge: Merge,
+    pub(super) forward: Rnn<C>,
+    pub(super) backward: Rnn<C>,
+    pub(super) merge: Merge,
 }
 
 /// The function that merges the outputs of both directions.
@@ -118,6 +118,15 @@ impl<C: Cell> Recurrent for Bidirectional<C> {
         };
         (y, (forward, backward))
     }
+
+    fn with_mask(&self) -> Option<Bidirectional<C>> {
+        let forward = self.forward.with_mask()?;
+        Some(Bidirectional { forward, ..self.clone() })
+    }
+
+    fn sequences(&self) -> usize {
+        self.forward.sequences()
+    }
 }
 
 impl<C: Cell, const N: usize> Layer<N> for Bidirectional<C> {
@@ -126,6 +135,10 @@ impl<C: Cell, const N: usize> Layer<N> for Bidirectional<C> {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        mask_rule(self, N, |layer| layer)
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
@@ -154,6 +167,14 @@ impl<C: Cell> Recurrent for Unmerged<C> {
         let [(a, forward), (b, backward)] = self.0.run_both(cx, inputs);
         ((a, b), (forward, backward))
     }
+
+    fn with_mask(&self) -> Option<Unmerged<C>> {
+        self.0.with_mask().map(Unmerged)
+    }
+
+    fn sequences(&self) -> usize {
+        2 * self.0.sequences()
+    }
 }
 
 impl<C: Cell, const N: usize> Layer<N> for Unmerged<C> {
@@ -162,6 +183,10 @@ impl<C: Cell, const N: usize> Layer<N> for Unmerged<C> {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        mask_rule(self, N, |layer| layer)
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> (Tensor, Tensor) {

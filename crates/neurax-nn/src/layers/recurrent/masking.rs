@@ -1,11 +1,13 @@
 //! Masks of sequences: ordinary nodes, bools `[batch, time]`, that layers take as inputs.
 
+use crate::layer::call_shared;
 use crate::layers::axes::describe;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node, TakeMask};
 use neurax_tensor::{DType, Error, Result, Tensor, keep};
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 /// Creates the mask of tokens, integers `[batch, time]`: true where the token is not `padding`.
 ///
@@ -43,7 +45,8 @@ impl Layer for Mask {
 }
 
 /// The layer that finds the steps of `x`, `[batch, time, features]`, whose features are all equal
-/// to a value: it returns `x` with zeros there, and the mask, which is false there.
+/// to a value: it returns `x` with zeros there, and the mask, which is false there. `x` carries the
+/// mask: see [`Node::with_mask`].
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -80,6 +83,11 @@ impl Layer for Masking {
         }
         let differs = x.not_equal(self.value);
         (differs.any(keep(-1)).select(&x, 0.0), differs.any(-1))
+    }
+
+    fn call(self, inputs: [impl Borrow<Node>; 1]) -> (Node, Node) {
+        let (x, mask) = call_shared(Arc::new(self), inputs, Self::NAME, None);
+        (x.with_mask(&mask), mask)
     }
 }
 
@@ -118,7 +126,8 @@ fn check_mask(op: &str, x: &Tensor, mask: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// The layer of [`masked_mean`], the global mean over time of the steps that a mask keeps.
+/// The layer of [`masked_mean`], the global mean over time of the steps that a mask keeps: its
+/// second input, or the one that its only input carries, without which it is the mean of all steps.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MaskedMean;
 
@@ -126,6 +135,20 @@ impl MaskedMean {
     /// Creates a layer.
     pub fn new() -> MaskedMean {
         MaskedMean
+    }
+}
+
+impl Layer for MaskedMean {
+    const NAME: &'static str = "masked_mean";
+    type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Take(TakeMask::new::<_, 2>(MaskedMean).outputs(0))
+    }
+
+    fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
+        let steps = x.shape().get(..2).map(<[usize]>::to_vec).unwrap_or_default();
+        masked_mean(&x, &Tensor::ones(steps).to(DType::Bool))
     }
 }
 

@@ -3,9 +3,9 @@
 //! A [`Cell`] computes one step: a new state from the input of the step and the state before it.
 //! [`Rnn`] runs a cell over axis 1 of `[batch, time, ..]` with one loop, `scan`; the layers
 //! [`Lstm`], [`Gru`], [`SimpleRnn`], [`ConvLstm`] and [`ConvGru`] are `Rnn`s of the library's
-//! cells, and [`Bidirectional`] runs a cell in both directions. What does not depend on the state
-//! is computed before the loop, for all steps together: for a dense cell, this leaves one matrix
-//! product in the loop, that of the state.
+//! cells, [`Bidirectional`] runs a cell in both directions, and [`Stacked`] stacks layers. What does
+//! not depend on the state is computed before the loop, for all steps together: for a dense cell,
+//! this leaves one matrix product in the loop, that of the state.
 //!
 //! ```text
 //! x [batch, time, features] ─swap axes─> [time, batch, features] ─· kernel + bias─> xs
@@ -31,6 +31,7 @@ mod masking;
 mod options;
 mod rnn;
 mod simple_rnn;
+mod stacked;
 mod time_distributed;
 
 pub use bidirectional::{Bidirectional, Merge, Unmerged};
@@ -43,6 +44,7 @@ pub(crate) use masking::Mask;
 pub use masking::{MaskedMean, Masking, mask_of, masked_mean};
 pub use rnn::{Recurrent, ReturnState, Rnn};
 pub use simple_rnn::{SimpleRnn, SimpleRnnCell};
+pub use stacked::{Stackable, Stacked};
 pub use time_distributed::TimeDistributed;
 
 #[cfg(test)]

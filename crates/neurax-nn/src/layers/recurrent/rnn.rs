@@ -2,7 +2,7 @@
 
 use super::Cell;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, LayerOutput, LayerPrecision, init};
+use crate::{Cx, Layer, LayerOutput, LayerPrecision, MaskRule, TakeMask, init};
 use neurax_tensor::{DType, Error, Result, Tensor, Tree, scan, scan_reverse, stop_gradient};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,33 @@ pub trait Recurrent: Send + Sync + 'static {
 
     /// Computes the outputs and the state.
     fn run(&self, cx: &mut Cx, inputs: &[Tensor]) -> (Self::Output, Self::State);
+
+    /// Returns this layer with a mask as its input 1; by default and if it has one, `None`.
+    fn with_mask(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
+    /// Returns the number of tensors of the output that are sequences with the steps of the input.
+    fn sequences(&self) -> usize {
+        0
+    }
+}
+
+/// Returns what a recurrent layer of `inputs` inputs does with masks. `as_layer` returns the layer
+/// of the given one.
+pub(super) fn mask_rule<R, L>(layer: &R, inputs: usize, as_layer: impl Fn(R) -> L) -> MaskRule
+where
+    R: Recurrent,
+    L: Layer<2> + Layer<3> + Layer<4> + Layer<5> + Layer<6>,
+{
+    let outputs = layer.sequences();
+    match layer.with_mask().and_then(|masked| TakeMask::of(as_layer(masked), inputs)) {
+        Some(taken) => MaskRule::Take(taken.outputs(outputs)),
+        None => MaskRule::KeepOfFirst { outputs },
+    }
 }
 
 /// A recurrent layer that returns its outputs and its state: see [`Rnn::return_state`].
@@ -70,6 +97,10 @@ impl<L: Recurrent, const N: usize> Layer<N> for ReturnState<L> {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        mask_rule(&self.0, N, ReturnState)
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> (L::Output, L::State) {
@@ -279,6 +310,14 @@ impl<C: Cell> Recurrent for Rnn<C> {
         };
         self.run_on(cx, inputs)
     }
+
+    fn with_mask(&self) -> Option<Rnn<C>> {
+        (!self.masked).then(|| self.clone().masked())
+    }
+
+    fn sequences(&self) -> usize {
+        usize::from(self.return_sequences)
+    }
 }
 
 impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
@@ -287,6 +326,10 @@ impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
 
     fn precision(&self) -> LayerPrecision {
         LayerPrecision::Full
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        mask_rule(self, N, |layer| layer)
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; N]) -> Tensor {
@@ -299,6 +342,7 @@ impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
 fn given_state<C: Cell>(zeros: &C::State, states: &[Tensor]) -> C::State {
     let mut states = states.iter();
     zeros.map_leaves(|zero| match states.next() {
+        Some(state) if state.error().is_some() => state.clone(),
         Some(state) if state.shape() == zero.shape() || zero.error().is_some() => {
             state.to(zero.dtype())
         }

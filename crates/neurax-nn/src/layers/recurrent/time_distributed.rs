@@ -1,7 +1,7 @@
 //! A layer that is applied at every step.
 
 use crate::layers::axes::describe;
-use crate::{Cx, Layer, LayerOutput, LayerPrecision};
+use crate::{Cx, Layer, LayerOutput, LayerPrecision, MaskRule};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,10 @@ impl<L: Layer<Output = O>, O: LayerOutput + Tree> Layer for TimeDistributed<L> {
 
     fn precision(&self) -> LayerPrecision {
         self.layer.precision()
+    }
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
     }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> O {

@@ -1,7 +1,7 @@
 //! Permuting, repeating and splitting.
 
 use crate::layers::axes::positions;
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{Error, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,10 @@ impl<const N: usize> Split<N> {
 impl<const N: usize> Layer for Split<N> {
     const NAME: &'static str = "split";
     type Output = [Tensor; N];
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::of_axes(&[self.axis])
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> [Tensor; N] {
         let axis = match positions("split", &x, &[self.axis]) {

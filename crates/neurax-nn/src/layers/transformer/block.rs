@@ -1,9 +1,10 @@
 //! Transformer blocks: attention and a feed-forward layer with normalization and skip connections.
 
 use super::FeedForward;
+use crate::block::call_block;
 use crate::layer::Closure;
 use crate::layers::{Dropout, LayerNorm, MultiHeadAttention, RmsNorm};
-use crate::{Block, Cx, Node};
+use crate::{Cx, Node};
 use neurax_tensor::{Error, Tensor};
 use std::borrow::Borrow;
 
@@ -87,9 +88,13 @@ impl TransformerLayer {
     /// Applies the block to `[batch .., length, features]`; the memory of a decoder is the second
     /// input. The masks and biases that the attention layers take follow: those of the
     /// self-attention, then those of the attention to the memory.
+    ///
+    /// Masks that the first input and the memory carry reach the attention layers that have none;
+    /// the result carries that of the first input. See [`Node::with_mask`].
     #[track_caller]
     pub fn call<const N: usize>(&self, inputs: [impl Borrow<Node>; N]) -> Node {
-        Block::new("transformer", |nodes: [Node; N]| self.layers(&nodes)).call(inputs)
+        let inputs: Vec<Node> = inputs.iter().map(|x| x.borrow().clone()).collect();
+        call_block("transformer", &inputs, |nodes| self.layers(nodes))
     }
 
     #[track_caller]

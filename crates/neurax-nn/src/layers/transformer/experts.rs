@@ -3,7 +3,7 @@
 use crate::init::{self, Init};
 use crate::layers::Activation;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer};
+use crate::{Cx, Layer, MaskRule};
 use neurax_tensor::{Error, Tensor, einsum, keep};
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +123,10 @@ impl MixtureOfExperts {
 impl Layer for MixtureOfExperts {
     const NAME: &'static str = "mixture_of_experts";
     type Output = (Tensor, Tensor);
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::KeepOfFirst { outputs: 1 }
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
         if self.top == 0 || self.top > self.experts {

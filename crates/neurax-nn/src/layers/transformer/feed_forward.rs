@@ -4,7 +4,7 @@ use crate::init::{self, Init};
 use crate::layers::Activation;
 use crate::layers::dense::dense_of;
 use crate::layers::dropout::{dropout, rate_error};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,10 @@ impl FeedForward {
 impl Layer for FeedForward {
     const NAME: &'static str = "feed_forward";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if let Some(e) = rate_error("feed_forward", self.dropout) {

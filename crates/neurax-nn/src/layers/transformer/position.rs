@@ -3,7 +3,7 @@
 use crate::init::{self, Init};
 use crate::layers::axes::describe;
 use crate::precision::{at_least_f32, narrow_as};
-use crate::{Cx, Layer, Node};
+use crate::{Cx, Layer, MaskRule, Node};
 use neurax_tensor::{DType, Error, Tensor, concat, stack};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,10 @@ impl SinusoidalPositions {
 impl Layer for SinusoidalPositions {
     const NAME: &'static str = "sinusoidal_positions";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         match needs_length("sinusoidal_positions", &x) {
@@ -132,6 +136,10 @@ impl PositionEmbedding {
 impl Layer for PositionEmbedding {
     const NAME: &'static str = "position_embedding";
     type Output = Tensor;
+
+    fn mask_rule(&self) -> MaskRule {
+        MaskRule::Keep
+    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if let Some(e) = needs_length("position_embedding", &x) {

@@ -34,4 +34,10 @@ for name, module in [("lstm", nn.LSTM), ("gru", nn.GRU), ("simple_rnn", nn.RNN)]
         add(name + suffix, layer, BATCH, TIME, FEATURES)
 add("prelu", nn.PReLU(), BATCH, FEATURES)
 add("prelu_channels", nn.PReLU(FEATURES), BATCH, FEATURES, TIME)
+for name, module, options in [
+    ("lstm_stacked", nn.LSTM, {}),
+    ("gru_stacked_bidirectional", nn.GRU, {"bidirectional": True}),
+]:
+    layer = module(FEATURES, UNITS, num_layers=2, batch_first=True, **options)
+    add(name, layer, BATCH, TIME, FEATURES)
 cases.save()
