@@ -288,7 +288,7 @@ impl TakeMask {
     ///     }
     ///
     ///     fn apply(&self, _: &mut nn::Cx, [x]: [Tensor; 1]) -> Tensor {
-    ///         x.index((.., -1))
+    ///         x.slice(1, -1..).squeeze(1)
     ///     }
     /// }
     ///
@@ -298,7 +298,7 @@ impl TakeMask {
     ///
     ///     fn apply(&self, _: &mut nn::Cx, [x, mask]: [Tensor; 2]) -> Tensor {
     ///         let last = mask.to(I32).sum(1) - 1;
-    ///         x.take_along_axis(last.reshape([-1, 1, 1]), 1).squeeze(1)
+    ///         x.take_along_axis(last.expand_dims(-1).expand_dims(-1), 1).squeeze(1)
     ///     }
     /// }
     ///
