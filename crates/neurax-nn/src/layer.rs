@@ -298,7 +298,7 @@ impl TakeMask {
     ///
     ///     fn apply(&self, _: &mut nn::Cx, [x, mask]: [Tensor; 2]) -> Tensor {
     ///         let last = mask.to(I32).sum(1) - 1;
-    ///         x.take_along_axis(last.expand_dims(-1).expand_dims(-1), 1).squeeze(1)
+    ///         x.take_along_axis(&last.expand_dims(-1).expand_dims(-1), 1).squeeze(1)
     ///     }
     /// }
     ///
