@@ -4,7 +4,7 @@ use super::averages::{
     Corrections, MomentFormula, Moments, average, moment_rule, with_finite_square,
 };
 use super::option_checks::negative;
-use super::options::{moment_options, with_rate};
+use super::options::{decay_options, moment_options, with_decay, with_rate};
 use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
@@ -33,17 +33,18 @@ pub fn adabelief(rate: impl Rate) -> Optim {
 pub struct AdaBelief {
     moments: Moments,
     eps_root: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl AdaBelief {
     /// Creates AdaBelief with β₁ = 0.9, β₂ = 0.999, ε = 1e-16 and an `eps_root` of 1e-16.
     pub fn new() -> AdaBelief {
-        AdaBelief { moments: Moments::with_eps(1e-16), eps_root: 1e-16 }
+        AdaBelief { moments: Moments::with_eps(1e-16), eps_root: 1e-16, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_belief`.
     pub fn transform(self) -> Optim {
-        moment_rule(self.moments, Belief { eps_root: self.eps_root })
+        with_decay(self.weight_decay, moment_rule(self.moments, Belief { eps_root: self.eps_root }))
     }
 }
 
@@ -53,6 +54,7 @@ moment_options! {
         eps_root: f64 = eps_root;
     }
 }
+decay_options!(AdaBelief);
 with_rate!(AdaBelief);
 
 struct Belief {

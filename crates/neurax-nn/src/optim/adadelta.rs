@@ -2,7 +2,7 @@
 
 use super::averages::{average, with_finite_square};
 use super::option_checks::option_error;
-use super::options::{options, with_rate};
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
@@ -33,18 +33,19 @@ pub fn adadelta(rate: impl Rate) -> Optim {
 pub struct AdaDelta {
     decay: f64,
     eps: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl AdaDelta {
     /// Creates Adadelta with a decay of 0.9 and ε = 1e-6.
     pub fn new() -> AdaDelta {
-        AdaDelta { decay: 0.9, eps: 1e-6 }
+        AdaDelta { decay: 0.9, eps: 1e-6, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's
     /// `scale_by_adadelta`.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -56,6 +57,7 @@ options! {
         eps: f64 = eps;
     }
 }
+decay_options!(AdaDelta);
 with_rate!(AdaDelta);
 
 impl ParamRule<2> for AdaDelta {

@@ -2,17 +2,16 @@
 
 use super::averages::with_finite_square;
 use super::clip::{global_norm, limit_error};
-use super::option_checks::option_error;
-use super::options::{options, with_rate};
+use super::option_checks::{not_above, option_error};
+use super::options::{decay_options, options, with_decay, with_default, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, Rule, Slots, Step, chain, clip_rms, invalid, scale};
+use super::{Optim, Rate, Rule, Slots, Step, chain, clip_rms, invalid};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor, keep};
 use std::slice;
 
-/// Returns Adafactor: the direction of [`FactoredRms`] with an exponent of 0.8, factored from a
-/// size of 128, and ε = 1e-30; limited to a root mean square of 1, and scaled to that of the
-/// parameter, which counts as at least 1e-3. The paper uses the rate `min(0.01, 1 / √t)`.
+/// Returns [`Adafactor`] with an exponent of 0.8, factored from a size of 128, ε = 1e-30, a limit
+/// of 1 and a least root mean square of 1e-3. The paper uses the rate `min(0.01, 1 / √t)`.
 ///
 /// # Examples
 ///
@@ -25,9 +24,65 @@ use std::slice;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn adafactor(rate: impl Rate) -> Optim {
-    let direction = FactoredRms::new().transform();
-    chain([direction, clip_rms(1.0), scale_by_param_rms(1e-3), scale(rate)])
+    Adafactor::new().rate(rate)
 }
+
+/// Adafactor with options: the direction of [`FactoredRms`], limited to a root mean square by
+/// [`clip_rms`], and scaled to that of the parameter by [`scale_by_param_rms`].
+///
+/// # Errors
+///
+/// The updates carry an error if the exponent is not above 0, or if another option is negative.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::Adafactor::new().least(2).clipping(0.5).weight_decay(0.1).rate(1e-2);
+/// let p = tensor([[4.0, -4.0], [4.0, 4.0]]);
+/// let (p, _) = opt.step(&p, &p, opt.init(&p));
+/// assert!((p.get([0, 0]).item()? - (4.0 - 1e-2 * (0.5 * 4.0 + 0.1 * 4.0))).abs() < 1e-5);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Adafactor {
+    rms: FactoredRms,
+    clipping: f64,
+    least_rms: f64,
+    weight_decay: Option<Optim>,
+}
+
+impl Adafactor {
+    /// Creates Adafactor with the options of [`FactoredRms::new`], a limit of 1, a least root mean
+    /// square of 1e-3, and without weight decay.
+    pub fn new() -> Adafactor {
+        Adafactor { rms: FactoredRms::new(), clipping: 1.0, least_rms: 1e-3, weight_decay: None }
+    }
+
+    /// Returns the direction without a learning rate, for custom chains.
+    pub fn transform(self) -> Optim {
+        let limited = chain([self.rms.transform(), clip_rms(self.clipping)]);
+        let scaled = chain([limited, scale_by_param_rms(self.least_rms)]);
+        with_decay(self.weight_decay, scaled)
+    }
+}
+
+options! {
+    impl Adafactor {
+        /// Sets the exponent of the decay of the averages.
+        exponent: f64 = rms.exponent;
+        /// Sets the size from which on axes are factored.
+        least: usize = rms.least;
+        /// Sets ε, which is added to each square.
+        eps: f64 = rms.eps;
+        /// Sets the largest root mean square of a direction before it is scaled.
+        clipping: f64 = clipping;
+        /// Sets the least root mean square of a parameter: one below counts as this number.
+        least_rms: f64 = least_rms;
+    }
+}
+decay_options!(Adafactor);
+with_rate!(Adafactor);
 
 /// A direction with factored averages, with options: Optax's `scale_by_factored_rms`. It divides
 /// gradients by the root of the moving average of `g² + ε`, with the decay `1 - t^-exponent` in
@@ -47,9 +102,6 @@ pub fn adafactor(rate: impl Rate) -> Optim {
 /// let state = direction.init(&Tensor::zeros([3, 4]));
 /// assert_eq!(state.slots[0]["row"][0].shape(), [3, 1]);
 /// assert_eq!(state.slots[0]["column"][0].shape(), [1, 4]);
-/// // Adafactor with these options:
-/// let limits = [optim::clip_rms(1.0), optim::scale_by_param_rms(1e-3)];
-/// let opt = optim::chain([direction, optim::chain(limits), optim::scale(1e-2)]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct FactoredRms {
@@ -73,7 +125,7 @@ impl FactoredRms {
 
 options! {
     impl FactoredRms {
-        /// Sets the exponent of the decay.
+        /// Sets the exponent of the decay of the averages.
         exponent: f64 = exponent;
         /// Sets the size from which on axes are factored.
         least: usize = least;
@@ -81,7 +133,7 @@ options! {
         eps: f64 = eps;
     }
 }
-with_rate!(FactoredRms);
+with_default!(FactoredRms);
 
 /// Multiplies the update of each parameter by the root of the mean of the squares of the parameter,
 /// which counts as at least `least`.
@@ -122,9 +174,8 @@ impl ParamRule<2> for FactoredRms {
     const SLOTS: [&'static str; 2] = ["row", "column"];
 
     fn error(&self) -> Option<String> {
-        let is_valid = self.exponent > 0.0;
-        let why = || format!("expected an exponent above 0, got {}; 0.8 is usual", self.exponent);
-        (!is_valid).then(why).or_else(|| option_error(&[], &[self.eps]))
+        let exponent = not_above("an exponent", self.exponent, 0.0, "0.8 is usual");
+        exponent.or_else(|| option_error(&[], &[self.eps]))
     }
 
     /// Returns the averages over the largest and over the second largest axis; of a parameter that

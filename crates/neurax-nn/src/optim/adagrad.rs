@@ -2,7 +2,7 @@
 
 use super::averages::with_finite_square;
 use super::option_checks::{negative, option_error};
-use super::options::{options, with_rate};
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
@@ -33,17 +33,18 @@ pub fn adagrad(rate: impl Rate) -> Optim {
 pub struct AdaGrad {
     initial: f64,
     eps: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl AdaGrad {
     /// Creates AdaGrad with sums that start at 0.1 and ε = 1e-7.
     pub fn new() -> AdaGrad {
-        AdaGrad { initial: 0.1, eps: 1e-7 }
+        AdaGrad { initial: 0.1, eps: 1e-7, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_rss`.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -55,6 +56,7 @@ options! {
         eps: f64 = eps;
     }
 }
+decay_options!(AdaGrad);
 with_rate!(AdaGrad);
 
 impl ParamRule<1> for AdaGrad {

@@ -76,18 +76,18 @@ pub fn adamw_masked(mask: impl Into<ParamMask>, rate: impl Rate, decay: f64) -> 
 #[derive(Clone, Debug)]
 pub struct Adam {
     moments: Moments,
-    decay: Option<Optim>,
+    weight_decay: Option<Optim>,
 }
 
 impl Adam {
     /// Creates Adam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and without weight decay.
     pub fn new() -> Adam {
-        Adam { moments: Moments::with_eps(1e-8), decay: None }
+        Adam { moments: Moments::with_eps(1e-8), weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_adam`.
     pub fn transform(self) -> Optim {
-        with_decay(for_each_param(self.moments), self.decay)
+        with_decay(self.weight_decay, for_each_param(self.moments))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Adamax: Kingma and Ba, 2014, section 7.1 (<https://arxiv.org/abs/1412.6980>).
 
 use super::averages::{Moments, average, bias_correction};
-use super::options::{options, with_rate};
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
@@ -31,17 +31,18 @@ pub fn adamax(rate: impl Rate) -> Optim {
 #[derive(Clone, Debug)]
 pub struct Adamax {
     moments: Moments,
+    weight_decay: Option<Optim>,
 }
 
 impl Adamax {
     /// Creates Adamax with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
     pub fn new() -> Adamax {
-        Adamax { moments: Moments::with_eps(1e-8) }
+        Adamax { moments: Moments::with_eps(1e-8), weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_adamax`.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -55,6 +56,7 @@ options! {
         eps: f64 = moments.eps;
     }
 }
+decay_options!(Adamax);
 with_rate!(Adamax);
 
 impl ParamRule<2> for Adamax {

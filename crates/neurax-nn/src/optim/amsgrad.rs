@@ -1,7 +1,7 @@
 //! AMSGrad: Reddi, Kale and Kumar, 2018 (<https://arxiv.org/abs/1904.09237>).
 
 use super::averages::{Corrections, MomentFormula, Moments, moment_rule};
-use super::options::{eps_root_option, moment_options, with_rate};
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
@@ -31,18 +31,19 @@ pub fn amsgrad(rate: impl Rate) -> Optim {
 #[derive(Clone, Debug)]
 pub struct AmsGrad {
     moments: Moments,
+    weight_decay: Option<Optim>,
 }
 
 impl AmsGrad {
     /// Creates AMSGrad with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
     pub fn new() -> AmsGrad {
-        AmsGrad { moments: Moments::with_eps(1e-8) }
+        AmsGrad { moments: Moments::with_eps(1e-8), weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's
     /// `scale_by_amsgrad`.
     pub fn transform(self) -> Optim {
-        moment_rule(self.moments, LargestRoot)
+        with_decay(self.weight_decay, moment_rule(self.moments, LargestRoot))
     }
 }
 
@@ -50,6 +51,7 @@ moment_options! {
     impl AmsGrad {}
 }
 eps_root_option!(AmsGrad);
+decay_options!(AmsGrad);
 with_rate!(AmsGrad);
 
 struct LargestRoot;

@@ -1,5 +1,6 @@
 //! Schedules that rise and fall.
 
+use super::option_checks::{below, no_fraction, not_above};
 use super::options::{options, schedule_options};
 use super::{Rate, Schedule};
 use neurax_tensor::{DType, Tensor};
@@ -79,13 +80,9 @@ impl OneCycle {
     }
 
     fn error(&self) -> Option<String> {
-        let OneCycle { rise, divisor, final_divisor, .. } = self;
-        if !(0.0..=1.0).contains(rise) {
-            return Some(format!("expected a rising fraction in 0..=1, got {rise}; 0.3 is usual"));
-        }
-        let is_valid = |divisor: &f64| *divisor > 0.0;
-        let other = [divisor, final_divisor].into_iter().find(|divisor| !is_valid(divisor))?;
-        Some(format!("expected a divisor above 0, got {other}; 25 and 1e4 are usual"))
+        let divisor = |x| not_above("a divisor", x, 0.0, "25 and 1e4 are usual");
+        no_fraction("a rising fraction", self.rise, "0.3 is usual")
+            .or_else(|| [self.divisor, self.final_divisor].into_iter().find_map(divisor))
     }
 }
 
@@ -183,8 +180,7 @@ impl CosineRestarts {
     /// Returns the schedule of these options.
     pub fn schedule(self) -> Schedule {
         let CosineRestarts { start, growth, factor, alpha, .. } = self;
-        if !(1.0..).contains(&growth) {
-            let why = format!("expected a growth of at least 1, got {growth}; 2 is usual");
+        if let Some(why) = below("a growth", growth, 1.0, "2 is usual") {
             return Schedule::invalid("cosine_restarts", why);
         }
         Schedule::over("cosine_restarts", self.steps, |steps| {

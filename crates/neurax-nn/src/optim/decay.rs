@@ -29,7 +29,7 @@ pub fn weight_decay(decay: f64) -> Optim {
 struct Decay(f64);
 
 /// Returns the message of an invalid weight decay.
-pub(super) fn decay_error(decay: f64) -> Option<String> {
+fn decay_error(decay: f64) -> Option<String> {
     negative("a weight decay", decay, "0 is none, 0.01 to 0.1 is usual")
 }
 

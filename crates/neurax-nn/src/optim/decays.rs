@@ -1,11 +1,12 @@
 //! Schedules that decay from a first rate.
 
+use super::option_checks::not_above;
 use super::options::{options, schedule_options};
 use super::{Rate, Schedule};
 use std::f64::consts::PI;
 
 /// Returns linear decay (or growth): from `start` to `end` over `steps` steps, then `end`. Optax's
-/// `linear_schedule`.
+/// `linear_schedule`. [`PolynomialDecay`] has other powers.
 ///
 /// # Errors
 ///
@@ -21,41 +22,62 @@ use std::f64::consts::PI;
 /// # Ok::<(), Error>(())
 /// ```
 pub fn linear(start: f64, end: f64, steps: usize) -> Schedule {
-    polynomial(start, end, 1.0, steps)
+    PolynomialDecay::new(start, end, steps).schedule()
 }
 
-/// Returns polynomial decay: `end + (start - end) · (1 - t / steps)^power` after `t` steps, and
-/// `end` after `steps` steps. Optax's `polynomial_schedule`.
+/// Polynomial decay with options: `end + (start - end) · (1 - t / steps)^power` after `t` steps,
+/// and `end` after `steps` steps. Optax's `polynomial_schedule`.
 ///
 /// # Errors
 ///
-/// The rate carries an error if `power` is not above 0, or `steps` is 0.
+/// The rate carries an error if the power is not above 0, or the number of steps is 0.
 ///
 /// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let rate = optim::polynomial(1.0, 0.0, 2.0, 4);
+/// let rate = optim::PolynomialDecay::new(1.0, 0.0, 4).power(2.0).schedule();
 /// let rates = rate.at(&tensor([0.0, 1.0, 2.0, 3.0, 4.0, 9.0])).to_vec::<f32>()?;
 /// assert_eq!(rates, [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn polynomial(start: f64, end: f64, power: f64, steps: usize) -> Schedule {
-    let is_valid = power > 0.0;
-    if !is_valid {
-        return Schedule::invalid(
-            "polynomial",
-            format!("expected a power above 0, got {power}; 1 is linear decay"),
-        );
-    }
-    Schedule::over("polynomial", steps, |steps| {
-        move |count| {
-            let rest = (1.0 - count / steps).maximum(0.0);
-            let rest = if power == 1.0 { rest } else { rest.pow(power) };
-            rest * (start - end) + end
-        }
-    })
+#[derive(Clone, Copy, Debug)]
+pub struct PolynomialDecay {
+    start: f64,
+    end: f64,
+    steps: usize,
+    power: f64,
 }
+
+impl PolynomialDecay {
+    /// Creates the decay from `start` to `end` with a power of 1, which is linear.
+    pub fn new(start: f64, end: f64, steps: usize) -> PolynomialDecay {
+        PolynomialDecay { start, end, steps, power: 1.0 }
+    }
+
+    /// Returns the schedule of these options.
+    pub fn schedule(self) -> Schedule {
+        let PolynomialDecay { start, end, steps, power } = self;
+        if let Some(why) = not_above("a power", power, 0.0, "1 is linear decay") {
+            return Schedule::invalid("polynomial", why);
+        }
+        Schedule::over("polynomial", steps, |steps| {
+            move |count| {
+                let rest = (1.0 - count / steps).maximum(0.0);
+                let rest = if power == 1.0 { rest } else { rest.pow(power) };
+                rest * (start - end) + end
+            }
+        })
+    }
+}
+
+options! {
+    impl PolynomialDecay {
+        /// Sets the power, which is above 0.
+        power: f64 = power;
+    }
+}
+schedule_options!(PolynomialDecay);
 
 /// Returns exponential decay in stairs: `start`, multiplied by `factor` after every `steps` steps.
 /// [`exponential`](super::exponential) has a smooth transition.
@@ -186,9 +208,8 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_formulas_of_optax() {
         near_rates(&linear(0.1, 0.7, 7), |t| 0.1 + 0.6 * (t / 7.0).min(1.0));
-        near_rates(&polynomial(0.9, 0.1, 1.5, 20), |t| {
-            0.8 * (1.0 - t.min(20.0) / 20.0).powf(1.5) + 0.1
-        });
+        let polynomial = PolynomialDecay::new(0.9, 0.1, 20).power(1.5);
+        near_rates(&polynomial.schedule(), |t| 0.8 * (1.0 - t.min(20.0) / 20.0).powf(1.5) + 0.1);
         near_rates(&exponential_staircase(0.5, 0.8, 6), |t| 0.5 * 0.8f64.powf((t / 6.0).floor()));
         near_rates(&CosineDecay::new(0.5, 12).alpha(0.1).schedule(), |t| {
             0.5 * (0.9 * 0.5 * (1.0 + (PI * t.min(12.0) / 12.0).cos()) + 0.1)
@@ -200,7 +221,7 @@ mod tests {
 
     #[test]
     fn an_invalid_power_is_an_error_of_the_step() {
-        let (p, opt) = (tensor([1.0]), sgd(polynomial(1.0, 0.0, 0.0, 4)));
+        let (p, opt) = (tensor([1.0]), sgd(PolynomialDecay::new(1.0, 0.0, 4).power(0.0)));
         let (p, _) = opt.step(&p, &p, opt.init(&p));
         assert!(p.error().unwrap().message().contains("a power above 0"), "{p:?}");
     }

@@ -33,18 +33,18 @@ pub fn lion(rate: impl Rate, decay: f64) -> Optim {
 pub struct Lion {
     b1: f64,
     b2: f64,
-    decay: Option<Optim>,
+    weight_decay: Option<Optim>,
 }
 
 impl Lion {
     /// Creates Lion with β₁ = 0.9, β₂ = 0.99 and without weight decay.
     pub fn new() -> Lion {
-        Lion { b1: 0.9, b2: 0.99, decay: None }
+        Lion { b1: 0.9, b2: 0.99, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_lion`.
     pub fn transform(self) -> Optim {
-        with_decay(for_each_param(SignOfAverage { b1: self.b1, b2: self.b2 }), self.decay)
+        with_decay(self.weight_decay, for_each_param(SignOfAverage { b1: self.b1, b2: self.b2 }))
     }
 }
 

@@ -11,7 +11,8 @@
 //!
 //! An optimizer `o(rate)` has the options of its paper; a struct has them as methods, as layers do:
 //! `Yogi::new().b2(0.99).rate(1e-2)`. Its `transform` is the direction without a rate, as a link of
-//! a chain: `chain([Yogi::new().transform(), weight_decay(0.1), scale(1e-2)])`. [`accumulate`],
+//! a chain: `chain([clip_rms(1.0), Yogi::new().transform(), scale(1e-2)])`. All have
+//! `weight_decay`, which is decoupled unless the paper has another place for it. [`accumulate`],
 //! [`average_weights`] and [`lookahead`] work with every optimizer. [`masked`] and [`per_group`]
 //! choose the parameters that an optimizer is for by their paths. A rate is a number or a
 //! [`Schedule`]: [`linear`], [`warmup_cosine`], [`join`] and others.
@@ -21,7 +22,8 @@
 //!
 //! To add an optimizer, add a file here with a struct that implements [`Rule`] and a function that
 //! returns an [`Optim`] of it. If it treats each parameter by itself, implement `ParamRule`; its
-//! options are a table of the macro `options`.
+//! options are a table of the macro `options`, its weight decay and its rate are those of the
+//! macros `decay_options` and `with_rate`, and the checks of options are those of `option_checks`.
 
 mod accumulate;
 mod adabelief;
@@ -82,7 +84,7 @@ mod yogi;
 pub use accumulate::accumulate;
 pub use adabelief::{AdaBelief, adabelief};
 pub use adadelta::{AdaDelta, adadelta};
-pub use adafactor::{FactoredRms, adafactor, scale_by_param_rms};
+pub use adafactor::{Adafactor, FactoredRms, adafactor, scale_by_param_rms};
 pub use adagrad::{AdaGrad, adagrad};
 pub use adam::{Adam, adam, adamw, adamw_masked};
 pub use adamax::{Adamax, adamax};
@@ -92,12 +94,14 @@ pub use clip::{clip, clip_norm, clip_rms, clip_value};
 pub use constraints::{max_norm, max_norm_at, non_negative, unit_norm, unit_norm_at};
 pub use cycles::{CosineRestarts, OneCycle, cosine_restarts, cyclic, one_cycle, restarts};
 pub use decay::weight_decay;
-pub use decays::{CosineDecay, cosine, exponential_staircase, inverse_sqrt, linear, polynomial};
+pub use decays::{
+    CosineDecay, PolynomialDecay, cosine, exponential_staircase, inverse_sqrt, linear,
+};
 pub use lbfgs::{lbfgs, scale_by_lbfgs};
 pub use lion::{Lion, lion};
 pub use loss_scale::LossScale;
 pub use masked::{ParamGroups, masked, per_group, per_group_or};
-pub use momentum::{momentum, nesterov, sgd, trace};
+pub use momentum::{Momentum, momentum, nesterov, sgd, trace};
 pub use muon::{Muon, muon};
 pub use nadam::{NAdam, nadam};
 pub use noise::{Noise, noisy_sgd};
@@ -115,7 +119,7 @@ pub use soap::{Soap, soap};
 pub use state::{OptState, Slots};
 pub use step::StepInput;
 pub use trust_ratio::{Lamb, Lars, TrustRatio, lamb, lars};
-pub use units::{centralize, centralize_at, clip_adaptive, clip_adaptive_at};
+pub use units::{AdaptiveClip, centralize, centralize_at, clip_adaptive};
 pub use weights::{average_weights, lookahead};
 pub use yogi::{Yogi, yogi};
 

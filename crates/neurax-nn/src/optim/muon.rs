@@ -3,7 +3,7 @@
 use super::averages::{Moments, average};
 use super::clip::global_norm;
 use super::option_checks::option_error;
-use super::options::{decay_options, options, with_rate};
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate, chain, per_group_or, scale};
 use crate::ParamMask;
@@ -72,14 +72,14 @@ pub struct Muon {
     momentum: f64,
     adam: Moments,
     adam_for: Option<ParamMask>,
-    decay: Option<Optim>,
+    weight_decay: Option<Optim>,
 }
 
 impl Muon {
     /// Creates Muon with a momentum of 0.95, Adam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8, and
     /// without weight decay.
     pub fn new() -> Muon {
-        Muon { momentum: 0.95, adam: Moments::with_eps(1e-8), adam_for: None, decay: None }
+        Muon { momentum: 0.95, adam: Moments::with_eps(1e-8), adam_for: None, weight_decay: None }
     }
 
     /// Leaves the matrices that `mask` chooses to Adam, such as embeddings and heads.
@@ -98,10 +98,7 @@ impl Muon {
     pub fn transform(self) -> Optim {
         let muon = for_each_param(Orthogonalized { momentum: self.momentum });
         let groups = per_group_or([(self.matrices(), muon)], for_each_param(self.adam));
-        match self.decay {
-            Some(decay) => chain([groups, decay]),
-            None => groups,
-        }
+        with_decay(self.weight_decay, groups)
     }
 
     /// Returns the mask of the parameters of Muon.

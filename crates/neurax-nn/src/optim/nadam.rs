@@ -1,7 +1,7 @@
 //! NAdam: Dozat, 2016 (<https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ>).
 
 use super::averages::{Corrections, Moments, bias_correction, with_finite_square};
-use super::options::{eps_root_option, moment_options, with_rate};
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use neurax_tensor::Tensor;
@@ -31,17 +31,18 @@ pub fn nadam(rate: impl Rate) -> Optim {
 #[derive(Clone, Debug)]
 pub struct NAdam {
     moments: Moments,
+    weight_decay: Option<Optim>,
 }
 
 impl NAdam {
     /// Creates NAdam with β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
     pub fn new() -> NAdam {
-        NAdam { moments: Moments::with_eps(1e-8) }
+        NAdam { moments: Moments::with_eps(1e-8), weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -49,6 +50,7 @@ moment_options! {
     impl NAdam {}
 }
 eps_root_option!(NAdam);
+decay_options!(NAdam);
 with_rate!(NAdam);
 
 impl ParamRule<2> for NAdam {

@@ -2,10 +2,10 @@
 
 use super::averages::{Moments, root};
 use super::clip::global_norm;
-use super::decay::decay_error;
-use super::options::{eps_root_option, moment_options, with_rate};
+use super::momentum::MomentumRule;
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate};
+use super::{Optim, Rate, chain};
 use crate::precision::normal_epsilon;
 use neurax_tensor::{DType, Tensor};
 use std::slice;
@@ -39,43 +39,50 @@ pub fn novograd(rate: impl Rate, decay: f64) -> Optim {
 #[derive(Clone, Debug)]
 pub struct NovoGrad {
     moments: Moments,
-    decay: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl NovoGrad {
     /// Creates NovoGrad with β₁ = 0.9, β₂ = 0.25, ε = 1e-6 and without weight decay.
     pub fn new() -> NovoGrad {
-        NovoGrad { moments: Moments { b2: 0.25, ..Moments::with_eps(1e-6) }, decay: 0.0 }
+        let moments = Moments { b2: 0.25, ..Moments::with_eps(1e-6) };
+        NovoGrad { moments, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's
     /// `scale_by_novograd`.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        let average = MomentumRule { momentum: self.moments.b1, is_nesterov: false };
+        let normalized = for_each_param(NormalizedByLayer(self.moments));
+        chain([with_decay(self.weight_decay, normalized), Optim::new(average)])
     }
 }
 
 moment_options! {
-    impl NovoGrad {
-        /// Sets the weight decay, which is added to the average of the gradients.
-        weight_decay: f64 = decay;
-    }
+    impl NovoGrad {}
 }
 eps_root_option!(NovoGrad);
+decay_options!(
+    NovoGrad,
+    "As in the paper, it is added to the normalized gradients in front of their average."
+);
 with_rate!(NovoGrad);
 
-impl ParamRule<2> for NovoGrad {
+/// The gradients of each parameter, divided by the root of the average of their squared norm.
+struct NormalizedByLayer(Moments);
+
+impl ParamRule<1> for NormalizedByLayer {
     /// Tests if the step is the first one, bool[].
     type Scalars = Tensor;
     const NAME: &'static str = "novograd";
-    const SLOTS: [&'static str; 2] = ["m", "v"];
+    const SLOTS: [&'static str; 1] = ["v"];
 
     fn error(&self) -> Option<String> {
-        self.moments.error().or_else(|| decay_error(self.decay))
+        self.0.error()
     }
 
-    fn init(&self, param: &Tensor) -> [Tensor; 2] {
-        [param.zeros_like(), Tensor::scalar(DType::F64, 0.0)]
+    fn init(&self, _: &Tensor) -> [Tensor; 1] {
+        [Tensor::scalar(DType::F64, 0.0)]
     }
 
     fn scalars(&self, t: &Tensor) -> Tensor {
@@ -85,17 +92,16 @@ impl ParamRule<2> for NovoGrad {
     fn update(
         &self,
         g: &Tensor,
-        param: &Tensor,
-        [m, v]: [Tensor; 2],
+        _: &Tensor,
+        [v]: [Tensor; 1],
         is_first: &Tensor,
-    ) -> (Tensor, [Tensor; 2]) {
-        let Some(norm) = global_norm(slice::from_ref(g)) else { return (g.clone(), [m, v]) };
-        let Moments { b1, b2, eps, eps_root } = self.moments;
+    ) -> (Tensor, [Tensor; 1]) {
+        let Some(norm) = global_norm(slice::from_ref(g)) else { return (g.clone(), [v]) };
+        let Moments { b2, eps, eps_root, .. } = self.0;
         let square = norm.minimum(LARGEST_NORM).square();
         let v = is_first.select(&square, v * b2 + &square * (1.0 - b2));
         let divisor = (root(&(&v + eps_root)) + normal_epsilon(eps, g)).to(g.dtype());
-        let m = m * b1 + g / divisor + param * self.decay;
-        (m.clone(), [m, v])
+        (g / divisor, [v])
     }
 }
 

@@ -71,7 +71,6 @@ fn values_of_steps(
 /// Returns the optimizers of the rows with the gradients of the script.
 fn optimizers() -> Vec<(&'static str, Optim)> {
     let (rate, decay) = (0.05, 0.1);
-    let factored = FactoredRms::new().least(2).transform();
     vec![
         ("accumulate", accumulate(3, adam(exponential(rate, 0.5, 2)))),
         ("adabelief", adabelief(rate)),
@@ -81,14 +80,14 @@ fn optimizers() -> Vec<(&'static str, Optim)> {
         ("adam", adam(rate)),
         ("adamax", adamax(rate)),
         ("adamw", adamw(rate, decay)),
-        ("adaptive", chain([clip_adaptive(0.1, 1e-3), sgd(rate)])),
+        ("adaptive", chain([clip_adaptive(0.1), sgd(rate)])),
         ("amsgrad", amsgrad(rate)),
         ("block_rms", chain([clip_rms(0.5), sgd(rate)])),
         ("centered", RmsProp::new().centered().momentum(0.9).rate(rate)),
         ("centralize", chain([centralize(), sgd(rate)])),
         ("centralize_at", chain([centralize_at(0), sgd(rate)])),
         ("clip", chain([clip(0.5), sgd(rate)])),
-        ("factored", chain([factored, clip_rms(1.0), scale_by_param_rms(1e-3), scale(rate)])),
+        ("factored", Adafactor::new().least(2).rate(rate)),
         ("lamb", lamb(rate, decay)),
         ("lars", lars(10.0, decay)),
         ("lion", lion(rate, decay)),
@@ -143,6 +142,27 @@ fn optimizers_with_options() -> Vec<(&'static str, Optim)> {
     ]
 }
 
+/// Returns the optimizers of the rows with weight decay; that of others is in the rows above.
+fn optimizers_with_decay() -> Vec<(&'static str, Optim)> {
+    let (rate, decay) = (0.05, 0.1);
+    let adafactor = Adafactor::new().exponent(0.7).least(2).eps(1e-3).clipping(0.5).least_rms(0.7);
+    vec![
+        ("adabelief_decay", AdaBelief::new().weight_decay(decay).rate(rate)),
+        ("adadelta_decay", AdaDelta::new().weight_decay(decay).rate(0.5)),
+        ("adafactor_decay", adafactor.weight_decay(decay).rate(rate)),
+        ("adagrad_decay", AdaGrad::new().weight_decay(decay).rate(rate)),
+        ("adamax_decay", Adamax::new().weight_decay(decay).rate(rate)),
+        ("amsgrad_decay", AmsGrad::new().weight_decay(decay).rate(rate)),
+        ("momentum_decay", Momentum::new(0.9).weight_decay(decay).rate(rate)),
+        ("nadam_decay", NAdam::new().weight_decay(decay).rate(rate)),
+        ("radam_decay", RAdam::new().weight_decay(decay).rate(rate)),
+        ("rmsprop_decay", RmsProp::new().momentum(0.9).weight_decay(decay).rate(rate)),
+        ("shampoo_decay", Shampoo::new().eps(1e-3).every(3).weight_decay(decay).rate(rate)),
+        ("soap_decay", Soap::new().every(5).largest(8).weight_decay(decay).rate(rate)),
+        ("yogi_decay", Yogi::new().weight_decay(decay).rate(rate)),
+    ]
+}
+
 /// Returns the optimizers of the rows with the gradients of a function.
 fn optimizers_of_a_function() -> [(&'static str, Optim); 2] {
     [("lbfgs", chain([scale_by_lbfgs(4), scale(0.5)])), ("sam", chain([sam(0.5), adam(0.05)]))]
@@ -164,7 +184,7 @@ fn schedules() -> Vec<(&'static str, Schedule)> {
         ("linear", linear(0.1, 0.7, 7)),
         ("one_cycle", cycle.schedule()),
         ("piecewise_constant", piecewise_constant(1.0, [(10, 0.5), (20, 0.125)])),
-        ("polynomial", polynomial(0.9, 0.1, 1.5, 20)),
+        ("polynomial", PolynomialDecay::new(0.9, 0.1, 20).power(1.5).schedule()),
         ("warmup", super::warmup(5, cosine(0.5, 20))),
         ("warmup_cosine", warmup.schedule()),
     ]
@@ -182,19 +202,21 @@ fn every_row_is_that_of_a_test() {
     ];
     let (optimizers, of_a_function, schedules) =
         (optimizers(), optimizers_of_a_function(), schedules());
-    let with_options = optimizers_with_options();
-    let names = optimizers.iter().chain(&with_options).chain(&of_a_function).map(|(name, _)| *name);
+    let (with_options, with_decay) = (optimizers_with_options(), optimizers_with_decay());
+    let further = with_options.iter().chain(&with_decay).chain(&of_a_function);
+    let names = optimizers.iter().chain(further).map(|(name, _)| *name);
     let names = names.chain(schedules.iter().map(|(name, _)| *name)).chain(others);
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     let mut rows: Vec<&str> = ROWS.lines().filter_map(|line| line.split(' ').next()).collect();
     rows.sort_unstable();
-    assert_eq!((names, rows.len()), (rows, 71));
+    assert_eq!((names, rows.len()), (rows, 84));
 }
 
 #[test]
 fn steps_are_those_of_optax() {
-    for (name, opt) in optimizers().into_iter().chain(optimizers_with_options()) {
+    let further = optimizers_with_options().into_iter().chain(optimizers_with_decay());
+    for (name, opt) in optimizers().into_iter().chain(further) {
         assert_near(name, &steps(&opt, gradients), 1e-5);
     }
 }

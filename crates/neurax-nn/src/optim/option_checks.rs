@@ -13,8 +13,25 @@ pub(super) fn option_error(decays: &[f64], epsilons: &[f64]) -> Option<String> {
 
 /// Returns the message of an option that is negative, NaN or infinite; `advice` says what to do.
 pub(super) fn negative(name: &str, value: f64, advice: &str) -> Option<String> {
-    let is_valid = value >= 0.0 && value.is_finite();
-    (!is_valid).then(|| expected(&format!("{name} of at least 0"), value, advice))
+    below(name, value, 0.0, advice)
+}
+
+/// Returns the message of an option that is below `least`, NaN or infinite.
+pub(super) fn below(name: &str, value: f64, least: f64, advice: &str) -> Option<String> {
+    let is_valid = value >= least && value.is_finite();
+    (!is_valid).then(|| expected(&format!("{name} of at least {least}"), value, advice))
+}
+
+/// Returns the message of an option that is not above `bound`, NaN or infinite.
+pub(super) fn not_above(name: &str, value: f64, bound: f64, advice: &str) -> Option<String> {
+    let is_valid = value > bound && value.is_finite();
+    (!is_valid).then(|| expected(&format!("{name} above {bound}"), value, advice))
+}
+
+/// Returns the message of a fraction that is not in `0..=1`.
+pub(super) fn no_fraction(name: &str, value: f64, advice: &str) -> Option<String> {
+    let is_valid = (0.0..=1.0).contains(&value);
+    (!is_valid).then(|| expected(&format!("{name} in 0..=1"), value, advice))
 }
 
 /// Returns the message of a number of steps that is 0; `advice` says what to do.

@@ -46,25 +46,36 @@ macro_rules! eps_root_option {
 }
 pub(super) use eps_root_option;
 
-/// Defines the options of weight decay of an optimizer with a field `decay`.
+/// Defines the options of weight decay of an optimizer with a field `weight_decay`. It is decoupled
+/// unless `place`, a sentence for users, says otherwise.
 macro_rules! decay_options {
     ($Optimizer:ident) => {
+        $crate::optim::options::decay_options! {
+            $Optimizer,
+            "It is decoupled, as in AdamW: it is added behind all averages, in front of the rate."
+        }
+    };
+    ($Optimizer:ident, $place:literal) => {
         impl $Optimizer {
-            /// Sets the decoupled weight decay of all parameters: see
-            /// [`weight_decay`](super::weight_decay). There is none by default.
+            /// Sets the [weight decay](super::weight_decay) of all parameters, at least 0; by
+            /// default, there is none.
+            ///
+            #[doc = $place]
             pub fn weight_decay(self, decay: f64) -> $Optimizer {
-                $Optimizer { decay: Some(super::weight_decay(decay)), ..self }
+                $Optimizer { weight_decay: Some(super::weight_decay(decay)), ..self }
             }
 
-            /// Sets the decoupled weight decay of the parameters that `mask` chooses, e.g.
-            /// [`ParamMask::kernels`](crate::ParamMask::kernels).
+            /// Sets the [weight decay](super::weight_decay) of the parameters that `mask` chooses,
+            /// e.g. [`ParamMask::kernels`](crate::ParamMask::kernels); the others have none.
+            ///
+            #[doc = $place]
             pub fn weight_decay_of(
                 self,
                 mask: impl Into<crate::ParamMask>,
                 decay: f64,
             ) -> $Optimizer {
                 let decay = super::masked(mask, super::weight_decay(decay));
-                $Optimizer { decay: Some(decay), ..self }
+                $Optimizer { weight_decay: Some(decay), ..self }
             }
         }
     };
@@ -81,14 +92,58 @@ macro_rules! with_rate {
             }
         }
 
-        impl Default for $Optimizer {
-            fn default() -> $Optimizer {
-                $Optimizer::new()
+        $crate::optim::options::with_default!($Optimizer);
+    };
+}
+pub(super) use with_rate;
+
+/// Defines the momentum of the steps of an optimizer with a field `trace` and a method `direction`:
+/// it is behind the learning rate. Defines `rate`, `transform` and the default.
+macro_rules! with_momentum_of_steps {
+    ($Optimizer:ident) => {
+        $crate::optim::options::options! { impl $Optimizer {
+            /// Sets the momentum of the steps; 0 is none.
+            momentum: f64 = trace.momentum;
+        } }
+
+        impl $Optimizer {
+            /// Makes the momentum, which must be above 0, that of Nesterov: see
+            /// [`Momentum::nesterov`](super::Momentum::nesterov).
+            pub fn nesterov(mut self) -> $Optimizer {
+                self.trace.is_nesterov = true;
+                self
+            }
+
+            /// Returns the optimizer of these options with a learning rate.
+            pub fn rate(self, rate: impl super::Rate) -> super::Optim {
+                let momentum = self.trace.of_steps();
+                super::chain([self.direction(), super::scale(rate), momentum])
+            }
+
+            /// Returns the direction without a learning rate, for custom chains; a momentum is that
+            /// of the directions.
+            pub fn transform(self) -> super::Optim {
+                let momentum = self.trace.of_steps();
+                super::chain([self.direction(), momentum])
+            }
+        }
+
+        $crate::optim::options::with_default!($Optimizer);
+    };
+}
+pub(super) use with_momentum_of_steps;
+
+/// Makes `new` the default of a struct of options.
+macro_rules! with_default {
+    ($Options:ident) => {
+        impl Default for $Options {
+            fn default() -> $Options {
+                $Options::new()
             }
         }
     };
 }
-pub(super) use with_rate;
+pub(super) use with_default;
 
 /// Makes the options of a schedule a rate.
 macro_rules! schedule_options {
@@ -102,8 +157,8 @@ macro_rules! schedule_options {
 }
 pub(super) use schedule_options;
 
-/// Returns a direction with weight decay, if there is one.
-pub(super) fn with_decay(direction: Optim, decay: Option<Optim>) -> Optim {
+/// Returns a direction followed by weight decay, if there is one.
+pub(super) fn with_decay(decay: Option<Optim>, direction: Optim) -> Optim {
     match decay {
         Some(decay) => chain([direction, decay]),
         None => direction,

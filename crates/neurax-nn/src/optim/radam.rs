@@ -1,7 +1,8 @@
 //! Rectified Adam: Liu et al., 2019 (<https://arxiv.org/abs/1908.03265>).
 
 use super::averages::{Corrections, Moments};
-use super::options::{eps_root_option, moment_options, with_rate};
+use super::option_checks::not_above;
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use neurax_tensor::{DType, Tensor};
@@ -33,17 +34,18 @@ pub fn radam(rate: impl Rate) -> Optim {
 pub struct RAdam {
     moments: Moments,
     threshold: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl RAdam {
     /// Creates RAdam with β₁ = 0.9, β₂ = 0.999, ε = 1e-8 and a threshold of 5.
     pub fn new() -> RAdam {
-        RAdam { moments: Moments::with_eps(1e-8), threshold: 5.0 }
+        RAdam { moments: Moments::with_eps(1e-8), threshold: 5.0, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_radam`.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -54,6 +56,7 @@ moment_options! {
     }
 }
 eps_root_option!(RAdam);
+decay_options!(RAdam);
 with_rate!(RAdam);
 
 /// The scalars of a step.
@@ -88,9 +91,8 @@ impl ParamRule<2> for RAdam {
     const SLOTS: [&'static str; 2] = ["m", "v"];
 
     fn error(&self) -> Option<String> {
-        let is_valid = self.threshold > 4.0;
-        let why = || format!("expected a threshold above 4, got {}; 5 is usual", self.threshold);
-        self.moments.error().or_else(|| (!is_valid).then(why))
+        let threshold = || not_above("a threshold", self.threshold, 4.0, "5 is usual");
+        self.moments.error().or_else(threshold)
     }
 
     fn scalars(&self, t: &Tensor) -> RAdamScalars {

@@ -3,10 +3,11 @@
 //! Graves, 2013 (<https://arxiv.org/abs/1308.0850>).
 
 use super::averages::{average, with_finite_square};
+use super::momentum::MomentumRule;
 use super::option_checks::{negative, option_error};
-use super::options::options;
+use super::options::{decay_options, options, with_decay, with_momentum_of_steps};
 use super::param_rule::{ParamRule, for_each_param};
-use super::{Optim, Rate, chain, scale, trace};
+use super::{Optim, Rate};
 use crate::precision::normal_epsilon;
 use neurax_tensor::Tensor;
 
@@ -28,11 +29,12 @@ pub fn rmsprop(rate: impl Rate) -> Optim {
 /// RMSProp with options. Its direction is `d = g / √(v + ε)` with the moving average `v` of
 /// squares; if centered, `d = g / √(v - m² + ε)` with the moving average `m` of the gradients,
 /// which divides by the standard deviation. With a momentum, the steps are `s ← momentum · s + rate
-/// · d`.
+/// · d`. Its `transform` is Optax's `scale_by_rms`, or `scale_by_stddev` if centered.
 ///
 /// # Errors
 ///
-/// The updates carry an error if the decay is not in `0..1`, or if ε or `initial` is negative.
+/// The updates carry an error if the decay or the momentum is not in `0..1`, if ε or `initial` is
+/// negative, or if the momentum of Nesterov is 0.
 ///
 /// # Examples
 ///
@@ -52,8 +54,8 @@ pub struct RmsProp {
     eps: f64,
     initial: f64,
     is_centered: bool,
-    momentum: f64,
-    is_nesterov: bool,
+    weight_decay: Option<Optim>,
+    trace: MomentumRule,
 }
 
 impl RmsProp {
@@ -64,8 +66,8 @@ impl RmsProp {
             eps: 1e-8,
             initial: 0.0,
             is_centered: false,
-            momentum: 0.0,
-            is_nesterov: false,
+            weight_decay: None,
+            trace: MomentumRule::default(),
         }
     }
 
@@ -74,35 +76,14 @@ impl RmsProp {
         RmsProp { is_centered: true, ..self }
     }
 
-    /// Makes the momentum that of Nesterov: see [`trace`](super::trace).
-    pub fn nesterov(self) -> RmsProp {
-        RmsProp { is_nesterov: true, ..self }
-    }
-
-    /// Returns the optimizer of these options with a learning rate.
-    pub fn rate(self, rate: impl Rate) -> Optim {
-        let steps = chain([self.direction(), scale(rate)]);
-        self.with_momentum(steps)
-    }
-
-    /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_rms`, or
-    /// `scale_by_stddev` if centered; a momentum is that of the directions.
-    pub fn transform(self) -> Optim {
-        self.with_momentum(self.direction())
-    }
-
-    fn direction(&self) -> Optim {
-        match self.is_centered {
-            true => for_each_param(Stddev(self.clone())),
-            false => for_each_param(self.clone()),
-        }
-    }
-
-    fn with_momentum(&self, steps: Optim) -> Optim {
-        match self.momentum {
-            0.0 => steps,
-            momentum => chain([steps, trace(momentum, self.is_nesterov)]),
-        }
+    /// Returns the direction without momentum and learning rate.
+    fn direction(self) -> Optim {
+        let decay = self.weight_decay.clone();
+        let direction = match self.is_centered {
+            true => for_each_param(Stddev(self)),
+            false => for_each_param(self),
+        };
+        with_decay(decay, direction)
     }
 }
 
@@ -114,16 +95,14 @@ options! {
         eps: f64 = eps;
         /// Sets the value at which the average of squares starts, by default 0.
         initial: f64 = initial;
-        /// Sets the momentum of the steps, by default 0, which is none.
-        momentum: f64 = momentum;
     }
 }
-
-impl Default for RmsProp {
-    fn default() -> RmsProp {
-        RmsProp::new()
-    }
-}
+decay_options!(
+    RmsProp,
+    "It is decoupled from the averages: added to the direction, and multiplied by the learning \
+     rate; a momentum is that of both."
+);
+with_momentum_of_steps!(RmsProp);
 
 impl ParamRule<1> for RmsProp {
     type Scalars = ();
@@ -132,7 +111,7 @@ impl ParamRule<1> for RmsProp {
 
     fn error(&self) -> Option<String> {
         let initial = negative("an initial average", self.initial, "0 is usual");
-        initial.or_else(|| option_error(&[self.decay, self.momentum], &[self.eps]))
+        initial.or_else(|| option_error(&[self.decay, self.trace.momentum], &[self.eps]))
     }
 
     fn init(&self, param: &Tensor) -> [Tensor; 1] {

@@ -185,8 +185,8 @@ mod tests {
     use super::*;
     use crate::optim::tests::{near, run};
     use crate::optim::{
-        CosineDecay, cosine, cosine_restarts, cyclic, exponential_staircase, inverse_sqrt, linear,
-        one_cycle, polynomial, restarts, sgd,
+        CosineDecay, PolynomialDecay, cosine, cosine_restarts, cyclic, exponential_staircase,
+        inverse_sqrt, linear, one_cycle, restarts, sgd,
     };
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
     fn schedules_over_no_steps_are_errors_and_a_warmup_of_none_is_none() {
         let schedules = [
             linear(1.0, 0.5, 0),
-            polynomial(1.0, 0.5, 2.0, 0),
+            PolynomialDecay::new(1.0, 0.5, 0).power(2.0).schedule(),
             exponential(1.0, 0.5, 0),
             exponential_staircase(1.0, 0.5, 0),
             cosine(1.0, 0),

@@ -10,7 +10,7 @@
 use super::averages::{Corrections, Moments, average};
 use super::clip::global_norm;
 use super::option_checks::{no_steps, option_error};
-use super::options::{options, with_rate};
+use super::options::{decay_options, options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::{Optim, Rate};
 use neurax_tensor::{DType, Tensor, Tree, cond, stop_gradient, tensor, while_loop};
@@ -65,6 +65,7 @@ pub struct Shampoo {
     every: usize,
     largest: usize,
     adam: Moments,
+    weight_decay: Option<Optim>,
 }
 
 impl Shampoo {
@@ -72,12 +73,12 @@ impl Shampoo {
     /// steps, and axes of up to 1024 elements.
     pub fn new() -> Shampoo {
         let adam = Moments::with_eps(1e-8);
-        Shampoo { decay: 0.999, eps: 1e-6, every: 10, largest: 1024, adam }
+        Shampoo { decay: 0.999, eps: 1e-6, every: 10, largest: 1024, adam, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -93,6 +94,7 @@ options! {
         largest: usize = largest;
     }
 }
+decay_options!(Shampoo);
 with_rate!(Shampoo);
 
 /// The scalars of a step.

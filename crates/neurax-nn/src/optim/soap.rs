@@ -7,12 +7,12 @@
 //! `L P`. The orthonormal factor is that of Gram and Schmidt, done twice, in f64.
 //!
 //! The first step finds the eigenvectors with many such iterations, from the identity on. As in the
-//! authors' code (<https://github.com/nikhilvyas/SOAP>), it does not move the parameters, so that
-//! no gradient is rotated with a basis made from it.
+//! authors' code (<https://github.com/nikhilvyas/SOAP>), its direction is 0, so that no gradient is
+//! rotated with a basis made from it; weight decay moves the parameters in this step, too.
 
 use super::averages::{Corrections, Moments, average};
 use super::option_checks::no_steps;
-use super::options::{moment_options, with_rate};
+use super::options::{decay_options, moment_options, with_decay, with_rate};
 use super::param_rule::{ParamRule, for_each_param};
 use super::shampoo::{limited, matrix_of};
 use super::{Optim, Rate};
@@ -26,7 +26,7 @@ const FIRST_ITERATIONS: i64 = 64;
 const SHIFT: f64 = 1e-10;
 
 /// Returns [`Soap`] with averages of decay 0.95, bases that change every 10 steps, and axes of up
-/// to 256 elements. Rates of Adam fit; the first step does not move the parameters.
+/// to 256 elements. Rates of Adam fit; the first step has no direction.
 ///
 /// # Examples
 ///
@@ -67,6 +67,7 @@ pub struct Soap {
     moments: Moments,
     every: usize,
     largest: usize,
+    weight_decay: Option<Optim>,
 }
 
 impl Soap {
@@ -74,12 +75,12 @@ impl Soap {
     /// to 256 elements.
     pub fn new() -> Soap {
         let moments = Moments { b1: 0.95, b2: 0.95, ..Moments::with_eps(1e-8) };
-        Soap { moments, every: 10, largest: 256 }
+        Soap { moments, every: 10, largest: 256, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains.
     pub fn transform(self) -> Optim {
-        for_each_param(self)
+        with_decay(self.weight_decay.clone(), for_each_param(self))
     }
 }
 
@@ -92,6 +93,7 @@ moment_options! {
         largest: usize = largest;
     }
 }
+decay_options!(Soap);
 with_rate!(Soap);
 
 /// The scalars of a step.

@@ -4,12 +4,14 @@
 
 use super::averages::Moments;
 use super::clip::global_norm;
+use super::momentum::MomentumRule;
 use super::option_checks::negative;
 use super::options::{
-    decay_options, eps_root_option, moment_options, options, with_decay, with_rate,
+    decay_options, eps_root_option, moment_options, options, with_decay, with_default,
+    with_momentum_of_steps, with_rate,
 };
 use super::param_rule::for_each_param;
-use super::{Optim, Rate, Rule, Slots, Step, chain, invalid, scale, trace};
+use super::{Optim, Rate, Rule, Slots, Step, chain, invalid};
 use neurax_tensor::Tensor;
 use std::slice;
 
@@ -52,19 +54,19 @@ pub fn lars(rate: impl Rate, decay: f64) -> Optim {
 #[derive(Clone, Debug)]
 pub struct Lamb {
     moments: Moments,
-    decay: Option<Optim>,
+    weight_decay: Option<Optim>,
     ratio: TrustRatio,
 }
 
 impl Lamb {
     /// Creates LAMB with β₁ = 0.9, β₂ = 0.999, ε = 1e-6 and without weight decay.
     pub fn new() -> Lamb {
-        Lamb { moments: Moments::with_eps(1e-6), decay: None, ratio: TrustRatio::new() }
+        Lamb { moments: Moments::with_eps(1e-6), weight_decay: None, ratio: TrustRatio::new() }
     }
 
     /// Returns the direction without a learning rate, for custom chains.
     pub fn transform(self) -> Optim {
-        let direction = with_decay(for_each_param(self.moments), self.decay);
+        let direction = with_decay(self.weight_decay, for_each_param(self.moments));
         chain([direction, self.ratio.transform()])
     }
 }
@@ -76,7 +78,10 @@ moment_options! {
     }
 }
 eps_root_option!(Lamb);
-decay_options!(Lamb);
+decay_options!(
+    Lamb,
+    "As in the paper, it is added to the direction of Adam in front of the trust ratio."
+);
 with_rate!(Lamb);
 
 /// LARS with options: the gradient and weight decay, scaled to the norm of each parameter by a
@@ -84,32 +89,25 @@ with_rate!(Lamb);
 ///
 /// # Errors
 ///
-/// The updates carry an error if an option is negative.
+/// The updates carry an error if an option is negative, or if the momentum of Nesterov is 0.
 #[derive(Clone, Debug)]
 pub struct Lars {
-    decay: Option<Optim>,
+    weight_decay: Option<Optim>,
     ratio: TrustRatio,
-    momentum: f64,
-    is_nesterov: bool,
+    trace: MomentumRule,
 }
 
 impl Lars {
     /// Creates LARS with a coefficient of 0.001, a momentum of 0.9 and without weight decay.
     pub fn new() -> Lars {
         let ratio = TrustRatio::new().coefficient(0.001);
-        Lars { decay: None, ratio, momentum: 0.9, is_nesterov: false }
+        let trace = MomentumRule { momentum: 0.9, is_nesterov: false };
+        Lars { weight_decay: None, ratio, trace }
     }
 
-    /// Makes the momentum that of Nesterov: see [`trace`].
-    pub fn nesterov(self) -> Lars {
-        Lars { is_nesterov: true, ..self }
-    }
-
-    /// Returns the optimizer of these options with a learning rate.
-    pub fn rate(self, rate: impl Rate) -> Optim {
-        let momentum = trace(self.momentum, self.is_nesterov);
-        let direction = chain([self.decay.unwrap_or(chain([])), self.ratio.transform()]);
-        chain([direction, scale(rate), momentum])
+    /// Returns the direction without momentum and learning rate.
+    fn direction(self) -> Optim {
+        chain([with_decay(self.weight_decay, chain([])), self.ratio.transform()])
     }
 }
 
@@ -119,17 +117,14 @@ options! {
         coefficient: f64 = ratio.coefficient;
         /// Sets the number that is added to the norm: see [`TrustRatio::eps`].
         eps: f64 = ratio.eps;
-        /// Sets the momentum of the steps.
-        momentum: f64 = momentum;
     }
 }
-decay_options!(Lars);
-
-impl Default for Lars {
-    fn default() -> Lars {
-        Lars::new()
-    }
-}
+decay_options!(
+    Lars,
+    "As in the paper, it is added to the gradient, like the gradient of an L2 penalty, in front of \
+     the trust ratio."
+);
+with_momentum_of_steps!(Lars);
 
 /// A transform that multiplies the update `u` of each parameter `p` by
 /// `coefficient · ‖p‖ / (‖u‖ + ε)`, and by 1 if one of the norms is 0: Optax's
@@ -197,11 +192,7 @@ options! {
     }
 }
 
-impl Default for TrustRatio {
-    fn default() -> TrustRatio {
-        TrustRatio::new()
-    }
-}
+with_default!(TrustRatio);
 
 impl Rule for TrustRatio {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
@@ -236,6 +227,24 @@ mod tests {
             p - step
         });
         near_formula(lars(10.0, 0.2), want);
+    }
+
+    #[test]
+    fn the_transform_of_lars_has_the_steps_of_a_rate_of_one() {
+        let lars = || Lars::new().coefficient(0.1).momentum(0.5).nesterov().weight_decay(0.2);
+        let p = tensor([3.0, 4.0]);
+        let opt = lars().transform();
+        let (first, state) = opt.update(&p, &tensor([2.0, 0.0]), opt.init(&p));
+        let (second, _) = opt.update(&p, &tensor([0.0, 0.0]), state);
+        // u = g + 0.2 p = [2.6, 0.8] has the norm 0.1 ‖p‖ = 0.5 behind the ratio.
+        let norm = 2.6f64.hypot(0.8);
+        let m = [0.5 * 2.6 / norm, 0.5 * 0.8 / norm];
+        let decayed = [0.1 * 5.0 * 0.6, 0.1 * 5.0 * 0.8];
+        for i in [0, 1] {
+            assert!((first.get(i as i64).item().unwrap() - 1.5 * m[i]).abs() < 1e-6, "{first}");
+            let want = 0.5 * (0.5 * m[i] + decayed[i]) + decayed[i];
+            assert!((second.get(i as i64).item().unwrap() - want).abs() < 1e-6, "{second}");
+        }
     }
 
     #[test]

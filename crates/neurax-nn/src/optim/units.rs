@@ -19,6 +19,7 @@
 //! outputs of a dense layer; the paper and this module take it over the inputs.
 
 use super::clip::{limit_error, limiting_factor, root};
+use super::options::options;
 use super::{Optim, Rule, Slots, Step, invalid};
 use neurax_tensor::{DType, Tensor, keep};
 
@@ -60,35 +61,76 @@ pub fn centralize_at(axis: i64) -> Optim {
     Optim::new(Centralize(UnitAxis(Some(axis))))
 }
 
-/// Limits the norm of the gradient of each unit to `clipping` times the norm of its weights, which
-/// counts as at least `epsilon` (Brock et al., 2021, <https://arxiv.org/abs/2102.06171>, where
-/// they are 0.01 and 1e-3). Units are those of [`centralize`]; a vector is one unit. The norms are
-/// computed in f64.
+/// Returns [`AdaptiveClip`] with ε = 1e-3: limits the norm of the gradient of each unit to
+/// `clipping` times the norm of its weights.
 ///
 /// # Errors
 ///
-/// The updates carry an error if `clipping` or `epsilon` is negative or NaN.
+/// The updates carry an error if `clipping` is negative or NaN.
 ///
 /// # Examples
 ///
 /// ```
 /// use neurax::prelude::*;
-/// let (opt, p) = (optim::clip_adaptive(0.1, 1e-3), tensor([3.0, 4.0]));
+/// let (opt, p) = (optim::clip_adaptive(0.1), tensor([3.0, 4.0]));
 /// let (u, _) = opt.update(&p, &tensor([30.0, 40.0]), opt.init(&p));
 /// assert_eq!(u.to_vec::<f32>()?, [0.3, 0.4]);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn clip_adaptive(clipping: f64, epsilon: f64) -> Optim {
-    Optim::new(ClipAdaptive { clipping, epsilon, axis: UnitAxis(None) })
+pub fn clip_adaptive(clipping: f64) -> Optim {
+    AdaptiveClip::new(clipping).transform()
 }
 
-/// Limits norms as [`clip_adaptive`] does, with units along `axis`, as in [`centralize_at`].
+/// Adaptive gradient clipping with options: limits the norm of the gradient of each unit to
+/// `clipping` times the norm of its weights, which counts as at least ε (Brock et al., 2021,
+/// <https://arxiv.org/abs/2102.06171>, where they are 0.01 and 1e-3). Units are those of
+/// [`centralize`]; a vector is one unit. The norms are computed in f64. Optax's
+/// `adaptive_grad_clip`.
 ///
 /// # Errors
 ///
-/// The updates carry an error as for [`clip_adaptive`], and if a matrix or kernel has no such axis.
-pub fn clip_adaptive_at(axis: i64, clipping: f64, epsilon: f64) -> Optim {
-    Optim::new(ClipAdaptive { clipping, epsilon, axis: UnitAxis(Some(axis)) })
+/// The updates carry an error if `clipping` or ε is negative or NaN, or if a matrix or kernel does
+/// not have the axis of the units.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let opt = optim::AdaptiveClip::new(0.1).eps(0.5).axis(0).transform();
+/// let p = tensor([[3.0, 4.0], [0.0, 0.0]]);
+/// let (u, _) = opt.update(&p, &tensor([[3.0, 4.0], [0.0, 1.0]]), opt.init(&p));
+/// assert_eq!(u.to_vec::<f32>()?, [0.3, 0.4, 0.0, 0.05]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct AdaptiveClip {
+    clipping: f64,
+    eps: f64,
+    axis: UnitAxis,
+}
+
+impl AdaptiveClip {
+    /// Creates the clipping with ε = 1e-3 and the axes of units of [`centralize`].
+    pub fn new(clipping: f64) -> AdaptiveClip {
+        AdaptiveClip { clipping, eps: 1e-3, axis: UnitAxis(None) }
+    }
+
+    /// Sets the axis of the units, as in [`centralize_at`].
+    pub fn axis(self, axis: i64) -> AdaptiveClip {
+        AdaptiveClip { axis: UnitAxis(Some(axis)), ..self }
+    }
+
+    /// Returns the clipping as a link of a chain.
+    pub fn transform(self) -> Optim {
+        Optim::new(self)
+    }
+}
+
+options! {
+    impl AdaptiveClip {
+        /// Sets ε, the least norm of the weights of a unit.
+        eps: f64 = eps;
+    }
 }
 
 struct Centralize(UnitAxis);
@@ -107,20 +149,14 @@ impl Rule for Centralize {
     }
 }
 
-struct ClipAdaptive {
-    clipping: f64,
-    epsilon: f64,
-    axis: UnitAxis,
-}
-
-impl Rule for ClipAdaptive {
+impl Rule for AdaptiveClip {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        let limits = || limit_error(self.clipping).or_else(|| limit_error(self.epsilon));
+        let limits = || limit_error(self.clipping).or_else(|| limit_error(self.eps));
         if let Some(why) = limits().or_else(|| self.axis.error(&grads)) {
             return invalid("clip_adaptive", why, &grads);
         }
         let clipped = |(g, p): (&Tensor, &Tensor)| {
-            let limit = self.axis.norms(p).maximum(self.epsilon) * self.clipping;
+            let limit = self.axis.norms(p).maximum(self.eps) * self.clipping;
             (g.to(DType::F64) * limiting_factor(&self.axis.norms(g), &limit)).to(g.dtype())
         };
         grads.iter().zip(step.params).map(clipped).collect()
@@ -185,10 +221,11 @@ mod tests {
         assert_eq!(updates(centralize(), &tensor([1.0, 3.0]), &tensor([1.0, 3.0])), [1.0, 3.0]);
         // The columns of `p` have the norms 5 and 0, which counts as 0.5.
         let p = tensor([[3.0, 0.0], [4.0, 0.0]]);
-        let clipped = updates(clip_adaptive(0.1, 0.5), &p, &tensor([[0.0, 3.0], [1.0, -4.0]]));
+        let clip = || AdaptiveClip::new(0.1).eps(0.5).transform();
+        let clipped = updates(clip(), &p, &tensor([[0.0, 3.0], [1.0, -4.0]]));
         assert_eq!(clipped, [0.0, 0.03, 0.5, -0.04]);
         let small = tensor([[0.1, 0.01], [-0.1, 0.01]]);
-        assert_eq!(updates(clip_adaptive(0.1, 0.5), &p, &small), small.to_vec::<f32>().unwrap());
+        assert_eq!(updates(clip(), &p, &small), small.to_vec::<f32>().unwrap());
     }
 
     #[test]
@@ -215,7 +252,11 @@ mod tests {
         assert_eq!(updates(centralize_at(-1), &g, &g), [-2.0, -1.5, 2.0, 1.5]);
         assert_eq!(updates(centralize_at(2), &g, &g), [-2.0, -1.5, 2.0, 1.5]);
         let p = tensor([[3.0, 4.0], [0.0, 0.0]]);
-        let clipped = updates(clip_adaptive_at(0, 0.1, 0.5), &p, &tensor([[3.0, 4.0], [0.0, 1.0]]));
+        let clipped = updates(
+            AdaptiveClip::new(0.1).eps(0.5).axis(0).transform(),
+            &p,
+            &tensor([[3.0, 4.0], [0.0, 1.0]]),
+        );
         assert_eq!(clipped, [0.3, 0.4, 0.0, 0.05]);
         assert_eq!(updates(centralize_at(7), &tensor([1.0]), &tensor([1.0])), [1.0]);
         let opt = centralize_at(2);
@@ -226,7 +267,7 @@ mod tests {
     #[test]
     fn gradients_of_zero_have_finite_derivatives() {
         let p = Tensor::zeros([2, 2]);
-        let opt = clip_adaptive(0.1, 1e-3);
+        let opt = clip_adaptive(0.1);
         let total = |g: Tensor| opt.update(&p, &g, opt.init(&p)).0.sum(..);
         assert_eq!(grad(total)(p.clone()).to_vec::<f32>().unwrap(), [1.0; 4]);
         assert_eq!(updates(opt.clone(), &tensor(2.0), &tensor(8.0)), [0.2]);
@@ -236,7 +277,7 @@ mod tests {
     #[test]
     fn a_negative_limit_is_an_error() {
         let p = tensor([1.0]);
-        for opt in [clip_adaptive(-1.0, 0.0), clip_adaptive(1.0, f64::NAN)] {
+        for opt in [clip_adaptive(-1.0), AdaptiveClip::new(1.0).eps(f64::NAN).transform()] {
             let (u, _) = opt.update(&p, &p, opt.init(&p));
             assert!(u.error().unwrap().message().contains("a limit of at least 0"), "{u:?}");
         }

@@ -5,7 +5,7 @@ use super::averages::{
     Corrections, MomentFormula, Moments, average, moment_rule, with_finite_square,
 };
 use super::option_checks::negative;
-use super::options::{eps_root_option, moment_options, with_rate};
+use super::options::{decay_options, eps_root_option, moment_options, with_decay, with_rate};
 use super::{Optim, Rate};
 use neurax_tensor::Tensor;
 
@@ -36,17 +36,19 @@ pub fn yogi(rate: impl Rate) -> Optim {
 pub struct Yogi {
     moments: Moments,
     initial: f64,
+    weight_decay: Option<Optim>,
 }
 
 impl Yogi {
     /// Creates Yogi with β₁ = 0.9, β₂ = 0.999, ε = 1e-3 and averages that start at 1e-6.
     pub fn new() -> Yogi {
-        Yogi { moments: Moments::with_eps(1e-3), initial: 1e-6 }
+        Yogi { moments: Moments::with_eps(1e-3), initial: 1e-6, weight_decay: None }
     }
 
     /// Returns the direction without a learning rate, for custom chains: Optax's `scale_by_yogi`.
     pub fn transform(self) -> Optim {
-        moment_rule(self.moments, YogiFormula { initial: self.initial })
+        let formula = YogiFormula { initial: self.initial };
+        with_decay(self.weight_decay, moment_rule(self.moments, formula))
     }
 }
 
@@ -57,6 +59,7 @@ moment_options! {
     }
 }
 eps_root_option!(Yogi);
+decay_options!(Yogi);
 with_rate!(Yogi);
 
 struct YogiFormula {

@@ -92,6 +92,33 @@ OPTIMIZERS |= {
         optax.scale_by_learning_rate(RATE),
     ),
 }
+
+
+def decayed(direction, rate=RATE, behind=()):
+    """Returns a direction with decoupled weight decay, a rate, and links behind it."""
+    decay = optax.add_decayed_weights(DECAY)
+    return optax.chain(direction, decay, optax.scale_by_learning_rate(rate), *behind)
+
+
+OPTIMIZERS |= {
+    "adabelief_decay": decayed(optax.scale_by_belief()),
+    "adadelta_decay": decayed(optax.scale_by_adadelta(), 0.5),
+    "adafactor_decay": decayed(
+        optax.chain(
+            optax.scale_by_factored_rms(decay_rate=0.7, min_dim_size_to_factor=2, epsilon=1e-3),
+            optax.clip_by_block_rms(0.5),
+            optax.scale_by_param_block_rms(0.7),
+        )
+    ),
+    "adagrad_decay": decayed(optax.scale_by_rss(0.1, 1e-7)),
+    "adamax_decay": optax.adamaxw(RATE, weight_decay=DECAY),
+    "amsgrad_decay": decayed(optax.scale_by_amsgrad()),
+    "momentum_decay": decayed(optax.trace(0.9)),
+    "nadam_decay": optax.nadamw(RATE, weight_decay=DECAY),
+    "radam_decay": decayed(optax.scale_by_radam()),
+    "rmsprop_decay": decayed(optax.scale_by_rms(), behind=(optax.trace(0.9),)),
+    "yogi_decay": decayed(optax.scale_by_yogi()),
+}
 # Those that evaluate the gradient elsewhere, or estimate its changes, get that of one function.
 OF_A_FUNCTION = {
     "lbfgs": optax.chain(optax.scale_by_lbfgs(4), optax.scale(-0.5)),
@@ -229,6 +256,9 @@ for name, optimizer in OPTIMIZERS.items():
     row(name, recorded(trajectory(optimizer)))
 row("soap", recorded(trajectory(references.soap(RATE))))
 row("shampoo", recorded(trajectory(references.shampoo(RATE, epsilon=1e-3, every=3))))
+row("soap_decay", recorded(trajectory(references.soap(RATE, decay=DECAY))))
+shampoo = references.shampoo(RATE, epsilon=1e-3, every=3, weight_decay=DECAY)
+row("shampoo_decay", recorded(trajectory(shampoo)))
 row("centralize", recorded(trajectory(references.centralize_columns(RATE))))
 row("muon", recorded(references.muon(START, gradients, RATE)))
 row("muon_options", recorded(references.muon(START, gradients, RATE, 0.02, 0.9, DECAY)))

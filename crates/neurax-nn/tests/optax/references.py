@@ -5,10 +5,10 @@ import jax, jax.numpy as jnp, numpy as np, optax, torch
 from transformers import get_inverse_sqrt_schedule
 
 
-def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5):
+def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5, decay=0.0):
     """Returns SOAP, which Optax lacks: algorithm 3 of https://arxiv.org/abs/2409.11321 with the
     conventions of the authors' code, https://github.com/nikhilvyas/SOAP. The first step has no
-    update, and vectors move as with Adam."""
+    direction, and vectors move as with Adam. Weight decay is decoupled, in every step."""
 
     def project(x, bases):
         return x if bases is None else bases[0].T @ x @ bases[1]
@@ -32,9 +32,9 @@ def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5):
                 v = b2 * v + (1 - b2) * project(g, bases) ** 2
                 root = jnp.sqrt(v / (1 - b2**t)) + epsilon
                 direction = project(m, bases) / (1 - b1**t) / root
-                updates.append(-rate * back(direction, bases))
+                updates.append(-rate * (back(direction, bases) + decay * params[i]))
             else:
-                updates.append(jnp.zeros_like(g))
+                updates.append(-rate * decay * params[i])
             if g.ndim == 2:
                 old = state["averages"][i] or [0.0, 0.0]
                 averages = [b2 * a + (1 - b2) * x for a, x in zip(old, outer(g))]
@@ -55,10 +55,11 @@ def soap(rate, b1=0.95, b2=0.95, epsilon=1e-8, every=5):
     return optax.GradientTransformation(init, update)
 
 
-def shampoo(rate, epsilon, every, decay=0.999):
+def shampoo(rate, epsilon, every, decay=0.999, weight_decay=0.0):
     """Returns Shampoo, https://arxiv.org/abs/1802.09568, with averages in place of sums, a momentum
     of 0.9, and each direction scaled to the norm of that of Adam, as in section 3 of
-    https://arxiv.org/abs/2002.09018. The inverse roots are those of NumPy's eigenvalues."""
+    https://arxiv.org/abs/2002.09018. The inverse roots are those of NumPy's eigenvalues. Weight
+    decay is decoupled."""
     adam = optax.scale_by_adam()
 
     def inverse_fourth_root(a):
@@ -85,6 +86,7 @@ def shampoo(rate, epsilon, every, decay=0.999):
             u = root[0] @ np.asarray(m) @ root[1]
             u *= np.linalg.norm(d) / np.linalg.norm(u)
             averages.append(new), roots.append(root), updates.append(-rate * jnp.array(u))
+        updates = [u - rate * weight_decay * p for u, p in zip(updates, params)]
         state = {"t": state["t"] + 1, "adam": adam_state, "averages": averages, "roots": roots}
         return tuple(updates), state
 
