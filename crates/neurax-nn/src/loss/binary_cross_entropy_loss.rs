@@ -105,8 +105,8 @@ impl BinaryCrossEntropyLoss {
     }
 }
 
-impl Losses for BinaryCrossEntropyLoss {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+impl Losses<2> for BinaryCrossEntropyLoss {
+    fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
         self.each(y, t)
     }
 }

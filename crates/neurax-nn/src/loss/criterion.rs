@@ -37,26 +37,32 @@ pub enum Reduction {
     None,
 }
 
-/// Unreduced losses, and what they say about examples.
-pub(super) trait Losses: Send + Sync {
+/// Unreduced losses of `N` operands, a prediction and a target as a rule, and what they say about
+/// examples.
+pub(super) trait Losses<const N: usize>: Send + Sync {
     /// Returns the losses.
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor;
+    fn each(&self, operands: &[Tensor; N]) -> Tensor;
 
     /// Returns the examples that count, a bool tensor, if not all do.
-    fn counted(&self, _: &Tensor) -> Option<Tensor> {
+    fn counted(&self, _operands: &[Tensor; N]) -> Option<Tensor> {
         None
     }
 
     /// Returns the weights that the losses contain and by whose sum a mean is divided.
-    fn contained_weights(&self, _y: &Tensor, _t: &Tensor) -> Option<Tensor> {
+    fn contained_weights(&self, _operands: &[Tensor; N]) -> Option<Tensor> {
         None
+    }
+
+    /// Returns the integer that stands for those of masked examples.
+    fn masked_label(&self) -> f64 {
+        0.0
     }
 }
 
 struct OfFunction<F>(F);
 
-impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> Losses for OfFunction<F> {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+impl<F: Fn(&Tensor, &Tensor) -> Tensor + Send + Sync> Losses<2> for OfFunction<F> {
+    fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
         (self.0)(y, t)
     }
 }
@@ -86,23 +92,26 @@ pub fn of(f: impl Fn(&Tensor, &Tensor) -> Tensor + Send + Sync + 'static) -> Cri
 ///
 /// Weights and masks have the shape of the losses or a prefix of it, so that one weight counts for
 /// all losses of an example. Losses are computed in f32 or wider, and rounded once, after the sum.
+///
+/// `N` is the number of operands: 2, a prediction and a target, or 3 of a
+/// [`TripletLoss`](super::TripletLoss). Trainers take losses of two.
 #[derive(Clone)]
-pub struct Criterion {
-    terms: Vec<LossTerm>,
+pub struct Criterion<const N: usize = 2> {
+    terms: Vec<LossTerm<N>>,
 }
 
 /// A loss of a weighted sum.
 #[derive(Clone)]
-struct LossTerm {
+struct LossTerm<const N: usize> {
     factor: f64,
-    losses: Arc<dyn Losses>,
+    losses: Arc<dyn Losses<N>>,
     weights: Option<Tensor>,
     mask: Option<Tensor>,
     reduction: Reduction,
 }
 
-impl Criterion {
-    pub(super) fn of_losses(losses: impl Losses + 'static) -> Criterion {
+impl<const N: usize> Criterion<N> {
+    pub(super) fn of_losses(losses: impl Losses<N> + 'static) -> Criterion<N> {
         let (weights, mask, reduction) = (None, None, Reduction::Mean);
         let term = LossTerm { factor: 1.0, losses: Arc::new(losses), weights, mask, reduction };
         Criterion { terms: vec![term] }
@@ -138,27 +147,41 @@ impl Criterion {
     /// assert!(trainer.run(&set.batched(2), epochs(1))?.loss.is_finite());
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn weights(self, weights: &Tensor) -> Criterion {
+    pub fn weights(self, weights: &Tensor) -> Criterion<N> {
         self.with(|term| term.weights = Some(weights.clone()))
     }
 
     /// Sets which examples count, a bool tensor, for all losses of a sum: one for each example of a
     /// batch, or of the shape of the losses. The others have a loss and a gradient of 0, even if
     /// the prediction or the target is NaN there, and the mean is that of the examples that count.
-    pub fn mask(self, mask: &Tensor) -> Criterion {
+    pub fn mask(self, mask: &Tensor) -> Criterion<N> {
         self.with(|term| term.mask = Some(mask.clone()))
     }
 
     /// Sets the reduction of all losses of a sum. The default is the mean.
-    pub fn reduction(self, reduction: Reduction) -> Criterion {
+    pub fn reduction(self, reduction: Reduction) -> Criterion<N> {
         self.with(|term| term.reduction = reduction)
     }
 
-    fn with(mut self, set: impl Fn(&mut LossTerm)) -> Criterion {
+    fn with(mut self, set: impl Fn(&mut LossTerm<N>)) -> Criterion<N> {
         self.terms.iter_mut().for_each(set);
         self
     }
 
+    /// Returns the loss of the operands.
+    #[track_caller]
+    fn of_operands(&self, operands: [&Tensor; N]) -> Tensor {
+        let at = Location::caller();
+        let loss = Recorder::of(operands).at(at, || {
+            let all = self.terms.iter().map(|term| term.measure(operands) * term.factor);
+            let sum = all.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros(()));
+            rounded(sum, &operands)
+        });
+        loss.at_place(&Place::from(at))
+    }
+}
+
+impl Criterion {
     /// Returns the loss of the predictions `y` and the targets `t`: a scalar, or the losses
     /// themselves with [`Reduction::None`].
     ///
@@ -167,28 +190,34 @@ impl Criterion {
     /// not a prefix of that of the losses.
     #[track_caller]
     pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        let at = Location::caller();
-        let loss = Recorder::of([y, t]).at(at, || {
-            let all = self.terms.iter().map(|term| term.measure(y, t) * term.factor);
-            let sum = all.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::zeros(()));
-            rounded(sum, &[y, t])
-        });
-        loss.at_place(&Place::from(at))
+        self.of_operands([y, t])
     }
 }
 
-impl LossTerm {
+impl Criterion<3> {
+    /// Returns the loss of triplets: a scalar, or the losses themselves with [`Reduction::None`].
+    ///
+    /// # Errors
+    /// The result carries an error as that of two operands does.
     #[track_caller]
-    fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        let mask = match (&self.mask, self.losses.counted(t)) {
+    pub fn measure(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
+        self.of_operands([anchor, positive, negative])
+    }
+}
+
+impl<const N: usize> LossTerm<N> {
+    #[track_caller]
+    fn measure(&self, operands: [&Tensor; N]) -> Tensor {
+        let operands = operands.map(Tensor::clone);
+        let mask = match (&self.mask, self.losses.counted(&operands)) {
             (Some(a), Some(b)) => Some(a & b),
             (a, b) => a.clone().or(b),
         };
-        let (y, t) = match &mask {
-            Some(mask) => (masked(y, mask, 0.5), masked(t, mask, 0.25)),
-            None => (y.clone(), t.clone()),
+        let operands = match &mask {
+            Some(mask) => self.masked(operands, mask),
+            None => operands,
         };
-        let losses = self.losses.each(&y, &t);
+        let losses = self.losses.each(&operands);
         let losses = losses.to(losses.dtype().at_least_f32());
         let (Ok(ty), weights) = (losses.ty(), self.weights.as_ref()) else { return losses };
         for (what, x) in [("weights", weights), ("a mask", mask.as_ref())] {
@@ -199,8 +228,20 @@ impl LossTerm {
         }
         let weights = weights.map(|w| spread(&w.to(losses.dtype()), losses.rank()));
         let mask = mask.map(|m| spread(&m, losses.rank()));
-        let contained = self.losses.contained_weights(&y, &t);
+        let contained = self.losses.contained_weights(&operands);
         reduce(self.reduction, losses, weights, mask, contained)
+    }
+
+    /// Returns operands with different numbers where the mask is false, so that no distance of two
+    /// of them is 0, where derivatives may be infinite.
+    #[track_caller]
+    fn masked(&self, operands: [Tensor; N], mask: &Tensor) -> [Tensor; N] {
+        let mut fill = 1.0;
+        operands.map(|x| {
+            fill /= 2.0;
+            let is_label = !x.dtype().is_differentiable();
+            masked(&x, mask, if is_label { self.losses.masked_label() } else { fill })
+        })
     }
 }
 
@@ -238,8 +279,8 @@ fn reduce(
     }
 }
 
-/// Returns `x` with `value` (0 for integers) where the mask is false, so that neither a NaN there
-/// nor the derivative of one reaches the loss. Probabilities are computed again from masked logits,
+/// Returns `x` with `value` where the mask is false, so that neither a NaN there nor the derivative
+/// of one reaches the loss. Probabilities are computed again from masked logits,
 /// so that a loss finds these. A mask of another shape leaves `x` as it is.
 #[track_caller]
 fn masked(x: &Tensor, mask: &Tensor, value: f64) -> Tensor {
@@ -247,10 +288,7 @@ fn masked(x: &Tensor, mask: &Tensor, value: f64) -> Tensor {
     if m.dtype != DType::Bool || !ty.shape.starts_with(&m.shape) {
         return x.clone();
     }
-    let select = |x: &Tensor| {
-        let value = if x.dtype().is_differentiable() { value } else { 0.0 };
-        spread(mask, x.rank()).select(x, x.full_like(value))
-    };
+    let select = |x: &Tensor| spread(mask, x.rank()).select(x, x.full_like(value));
     match (softmax_logits(x), sigmoid_logits(x)) {
         (Some(logits), _) => select(&logits).softmax(-1).to(ty.dtype),
         (_, Some(logits)) => select(&logits).sigmoid().to(ty.dtype),
@@ -265,57 +303,39 @@ impl LossFn for Criterion {
     }
 }
 
-impl Mul<f64> for Criterion {
-    type Output = Criterion;
-    fn mul(self, factor: f64) -> Criterion {
+impl<const N: usize> Mul<f64> for Criterion<N> {
+    type Output = Criterion<N>;
+    fn mul(self, factor: f64) -> Criterion<N> {
         self.with(|term| term.factor *= factor)
     }
 }
 
-impl Mul<Criterion> for f64 {
-    type Output = Criterion;
-    fn mul(self, loss: Criterion) -> Criterion {
+impl<const N: usize> Mul<Criterion<N>> for f64 {
+    type Output = Criterion<N>;
+    fn mul(self, loss: Criterion<N>) -> Criterion<N> {
         loss * self
     }
 }
 
-impl<C: Into<Criterion>> Add<C> for Criterion {
-    type Output = Criterion;
-    fn add(mut self, other: C) -> Criterion {
+impl<const N: usize, C: Into<Criterion<N>>> Add<C> for Criterion<N> {
+    type Output = Criterion<N>;
+    fn add(mut self, other: C) -> Criterion<N> {
         self.terms.extend(other.into().terms);
         self
     }
 }
 
-impl fmt::Debug for Criterion {
+impl<const N: usize> fmt::Debug for Criterion<N> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let factors = self.terms.iter().map(|term| term.factor);
         f.debug_struct("Criterion").field("factors", &factors.collect::<Vec<_>>()).finish()
     }
 }
 
-/// Makes a type with `Losses` a [`Criterion`] and a loss of a trainer.
+/// Makes a type with `Losses` a [`Criterion`] of the operands; of two, also a loss of a trainer.
 macro_rules! criteria {
-    ($($loss:ident)*) => {$(
-        impl $loss {
-            /// Returns the loss as a [`Criterion`], for weights of examples, masks, reductions and
-            /// sums.
-            pub fn criterion(self) -> Criterion {
-                Criterion::of_losses(self)
-            }
-
-            /// Returns the mean loss of the predictions `y` and the targets `t`.
-            #[track_caller]
-            pub fn measure(&self, y: &Tensor, t: &Tensor) -> Tensor {
-                self.clone().criterion().measure(y, t)
-            }
-        }
-
-        impl From<$loss> for Criterion {
-            fn from(loss: $loss) -> Criterion {
-                loss.criterion()
-            }
-        }
+    ($loss:ident) => {
+        $crate::loss::criterion::criteria!($loss, 2, y, t);
 
         impl LossFn for $loss {
             #[track_caller]
@@ -323,6 +343,27 @@ macro_rules! criteria {
                 self.measure(y, t)
             }
         }
-    )*};
+    };
+    ($loss:ident, $n:literal, $($operand:ident),+) => {
+        impl $loss {
+            /// Returns the loss as a [`Criterion`], for weights of examples, masks, reductions and
+            /// sums.
+            pub fn criterion(self) -> Criterion<$n> {
+                Criterion::of_losses(self)
+            }
+
+            /// Returns the mean of the losses of all examples.
+            #[track_caller]
+            pub fn measure(&self, $($operand: &Tensor),+) -> Tensor {
+                self.clone().criterion().measure($($operand),+)
+            }
+        }
+
+        impl From<$loss> for Criterion<$n> {
+            fn from(loss: $loss) -> Criterion<$n> {
+                loss.criterion()
+            }
+        }
+    };
 }
 pub(super) use criteria;

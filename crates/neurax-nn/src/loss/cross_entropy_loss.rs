@@ -115,8 +115,8 @@ impl CrossEntropyLoss {
     /// Returns one loss for each example, 0 for ignored ones.
     #[track_caller]
     pub fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        let losses = Losses::each(self, y, t);
-        match self.counted(t) {
+        let losses = self.before_ignoring(y, t);
+        match self.counted_indices(t) {
             Some(counted) => counted.select(losses, 0.0),
             None => losses,
         }
@@ -180,6 +180,24 @@ impl CrossEntropyLoss {
         })
     }
 
+    /// Returns one loss for each example, also for those with the ignored index.
+    #[track_caller]
+    fn before_ignoring(&self, y: &Tensor, t: &Tensor) -> Tensor {
+        match self.invalid(y, t) {
+            _ if y.error().is_some() => y.clone(),
+            _ if t.error().is_some() => t.clone(),
+            Some(error) => error,
+            None if t.rank() == y.rank() => self.of_distributions(y, t),
+            None => self.of_indices(y, t),
+        }
+    }
+
+    /// Returns the examples whose class index is not the ignored one.
+    fn counted_indices(&self, t: &Tensor) -> Option<Tensor> {
+        let is_int = t.dtype().is_int();
+        self.ignore_index.filter(|_| is_int).map(|index| t.not_equal(index))
+    }
+
     /// Returns the error of options that do not fit a prediction `y` and a target `t`.
     #[track_caller]
     fn invalid(&self, y: &Tensor, t: &Tensor) -> Option<Tensor> {
@@ -200,23 +218,16 @@ const NAME: &str = "cross_entropy_loss";
 
 criteria!(CrossEntropyLoss);
 
-impl Losses for CrossEntropyLoss {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
-        match self.invalid(y, t) {
-            _ if y.error().is_some() => y.clone(),
-            _ if t.error().is_some() => t.clone(),
-            Some(error) => error,
-            None if t.rank() == y.rank() => self.of_distributions(y, t),
-            None => self.of_indices(y, t),
-        }
+impl Losses<2> for CrossEntropyLoss {
+    fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
+        self.before_ignoring(y, t)
     }
 
-    fn counted(&self, t: &Tensor) -> Option<Tensor> {
-        let is_int = t.dtype().is_int();
-        self.ignore_index.filter(|_| is_int).map(|index| t.not_equal(index))
+    fn counted(&self, [_, t]: &[Tensor; 2]) -> Option<Tensor> {
+        self.counted_indices(t)
     }
 
-    fn contained_weights(&self, y: &Tensor, t: &Tensor) -> Option<Tensor> {
+    fn contained_weights(&self, [y, t]: &[Tensor; 2]) -> Option<Tensor> {
         let of_indices = t.rank() + 1 == y.rank();
         // An index out of range is clamped: its loss is NaN already.
         self.class_weights.as_ref().filter(|_| of_indices).map(|w| w.take(t, 0))

@@ -168,8 +168,8 @@ impl CtcLoss {
     }
 }
 
-impl Losses for CtcLoss {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+impl Losses<2> for CtcLoss {
+    fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
         self.each(y, t)
     }
 }

@@ -68,8 +68,8 @@ impl MultiMarginLoss {
     }
 }
 
-impl Losses for MultiMarginLoss {
-    fn each(&self, y: &Tensor, t: &Tensor) -> Tensor {
+impl Losses<2> for MultiMarginLoss {
+    fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
         self.each(y, t)
     }
 }

@@ -371,7 +371,7 @@ fn wrong_weights_masks_and_options_are_errors() {
     assert!(e.contains("expected weights of the shape of the losses, [3, 2], or a prefix"), "{e}");
     let e = message(of(each::mse).mask(&Tensor::ones(3)).measure(&y, &t));
     assert!(e.contains("expected a bool mask of the shape of the losses, [3, 2], or"), "{e}");
-    let rows: [(Tensor, &str); 18] = [
+    let rows: [(Tensor, &str); 20] = [
         (huber_with(&y, &t, 0.0), "a delta above 0, got 0"),
         (smooth_l1(&y, &t, f64::NAN), "a beta above 0, got NaN"),
         (quantile(&y, &t, 1.5), "a quantile in 0..=1, got 1.5"),
@@ -379,6 +379,11 @@ fn wrong_weights_masks_and_options_are_errors() {
         (nt_xent(&Tensor::zeros(3), &Tensor::zeros(3), 1.0), "[examples, features], got f32[3]"),
         (binary_focal_cross_entropy(&y, &t, 2.0, 1.0), "an alpha in 0..=1, got 2"),
         (categorical_focal_cross_entropy(&y, &t, 1.0, -1.0), "a gamma of at least 0, got -1"),
+        (categorical_focal_cross_entropy(&y, &t, -1.0, 1.0), "an alpha of at least 0, got -1"),
+        (
+            categorical_focal_cross_entropy_logits(&y, &t, tensor([1.0, f32::NAN]), 1.0),
+            "an alpha of at least 0, got NaN",
+        ),
         (tversky(&y, &t, -1.0, 1.0), "an alpha and a beta of at least 0, got -1"),
         (multi_margin(&y, &labels, 3, 1.0), "a power of 1 or 2, got 3"),
         (cosine_embedding(&y, &t, &labels, 2.0), "a margin in -1..=1, got 2"),

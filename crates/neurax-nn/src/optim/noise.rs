@@ -27,7 +27,7 @@ pub fn noisy_sgd(rate: impl Rate, seed: i64) -> Optim {
 ///
 /// # Errors
 ///
-/// The updates carry an error if `eta` is negative.
+/// The updates carry an error if `eta` or `gamma` is negative, NaN or infinite.
 ///
 /// # Examples
 ///
@@ -61,6 +61,11 @@ impl Noise {
     pub fn transform(self) -> Optim {
         Optim::new(self)
     }
+
+    fn error(&self) -> Option<String> {
+        let eta = negative("an eta", self.eta, "0.01 to 1 is usual");
+        eta.or_else(|| negative("a gamma", self.gamma, "0.55 is usual"))
+    }
 }
 
 options! {
@@ -74,7 +79,7 @@ options! {
 
 impl Rule for Noise {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
-        if let Some(why) = negative("an eta", self.eta, "0.01 to 1 is usual") {
+        if let Some(why) = self.error() {
             return invalid("add_noise", why, &grads);
         }
         let deviation = (step.count + 1.0).pow(-self.gamma / 2.0) * self.eta.sqrt();
@@ -110,9 +115,16 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_eta_is_an_error() {
-        let (p, opt) = (tensor([1.0]), Noise::new(0).eta(-1.0).transform());
-        let (u, _) = opt.update(&p, &p, opt.init(&p));
-        assert!(u.error().unwrap().message().contains("an eta of at least 0"), "{u:?}");
+    fn invalid_options_are_errors() {
+        let p = tensor([1.0]);
+        for (noise, want) in [
+            (Noise::new(0).eta(-1.0), "an eta of at least 0, got -1"),
+            (Noise::new(0).gamma(f64::NAN), "a gamma of at least 0, got NaN"),
+            (Noise::new(0).gamma(-0.5), "a gamma of at least 0, got -0.5"),
+        ] {
+            let opt = noise.transform();
+            let (u, _) = opt.update(&p, &p, opt.init(&p));
+            assert!(u.error().unwrap().message().contains(want), "{u:?}");
+        }
     }
 }

@@ -66,7 +66,7 @@ pub fn binary_focal_cross_entropy_logits(
 /// Returns the focal cross-entropy of probabilities `y` and target distributions `t`, both
 /// f[.., classes]: `-Σ alpha (1 - y)^gamma · t · ln y` over the last axis, which is removed; as in
 /// `keras.losses.CategoricalFocalCrossentropy`. `alpha` is a number, or a tensor `f[classes]` with
-/// one for each class.
+/// one for each class; a negative or NaN alpha is an error, unless its value is being traced.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -126,7 +126,8 @@ fn categorical(
     let alpha = alpha.operand(&Tensor::scalar(DType::F64, 0.0));
     let is_number = alpha.ty().is_ok_and(|ty| ty.rank() == 0);
     let invalid = invalid_focus(name, None, gamma)
-        .or_else(|| (!is_number).then(|| invalid_class_weights(name, "alpha", &alpha, y))?);
+        .or_else(|| (!is_number).then(|| invalid_class_weights(name, "alpha", &alpha, y))?)
+        .or_else(|| invalid_alpha(name, &alpha));
     match invalid {
         Some(error) => error,
         None => paired(name, y, t, |y, t| f(y, &(t * alpha.to(t.dtype())))),
@@ -167,6 +168,14 @@ fn focused_binary(
 #[track_caller]
 fn focus(missed: &Tensor, gamma: f64) -> Tensor {
     missed.maximum(MIN_FOCUSED_PROBABILITY).pow(gamma)
+}
+
+/// Returns the error of an alpha that is known and has a negative or NaN element.
+#[track_caller]
+fn invalid_alpha(name: &str, alpha: &Tensor) -> Option<Tensor> {
+    let known = alpha.to(DType::F64).to_vec::<f64>().ok()?;
+    let negative = known.into_iter().find(|a| a.is_nan() || *a < 0.0)?;
+    Some(invalid_option(name, "an alpha of at least 0", negative))
 }
 
 /// Returns the error of options out of their range.

@@ -135,7 +135,7 @@ pub fn contrastive(y: &Tensor, t: &Tensor, margin: f64) -> Tensor {
 /// Returns the triplet loss of f[.., features]: `max(|a - p| - |a - n| + margin, 0)` of an anchor,
 /// a positive example and a negative one, with Euclidean distances over the last axis, which is
 /// removed. As in `torch.nn.functional.triplet_margin_loss`, 1e-6 is added to the differences.
-/// [`TripletLoss`] has other distances.
+/// [`TripletLoss`] has other distances; a negative margin is an error.
 ///
 /// ```
 /// use neurax::prelude::*;
