@@ -9,11 +9,11 @@
 //! is NaN.
 
 use super::criterion::{Criterion, LossFn, Losses, criteria};
+use super::label_sequences::{
+    LOG_ZERO, LabelSequences, frame_counts, shifted, wrong_blank, wrong_lengths,
+};
 use super::operands::{invalid, together};
-use neurax_tensor::{DType, Error, Tensor, concat, scan, stack};
-
-/// The logarithm of a probability of 0.
-const LOG_ZERO: f64 = -1e30;
+use neurax_tensor::{DType, Tensor, concat, scan, stack};
 
 /// The logarithm below which a probability counts as 0.
 const NEARLY_LOG_ZERO: f64 = -1e29;
@@ -120,8 +120,7 @@ impl CtcLoss {
     #[track_caller]
     fn negative_log_likelihood(&self, y: &Tensor, t: &Tensor) -> Tensor {
         let [examples, frames, _] = [y.dim(0), y.dim(1), y.dim(2)];
-        let all = || Tensor::full([examples], frames as i32);
-        let lengths = self.lengths.as_ref().map_or_else(all, |n| n.to(DType::I32));
+        let lengths = frame_counts(self.lengths.as_ref(), examples, frames);
         let in_time = Tensor::arange(frames).lt(lengths.expand_dims(1));
         // Padding may be NaN.
         let log = in_time.expand_dims(2).select(y, 0.0).log_softmax(-1);
@@ -159,12 +158,11 @@ impl CtcLoss {
             );
             return Some(invalid("ctc_loss", why));
         }
-        if self.blank >= y.dim(2) {
-            let why = format!("expected a blank below {} classes, got {}", y.dim(2), self.blank);
-            return Some(invalid("ctc_loss", why));
-        }
         let all = [("lengths", &self.lengths), ("label lengths", &self.label_lengths)];
-        all.into_iter().find_map(|(what, n)| wrong_lengths(what, n.as_ref()?, y.dim(0)))
+        let mut lengths = all.into_iter();
+        wrong_blank("ctc_loss", self.blank, y.dim(2)).or_else(|| {
+            lengths.find_map(|(what, n)| wrong_lengths("ctc_loss", what, n.as_ref(), y.dim(0)))
+        })
     }
 }
 
@@ -172,17 +170,6 @@ impl Losses<2> for CtcLoss {
     fn each(&self, [y, t]: &[Tensor; 2]) -> Tensor {
         self.each(y, t)
     }
-}
-
-/// Returns the error of lengths that are not integers of shape [examples].
-#[track_caller]
-fn wrong_lengths(what: &str, lengths: &Tensor, examples: usize) -> Option<Tensor> {
-    let why = match lengths.ty() {
-        Ok(n) if n.shape[..] == [examples] && n.dtype.is_int() => return None,
-        Ok(n) => format!("expected {what} of shape [{examples}], integers, got {n}"),
-        Err(e) => return Some(Tensor::from_error(e)),
-    };
-    Some(Tensor::from_error(Error::new("ctc_loss", why)))
 }
 
 /// The states of label sequences, `2 labels + 1` of them.
@@ -201,19 +188,14 @@ struct Labels {
 impl Labels {
     #[track_caller]
     fn new(options: &CtcLoss, t: &Tensor, classes: usize) -> Labels {
-        let t = t.to(DType::I32);
-        let (examples, labels) = (t.dim(0), t.dim(1));
-        let given = t.ge(0).to(DType::I32).cumprod(1).sum(1);
-        let lengths = options.label_lengths.as_ref().map_or(given, |n| n.to(DType::I32));
-        let blank = options.blank as i32;
+        let given = options.label_lengths.as_ref();
+        let sequences = LabelSequences::new(t, given, options.blank, classes);
+        let LabelSequences { labels: t, lengths, are_valid } = sequences;
+        let (examples, labels, blank) = (t.dim(0), t.dim(1), options.blank as i32);
         let blanks = Tensor::full([examples, labels, 1], blank);
         let pairs = concat([&blanks, &t.expand_dims(2)], 2).reshape([examples, 2 * labels]);
         let states = concat([&pairs, &Tensor::full([examples, 1], blank)], 1);
         let may_skip = states.not_equal(blank) & states.not_equal(shifted(&states, 2, blank));
-        let is_label = t.ge(0) & t.lt(classes) & t.not_equal(blank);
-        let is_behind = Tensor::arange(labels).ge(lengths.expand_dims(1));
-        let are_labels = (is_label | is_behind).all(1);
-        let are_valid = are_labels & lengths.ge(0) & lengths.le(labels);
         Labels { states, may_skip, lengths, are_valid }
     }
 
@@ -253,13 +235,6 @@ impl Labels {
         let counts = concat([&has_labels.ones_like().to(DType::Bool), &has_labels], 1);
         counts.select(at_ends, LOG_ZERO).logsumexp(-1)
     }
-}
-
-/// Moves the entries along the last axis by `n` positions; the first ones become `fill`.
-#[track_caller]
-fn shifted(x: &Tensor, n: usize, fill: impl neurax_tensor::Operand) -> Tensor {
-    let kept = x.slice(-1, ..x.dim(-1) as i64 - (n.min(x.dim(-1)) as i64));
-    kept.pad([(0, 0), (n.min(x.dim(-1)), 0)], fill)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The losses: means of the functions of [`each`](mod@super::each).
 
-use super::each;
 use super::operands::mean;
+use super::{CircleLoss, each};
 use neurax_tensor::{Operand, Tensor};
 
 /// Defines functions that return the mean of the losses of the function of the same name.
@@ -461,4 +461,32 @@ means! {
     /// # Ok::<(), Error>(())
     /// ```
     ctc(y, t);
+
+    /// Returns the mean loss of an RNN transducer over the examples: see [`each::rnn_transducer`],
+    /// and [`RnnTransducerLoss`](super::RnnTransducerLoss) for options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = Tensor::zeros([1, 2, 2, 3]);
+    /// let loss = loss::rnn_transducer(&y, &tensor([[1]]));
+    /// assert!((loss.item()? - 13.5f64.ln()).abs() < 1e-6);
+    /// # Ok::<(), Error>(())
+    /// ```
+    rnn_transducer(y, t);
+}
+
+/// Returns the mean circle loss of embeddings f[examples, features] and class indices i[examples]
+/// over the examples whose class is not negative: [`CircleLoss`] with its default options.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let y = tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]);
+/// // a = 1.25, b = 0.25: 256 (1.25 · 0.75 - 0.25 · 0.25)
+/// let loss = loss::circle(&y, &tensor([0, 0, 1]));
+/// assert!((loss.item()? - 224.0 * 2.0 / 3.0).abs() < 1e-3);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn circle(y: &Tensor, t: &Tensor) -> Tensor {
+    CircleLoss::new().measure(y, t)
 }

@@ -4,8 +4,9 @@
 //! one for each example (cross-entropies and others that reduce the axis of the classes).
 //! [`of`] makes a [`Criterion`] of such a function: a loss with weights of examples, a mask and a
 //! choice of the reduction, which can be scaled and added. [`CrossEntropyLoss`],
-//! [`BinaryCrossEntropyLoss`], [`MultiMarginLoss`], [`CtcLoss`] and [`TripletLoss`] have further
-//! options. A trainer takes functions as well as values: [`LossFn`].
+//! [`BinaryCrossEntropyLoss`], [`MultiMarginLoss`], [`CtcLoss`], [`RnnTransducerLoss`],
+//! [`CircleLoss`] and [`TripletLoss`] have further options. A trainer takes functions as well as
+//! values: [`LossFn`].
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -35,21 +36,26 @@
 //! it stays `1 / y` (down to 1e-30, or the smallest normal number of a narrower dtype).
 
 mod binary_cross_entropy_loss;
+mod circle_loss;
 mod criterion;
 mod cross_entropy_loss;
 mod ctc_loss;
 pub mod each;
+mod label_sequences;
 mod means;
 mod multi_margin_loss;
 mod operands;
+mod rnn_transducer_loss;
 mod triplet_loss;
 
 pub use binary_cross_entropy_loss::BinaryCrossEntropyLoss;
+pub use circle_loss::CircleLoss;
 pub use criterion::{Criterion, LossFn, Reduction, of};
 pub use cross_entropy_loss::{CrossEntropyLoss, label_smoothing};
 pub use ctc_loss::CtcLoss;
 pub use means::*;
 pub use multi_margin_loss::MultiMarginLoss;
+pub use rnn_transducer_loss::RnnTransducerLoss;
 pub use triplet_loss::TripletLoss;
 
 #[cfg(test)]

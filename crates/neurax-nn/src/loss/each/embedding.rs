@@ -112,6 +112,6 @@ fn of_embeddings(name: &str, a: &Tensor, temperature: f64) -> Option<Tensor> {
 
 /// Scales the rows of `x` to length 1.
 #[track_caller]
-fn unit(x: &Tensor) -> Tensor {
+pub(in crate::loss) fn unit(x: &Tensor) -> Tensor {
     x / x.norm(keep(-1)).maximum(MIN_LENGTH)
 }

@@ -10,9 +10,12 @@ mod margin;
 mod overlap;
 mod regression;
 
+pub use super::circle_loss::circle;
 pub use super::ctc_loss::ctc;
+pub use super::rnn_transducer_loss::rnn_transducer;
 pub(super) use cross_entropy::limited_log;
 pub use cross_entropy::*;
+pub(super) use embedding::unit;
 pub use embedding::*;
 pub use focal::*;
 pub use margin::*;
