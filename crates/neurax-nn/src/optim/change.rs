@@ -10,6 +10,7 @@
 //! again for other parameters.
 
 use super::slots::Slots;
+use super::starts::Starts;
 use neurax_tensor::{DType, Error, Result, Tensor, Type};
 use std::sync::Arc;
 
@@ -18,9 +19,6 @@ use std::sync::Arc;
 pub(super) struct TrainedParam {
     pub path: String,
     pub ty: Type,
-    /// The start of its state: 0 for that of the optimizer, `i + 1` for the number `i` of
-    /// [`OptState::starts`](super::OptState).
-    pub start: usize,
 }
 
 /// The parameters that a state belongs to, in the order of its slots. Clones are compared fast.
@@ -37,15 +35,10 @@ impl TrainedParams {
     /// Returns these parameters; none if one of them carries an error, which the step reports.
     pub fn of(params: &[Tensor], paths: &[String]) -> TrainedParams {
         let param = |(t, path): (&Tensor, &String)| {
-            Some(TrainedParam { path: path.clone(), ty: t.ty().ok()?, start: 0 })
+            Some(TrainedParam { path: path.clone(), ty: t.ty().ok()? })
         };
         let all: Option<Vec<TrainedParam>> = params.iter().zip(paths).map(param).collect();
         TrainedParams(Arc::new(all.unwrap_or_default()))
-    }
-
-    /// Returns the start of the state of each parameter.
-    pub fn starts(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|param| param.start)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -107,24 +100,10 @@ impl ParamChange {
         self.old.iter().map(|o| o.path.clone()).collect()
     }
 
-    /// Returns the new parameters with the starts of their states, and these starts: those in use
-    /// of the old `starts`, and `now` for parameters that are added.
-    pub(super) fn trained(
-        &self,
-        starts: Vec<Tensor>,
-        now: &Tensor,
-    ) -> (TrainedParams, Vec<Tensor>) {
-        let all: Vec<Tensor> = starts.into_iter().chain([now.clone()]).collect();
-        let old = |source: &Option<usize>| source.map_or(all.len(), |i| self.old[i].start);
-        let wanted: Vec<usize> = self.sources.iter().map(old).collect();
-        let mut used: Vec<usize> = wanted.iter().copied().filter(|start| *start > 0).collect();
-        used.sort_unstable();
-        used.dedup();
-        let index = |start: &usize| used.iter().position(|u| u == start).map_or(0, |i| i + 1);
-        let mut trained = TrainedParams::of(&self.params, &self.paths).0.to_vec();
-        trained.iter_mut().zip(&wanted).for_each(|(param, start)| param.start = index(start));
-        let kept = used.iter().filter_map(|start| all.get(start - 1).cloned()).collect();
-        (TrainedParams(Arc::new(trained)), kept)
+    /// Returns the new parameters and their starts; `now` is that of parameters that are added.
+    pub(super) fn trained(&self, starts: Starts, now: &Tensor) -> (TrainedParams, Starts) {
+        let trained = TrainedParams::of(&self.params, &self.paths);
+        (trained, starts.changed(&self.sources, now))
     }
 
     /// Returns the types of the old parameters.
@@ -202,6 +181,7 @@ mod tests {
     use crate::ParamMask;
     use crate::optim::{self, NonFinite, OptState, Optim};
     use neurax_tensor::dtype_consts::BF16;
+    use neurax_tensor::io::safetensors;
     use neurax_tensor::{Tensor, jit, tensor};
     use std::collections::BTreeMap;
 
@@ -295,19 +275,56 @@ mod tests {
             let [found, want] = [&all, &alone].map(|p| p["b"].to_vec::<f32>().unwrap());
             let is_near = found.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-6);
             assert!(is_near, "{what}: {found:?}, {want:?}");
-            assert_eq!((state.step.item().unwrap(), state.starts.len()), (8.0, 1), "{what}");
+            let starts = state.starts().to_vec::<i32>().unwrap();
+            assert_eq!((state.step.item().unwrap(), &starts[..]), (8.0, &[0, 4][..]), "{what}");
         }
     }
 
+    /// Trains `a` for four steps, `b` beside it for two, and both further with the state of a file.
     #[test]
-    fn starts_that_no_parameter_has_are_dropped() {
+    fn starts_are_kept_through_files() {
+        let path = std::env::temp_dir().join("neurax-nn-optimizer-starts.safetensors");
+        let opt =
+            optim::chain([optim::accumulate(2, optim::adam(0.1)), optim::average_weights(0.9)]);
+        let mut all = params();
+        let mut state = opt.init(&some_of(&all, "a"));
+        for names in ["a", "a", "a", "a", "ab", "ab"] {
+            state = step(&opt, &mut all, names, state);
+        }
+        safetensors::save(&state, &path).unwrap();
+        let fresh = opt.init(&some_of(&params(), "ab"));
+        let read = safetensors::load_like(&fresh, &path).unwrap();
+        assert_eq!(read.starts().to_vec::<i32>().unwrap(), [0, 4]);
+        let compiled = {
+            let opt = opt.clone();
+            jit(move |(p, g, state): (Params, Params, OptState)| opt.step(&p, &g, state))
+        };
+        let p = some_of(&all, "ab");
+        let g: Params = p.iter().map(|(n, p)| (n.clone(), p * 0.5)).collect();
+        let (want, _) = opt.step(&p, &g, opt.step(&p, &g, state).1);
+        let (found, _) = opt.step(&p, &g, opt.step(&p, &g, read.clone()).1);
+        let (_, next) = compiled.run((p.clone(), g.clone(), read)).unwrap();
+        let (jitted, next) = compiled.run((p.clone(), g.clone(), next)).unwrap();
+        assert_eq!(next.starts().to_vec::<i32>().unwrap(), [0, 4]);
+        let (uncorrected, _) = opt.step(&p, &g, opt.step(&p, &g, fresh).1);
+        for name in ["a", "b"] {
+            let values = |p: &Params| p[name].to_vec::<f32>().unwrap();
+            assert_eq!(values(&found), values(&want), "{name}");
+            let difference = (&jitted[name] - &want[name]).abs().max(..).item().unwrap();
+            assert!(difference < 1e-6, "{name}: {difference}");
+            assert_ne!(values(&uncorrected), values(&want), "{name}");
+        }
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn each_parameter_starts_when_it_is_added() {
         let (opt, mut all) = (optim::adam(0.1), params());
         let mut state = opt.init(&all);
         for names in ["abc", "a", "ab", "a", "ac", "abc", "bc", "abc"] {
             state = step(&opt, &mut all, names, state);
         }
-        let starts: Vec<f64> = state.starts.iter().map(|s| s.item().unwrap()).collect();
-        assert_eq!(starts, [4.0, 5.0, 7.0]);
+        assert_eq!(state.starts().to_vec::<i32>().unwrap(), [7, 5, 4]);
         assert!(all.values().all(|p| p.error().is_none()));
     }
 

@@ -74,6 +74,7 @@ mod sequences;
 mod shampoo;
 mod slots;
 mod soap;
+mod starts;
 mod state;
 mod step;
 mod trust_ratio;
@@ -129,6 +130,7 @@ use computed::Computed;
 use leaves::{float_paths, floats, with_floats};
 use neurax_tensor::{DType, Error, Tensor, Tree, tensor, value_and_grad_at};
 use rules::Rules;
+use starts::Starts;
 use state::{missing, take};
 use std::fmt;
 use std::panic::Location;
@@ -276,7 +278,8 @@ impl Optim {
             slots.push(own);
         }
         let trained = TrainedParams::of(&leaves, paths);
-        OptState { step: tensor(0), slots, starts: vec![], trained }
+        let starts = Starts::at_first_step(leaves.len());
+        OptState { step: tensor(0), slots, starts, trained }
     }
 
     /// Returns the state of the options before the first step.

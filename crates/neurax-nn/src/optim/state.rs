@@ -3,8 +3,8 @@
 use super::change::TrainedParams;
 use super::rule::StepCounts;
 pub use super::slots::Slots;
-use neurax_tensor::{DType, Error, Result, Tensor, Tree, tensor};
-use std::iter;
+use super::starts::Starts;
+use neurax_tensor::{Error, Result, Tensor, Tree, tensor};
 
 /// The slot that counts the steps with a gradient that was not finite.
 pub(super) const COUNT: &str = "non_finite";
@@ -16,6 +16,9 @@ pub(super) const COUNT: &str = "non_finite";
 /// others are dropped, and new parameters start as in [`Optim::init`](super::Optim::init): their
 /// steps are counted from then on, so that averages are corrected for their start. Schedules go on
 /// with the number of all steps.
+///
+/// A state in a file is read with that of `init` for the same parameters:
+/// `safetensors::load_like(&opt.init(&params), path)`.
 #[derive(Tree, Clone, Debug)]
 pub struct OptState {
     /// The number of steps, i32[].
@@ -26,9 +29,8 @@ pub struct OptState {
     /// [`Optim::non_finite`](super::Optim::non_finite) and
     /// [`Optim::loss_scale`](super::Optim::loss_scale), if one of these options is set.
     pub slots: Vec<Slots>,
-    /// The numbers of steps at which parameters were added, i32[]; none before the first change of
-    /// the parameters.
-    pub starts: Vec<Tensor>,
+    /// The numbers of steps at which the parameters began to be trained.
+    pub(super) starts: Starts,
     /// The parameters that the slots are for.
     #[tree(static)]
     pub(super) trained: TrainedParams,
@@ -45,11 +47,15 @@ impl OptState {
         count.map(|n| n.item().map(|n| n as usize)).transpose()
     }
 
+    /// Returns the number of steps before each parameter was trained, i32[parameters]: 0 for those
+    /// that are trained from the first step on.
+    pub fn starts(&self) -> &Tensor {
+        self.starts.steps()
+    }
+
     /// Returns the number of previous steps of each parameter.
     pub(super) fn counts(&self) -> StepCounts {
-        let since = self.starts.iter().map(|start| (&self.step - start).to(DType::F32));
-        let counts = iter::once(self.step.to(DType::F32)).chain(since).collect();
-        StepCounts::new(counts, self.trained.starts().collect())
+        StepCounts::new(self.starts.counts(&self.step), self.starts.groups().to_vec())
     }
 }
 
@@ -59,7 +65,7 @@ impl Default for OptState {
         OptState {
             step: tensor(0),
             slots: Vec::new(),
-            starts: Vec::new(),
+            starts: Starts::at_first_step(0),
             trained: TrainedParams::default(),
         }
     }
