@@ -50,6 +50,7 @@ pub(crate) mod math;
 pub(crate) mod matrices;
 pub(crate) mod normalization;
 pub(crate) mod numeric;
+pub(crate) mod pool_indices;
 pub(crate) mod products;
 pub(crate) mod random;
 pub(crate) mod rearrange;

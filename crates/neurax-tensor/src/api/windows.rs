@@ -321,7 +321,7 @@ fn transposed_kernel(
 
 /// Returns the sizes and slides of windows over all axes, for windows of `sizes` over the spatial
 /// axes.
-fn pool_windows(
+pub(super) fn pool_windows(
     op: &str,
     x: &Tensor,
     sizes: Vec<usize>,

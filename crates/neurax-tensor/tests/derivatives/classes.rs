@@ -53,6 +53,7 @@ const CONSTANT: &[(&str, &[&str])] = &[
         &[
             "x.argmax",
             "x.argmin",
+            "x.max_pool_indices",
             "x.count_nonzero",
             "x.argsort",
             "x.searchsorted",

@@ -279,6 +279,10 @@ calls! { OTHERS:
         d.x.conv_transpose(&k, w)
     }];
     "x.max_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.max_pool(s, w) }];
+    "x.max_pool_indices" => |d| vec![{
+        let (s, w) = (d.each(), d.windows());
+        d.x.max_pool_indices(s, w)
+    }];
     "x.sum_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.sum_pool(s, w) }];
     "x.avg_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.avg_pool(s, w) }];
 }
