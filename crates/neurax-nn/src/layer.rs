@@ -40,6 +40,10 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
     /// second layer of the same name in a model gets the suffix `_1`, and so on.
     const NAME: &'static str;
 
+    /// The precision in which the layer computes under a [`Policy`](crate::Policy); by default that
+    /// of the policy.
+    const PRECISION: LayerPrecision = LayerPrecision::OfPolicy;
+
     /// The outputs: a tensor, or several; see [`LayerOutput`].
     type Output: LayerOutput;
 
@@ -49,10 +53,10 @@ pub trait Layer<const N: usize = 1>: Send + Sync + 'static {
         Self::NAME
     }
 
-    /// Returns the precision in which the layer computes under a [`Policy`](crate::Policy); by
-    /// default that of the policy.
+    /// Returns the precision in which the layer computes: [`Layer::PRECISION`], unless the layer is
+    /// one of several, such as an activation.
     fn precision(&self) -> LayerPrecision {
-        LayerPrecision::OfPolicy
+        Self::PRECISION
     }
 
     /// Returns what the layer does with the masks that its inputs carry; by default it drops them.

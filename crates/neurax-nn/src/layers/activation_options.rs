@@ -28,11 +28,8 @@ macro_rules! activations {
 
         impl Layer for $Name {
             const NAME: &'static str = $name;
+            $(const PRECISION: LayerPrecision = LayerPrecision::$precision;)?
             type Output = Tensor;
-
-            $(fn precision(&self) -> LayerPrecision {
-                LayerPrecision::$precision
-            })?
 
             fn mask_rule(&self) -> MaskRule {
                 activations!(@mask_rule self $($precision)?)

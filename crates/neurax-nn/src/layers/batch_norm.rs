@@ -1,7 +1,7 @@
 //! Batch normalization.
 
 use super::axes::{describe, position};
-use super::scale_bias::{ScaleBias, scale_bias_options};
+use super::scale_bias::{ScaleBiasOptions, scale_bias_options};
 use crate::precision::at_least_f32;
 use crate::{Cx, Layer, LayerPrecision, Node, init};
 use neurax_tensor::{Error, Tensor, keep, pmean, psum};
@@ -73,7 +73,7 @@ pub struct BatchNorm {
     momentum: f64,
     epsilon: f64,
     #[serde(flatten)]
-    affine: ScaleBias,
+    options: ScaleBiasOptions,
     synced: Option<String>,
     #[serde(default)]
     unbiased: bool,
@@ -82,8 +82,8 @@ pub struct BatchNorm {
 impl BatchNorm {
     /// Creates a layer with channels at axis 1, a momentum of 0.9 and an epsilon of 1e-5.
     pub fn new() -> BatchNorm {
-        let affine = ScaleBias::both();
-        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, affine, synced: None, unbiased: false }
+        let options = ScaleBiasOptions::new();
+        BatchNorm { axis: 1, momentum: 0.9, epsilon: 1e-5, options, synced: None, unbiased: false }
     }
 
     /// Sets the axis of the channels; -1 is the last one.
@@ -181,18 +181,15 @@ impl Default for BatchNorm {
 
 impl Layer for BatchNorm {
     const NAME: &'static str = "batch_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         if position(&x, self.axis).is_none() {
             return no_axis(&x, self.axis);
         }
         let channels = x.dim(self.axis);
-        let [scale, bias] = self.affine.of_channels(cx, channels);
+        let [scale, bias] = self.options.channel_params(cx, channels);
         let running =
             [cx.state("mean", channels, init::zeros()), cx.state("var", channels, init::ones())];
         match position(&x, self.axis) {

@@ -1,7 +1,7 @@
 //! Group normalization and instance normalization.
 
 use super::axes::channels_first;
-use super::scale_bias::{ScaleBias, scale_bias_options};
+use super::scale_bias::{ScaleBiasOptions, scale_bias_options};
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, LayerPrecision, Node};
 use neurax_tensor::{Error, Tensor};
@@ -75,14 +75,14 @@ pub struct GroupNorm {
     epsilon: f64,
     channels_last: bool,
     #[serde(flatten)]
-    affine: ScaleBias,
+    options: ScaleBiasOptions,
 }
 
 impl GroupNorm {
     /// Creates a layer that divides the channels into `groups`, with an epsilon of 1e-5.
     pub fn new(groups: usize) -> GroupNorm {
-        let (groups, affine) = (Some(groups), ScaleBias::both());
-        GroupNorm { groups, epsilon: 1e-5, channels_last: false, affine }
+        let (groups, options) = (Some(groups), ScaleBiasOptions::new());
+        GroupNorm { groups, epsilon: 1e-5, channels_last: false, options }
     }
 
     /// Creates a layer in which each channel is a group: instance normalization.
@@ -105,11 +105,8 @@ scale_bias_options!(GroupNorm);
 
 impl Layer for GroupNorm {
     const NAME: &'static str = "group_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         let axis = if self.channels_last { -1 } else { 1 };
@@ -118,7 +115,7 @@ impl Layer for GroupNorm {
         if let Some(e) = error_of(&x, groups, axis) {
             return Tensor::from_error(e);
         }
-        let [scale, bias] = self.affine.of_channels(cx, channels);
+        let [scale, bias] = self.options.channel_params(cx, channels);
         channels_first(&x, self.channels_last, |x| {
             group_norm(x, groups, &scale, &bias, self.epsilon)
         })

@@ -170,6 +170,7 @@ impl<L> WeightNorm<L> {
 
 impl<L: Layer> Layer for WeightNorm<L> {
     const NAME: &'static str = L::NAME;
+    const PRECISION: LayerPrecision = L::PRECISION;
     type Output = L::Output;
 
     fn precision(&self) -> LayerPrecision {
@@ -228,6 +229,7 @@ impl<L> SpectralNorm<L> {
 
 impl<L: Layer> Layer for SpectralNorm<L> {
     const NAME: &'static str = L::NAME;
+    const PRECISION: LayerPrecision = L::PRECISION;
     type Output = L::Output;
 
     fn precision(&self) -> LayerPrecision {

@@ -1,7 +1,7 @@
 //! Layer normalization.
 
 use super::axes::over_axes;
-use super::scale_bias::{ScaleBias, scale_bias_options};
+use super::scale_bias::{ScaleBiasOptions, scale_bias_options};
 use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -41,13 +41,13 @@ pub struct LayerNorm {
     axes: Vec<i64>,
     epsilon: f64,
     #[serde(flatten)]
-    affine: ScaleBias,
+    options: ScaleBiasOptions,
 }
 
 impl LayerNorm {
     /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> LayerNorm {
-        LayerNorm { axes: vec![-1], epsilon: 1e-5, affine: ScaleBias::both() }
+        LayerNorm { axes: vec![-1], epsilon: 1e-5, options: ScaleBiasOptions::new() }
     }
 
     /// Sets the axes over which mean and variance are computed, counted from the end if negative.
@@ -80,11 +80,8 @@ impl Default for LayerNorm {
 
 impl Layer for LayerNorm {
     const NAME: &'static str = "layer_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         MaskRule::of_axes(&self.axes)
@@ -92,8 +89,8 @@ impl Layer for LayerNorm {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("layer_norm", &x, &self.axes, |x, sizes| {
-            let scale = self.affine.scale(cx, sizes, 1.0).map(|scale| scale.flatten());
-            let bias = self.affine.bias(cx, sizes).map(|bias| bias.flatten());
+            let scale = self.options.scale_param(cx, sizes).map(|scale| scale.flatten());
+            let bias = self.options.bias_param(cx, sizes).map(|bias| bias.flatten());
             x.layer_norm(scale.as_ref(), bias.as_ref(), self.epsilon)
         })
     }

@@ -92,11 +92,8 @@ impl LocalResponseNorm {
 
 impl Layer for LocalResponseNorm {
     const NAME: &'static str = "local_response_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         channels_first(&x, self.channels_last, |x| {

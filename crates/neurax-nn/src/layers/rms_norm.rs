@@ -1,7 +1,7 @@
 //! Root mean square normalization.
 
 use super::axes::over_axes;
-use super::scale_bias::ScaleBias;
+use super::scale_bias::ScaleOptions;
 use crate::init::Init;
 use crate::{Cx, Layer, LayerPrecision, MaskRule, Node};
 use neurax_tensor::Tensor;
@@ -40,7 +40,7 @@ pub struct RmsNorm {
     axes: Vec<i64>,
     epsilon: f64,
     #[serde(flatten)]
-    affine: ScaleBias,
+    options: ScaleOptions,
     shift: f64,
     narrow_scale: bool,
 }
@@ -48,8 +48,8 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Creates a layer over the last axis with an epsilon of 1e-5.
     pub fn new() -> RmsNorm {
-        let affine = ScaleBias::only_scale();
-        RmsNorm { axes: vec![-1], epsilon: 1e-5, affine, shift: 0.0, narrow_scale: false }
+        let options = ScaleOptions::new();
+        RmsNorm { axes: vec![-1], epsilon: 1e-5, options, shift: 0.0, narrow_scale: false }
     }
 
     /// Sets the axes over which the mean is computed, counted from the end if negative. The scale
@@ -66,13 +66,13 @@ impl RmsNorm {
 
     /// Sets whether the layer has the parameter `scale`.
     pub fn scale(mut self, scale: bool) -> RmsNorm {
-        self.affine.scale = scale;
+        self.options.scale = scale;
         self
     }
 
     /// Sets the initializer of `scale`, which is ones by default, less the [`RmsNorm::shift`].
     pub fn scale_init(mut self, scale_init: Init) -> RmsNorm {
-        self.affine.scale_init = Some(scale_init);
+        self.options.scale_init = Some(scale_init);
         self
     }
 
@@ -97,11 +97,8 @@ impl Default for RmsNorm {
 
 impl Layer for RmsNorm {
     const NAME: &'static str = "rms_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         MaskRule::of_axes(&self.axes)
@@ -109,7 +106,7 @@ impl Layer for RmsNorm {
 
     fn apply(&self, cx: &mut Cx, [x]: [Tensor; 1]) -> Tensor {
         over_axes("rms_norm", &x, &self.axes, |x, sizes| {
-            let scale = self.affine.scale(cx, sizes, 1.0 - self.shift);
+            let scale = self.options.scale_param(cx, sizes, 1.0 - self.shift);
             match scale.map(|scale| scale.flatten() + self.shift) {
                 Some(scale) if self.narrow_scale => {
                     x.rms_norm(None, self.epsilon) * scale.to(x.dtype())

@@ -1,53 +1,72 @@
 //! The parameters `scale` and `bias` of the normalization layers.
+//!
+//! An option has the name of the user's method and of the key in files: `scale`, `scale_init`,
+//! `bias` and `bias_init`. The methods that return a parameter are called `scale_param` and
+//! `bias_param`.
 
 use crate::Cx;
 use crate::init::{self, Init};
 use neurax_tensor::{IntoShape, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// The options of the parameters `scale` and `bias` of a normalization layer.
+/// The options of the parameter `scale` of a normalization layer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct ScaleBias {
+pub(super) struct ScaleOptions {
     pub scale: bool,
-    #[serde(default)]
-    pub bias: bool,
     /// The initializer of the scale, if it is not that of the layer.
     pub scale_init: Option<Init>,
-    #[serde(default = "init::zeros")]
-    pub bias_init: Init,
 }
 
-impl ScaleBias {
-    /// Returns the options of a layer with both parameters, ones and zeros.
-    pub fn both() -> ScaleBias {
-        ScaleBias { scale: true, bias: true, scale_init: None, bias_init: init::zeros() }
-    }
-
-    /// Returns the options of a layer with a scale alone.
-    pub fn only_scale() -> ScaleBias {
-        ScaleBias { bias: false, ..ScaleBias::both() }
+impl ScaleOptions {
+    /// Returns the options of a layer with a scale.
+    pub fn new() -> ScaleOptions {
+        ScaleOptions { scale: true, scale_init: None }
     }
 
     /// Returns the parameter `scale`, if the layer has it. Its initial value is `start` unless the
     /// user has set an initializer.
     #[track_caller]
-    pub fn scale(&self, cx: &mut Cx, shape: impl IntoShape, start: f64) -> Option<Tensor> {
+    pub fn scale_param(&self, cx: &mut Cx, shape: impl IntoShape, start: f64) -> Option<Tensor> {
         let init = self.scale_init.clone().unwrap_or_else(|| init::constant(start));
         self.scale.then(|| cx.param("scale", shape, init))
+    }
+}
+
+/// The options of the parameters `scale` and `bias` of a normalization layer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ScaleBiasOptions {
+    #[serde(flatten)]
+    pub of_scale: ScaleOptions,
+    pub bias: bool,
+    #[serde(default = "init::zeros")]
+    pub bias_init: Init,
+}
+
+impl ScaleBiasOptions {
+    /// Returns the options of a layer with both parameters, ones and zeros.
+    pub fn new() -> ScaleBiasOptions {
+        let of_scale = ScaleOptions::new();
+        ScaleBiasOptions { of_scale, bias: true, bias_init: init::zeros() }
+    }
+
+    /// Returns the parameter `scale`, if the layer has it, with ones at first.
+    #[track_caller]
+    pub fn scale_param(&self, cx: &mut Cx, shape: impl IntoShape) -> Option<Tensor> {
+        self.of_scale.scale_param(cx, shape, 1.0)
     }
 
     /// Returns the parameter `bias`, if the layer has it.
     #[track_caller]
-    pub fn bias(&self, cx: &mut Cx, shape: impl IntoShape) -> Option<Tensor> {
+    pub fn bias_param(&self, cx: &mut Cx, shape: impl IntoShape) -> Option<Tensor> {
         self.bias.then(|| cx.param("bias", shape, self.bias_init.clone()))
     }
 
     /// Returns scale and bias, of one element for each channel; ones and zeros if the layer has no
     /// such parameter.
     #[track_caller]
-    pub fn of_channels(&self, cx: &mut Cx, channels: usize) -> [Tensor; 2] {
-        let scale = self.scale(cx, channels, 1.0);
-        let bias = self.bias(cx, channels);
+    pub fn channel_params(&self, cx: &mut Cx, channels: usize) -> [Tensor; 2] {
+        let scale = self.scale_param(cx, channels);
+        let bias = self.bias_param(cx, channels);
         [
             scale.unwrap_or_else(|| Tensor::ones(channels)),
             bias.unwrap_or_else(|| Tensor::zeros(channels)),
@@ -55,33 +74,34 @@ impl ScaleBias {
     }
 }
 
-/// Adds the option methods of the parameters to a layer with the field `affine`, a [`ScaleBias`].
+/// Adds the option methods of the parameters to a layer with the field `options`, a
+/// [`ScaleBiasOptions`].
 macro_rules! scale_bias_options {
     ($Layer:ident) => {
         impl $Layer {
             /// Sets whether the layer has the parameter `scale`.
             pub fn scale(mut self, scale: bool) -> $Layer {
-                self.affine.scale = scale;
+                self.options.of_scale.scale = scale;
                 self
             }
 
             /// Sets whether the layer has the parameter `bias`.
             pub fn bias(mut self, bias: bool) -> $Layer {
-                self.affine.bias = bias;
+                self.options.bias = bias;
                 self
             }
 
             /// Sets the initializer of `scale`, which is [`ones`](crate::init::ones) by default.
             /// Keras calls it `gamma_initializer`.
             pub fn scale_init(mut self, scale_init: crate::init::Init) -> $Layer {
-                self.affine.scale_init = Some(scale_init);
+                self.options.of_scale.scale_init = Some(scale_init);
                 self
             }
 
             /// Sets the initializer of `bias`, which is [`zeros`](crate::init::zeros) by default.
             /// Keras calls it `beta_initializer`.
             pub fn bias_init(mut self, bias_init: crate::init::Init) -> $Layer {
-                self.affine.bias_init = bias_init;
+                self.options.bias_init = bias_init;
                 self
             }
         }
@@ -135,6 +155,27 @@ mod tests {
         assert_eq!(vars.params["norm"]["scale"].to_vec::<f32>().unwrap(), [3.0; 3]);
         let json = r#"{"axes":[-1],"epsilon":0.001,"scale":true,"shift":1.0,"narrow_scale":false}"#;
         let vars = vars_of(serde_json::from_str::<RmsNorm>(json).unwrap());
+        assert_eq!(vars.params["norm"].keys().collect::<Vec<_>>(), ["scale"]);
+    }
+
+    #[test]
+    fn files_have_the_options_that_the_layer_has() {
+        let keys = |json: serde_json::Result<serde_json::Value>| {
+            let json = json.unwrap();
+            json.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        let rms = keys(serde_json::to_value(RmsNorm::new()));
+        assert_eq!(rms, ["axes", "epsilon", "narrow_scale", "scale", "scale_init", "shift"]);
+        let layer = keys(serde_json::to_value(LayerNorm::new()));
+        assert_eq!(layer, ["axes", "bias", "bias_init", "epsilon", "scale", "scale_init"]);
+        // Earlier files of RMS normalization have a bias that no layer used.
+        let mut earlier = serde_json::to_value(RmsNorm::new().epsilon(0.25)).unwrap();
+        earlier["bias"] = false.into();
+        earlier["bias_init"] = serde_json::to_value(init::zeros()).unwrap();
+        let norm: RmsNorm = serde_json::from_value(earlier).unwrap();
+        let again = serde_json::to_value(&norm).unwrap();
+        assert_eq!(again, serde_json::to_value(RmsNorm::new().epsilon(0.25)).unwrap());
+        let vars = vars_of(norm);
         assert_eq!(vars.params["norm"].keys().collect::<Vec<_>>(), ["scale"]);
     }
 }

@@ -65,11 +65,8 @@ impl Default for UnitNorm {
 
 impl Layer for UnitNorm {
     const NAME: &'static str = "unit_norm";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         MaskRule::of_axes(&self.axes)

@@ -1,5 +1,7 @@
 //! The layers that a file can name: all layers of the library, one entry each.
 
+#[cfg(test)]
+use crate::LayerPrecision;
 use crate::layer::OfInputs;
 use crate::layers::*;
 use crate::model_layer::ModelLayer;
@@ -18,6 +20,9 @@ use std::sync::Arc;
 pub(super) struct LayerType {
     /// The name in files.
     pub name: &'static str,
+    /// The precision of layers of this type, unless their options decide it.
+    #[cfg(test)]
+    pub precision: LayerPrecision,
     /// The number of outputs.
     pub outputs: fn() -> usize,
     type_id: fn() -> TypeId,
@@ -33,6 +38,8 @@ impl LayerType {
     {
         LayerType {
             name: L::NAME,
+            #[cfg(test)]
+            precision: L::PRECISION,
             outputs: L::Output::count,
             type_id: TypeId::of::<OfInputs<L, N>>,
             save: |layer| Some(serde_json::to_value(&*layer.downcast_ref::<OfInputs<L, N>>()?.0)),
@@ -57,6 +64,8 @@ impl LayerType {
     {
         LayerType {
             name,
+            #[cfg(test)]
+            precision: LayerPrecision::OfPolicy,
             outputs: || 1,
             type_id: TypeId::of::<L>,
             save: |layer| Some(serde_json::to_value(layer.downcast_ref::<L>()?)),

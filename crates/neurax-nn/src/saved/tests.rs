@@ -94,6 +94,52 @@ fn every_type_of_layers_has_one_name() {
     assert_eq!(names.len(), count);
 }
 
+/// The layers that compute in f32 at least.
+const FULL: &str = "\
+    batch_norm conv_gru conv_lstm group_norm gru layer_norm local_response_norm lstm \
+    rms_norm simple_rnn unit_norm";
+
+/// The layers that compute in f32 at least and return it.
+const FULL_OUTPUT: &str = "adaptive_log_softmax log_softmax log_sum_exp softmax softmin";
+
+/// The layers that compute in the dtype of the policy, unless an option, such as the name of an
+/// activation, decides it.
+const OF_POLICY: &str = "\
+    activation activity_regularization adaptive_avg_pool adaptive_lp_pool \
+    adaptive_max_pool additive_attention all_masks alpha_dropout attend avg_pool bias \
+    bilinear blur_pool celu class_token concat cond conv conv_transpose cosine_similarity \
+    cropping deform_conv dense depthwise_conv dot drop_path dropout einsum_dense elu \
+    embedding embedding_bag feature_alpha_dropout feed_forward first_token flatten fold \
+    fractional_max_pool gaussian_dropout gaussian_noise gelu global_avg_pool \
+    global_lp_pool global_max_pool glu hard_shrink hard_sigmoid hard_silu hard_tanh \
+    leaky_relu lp_pool mask masked_mean masking max_pool max_pool_with_indices max_unpool \
+    maxout merged mixture_of_experts multi_head_attention negate operation output pad \
+    pairwise_distance permute pixel_shuffle pixel_unshuffle position_embedding prelu \
+    repeat_vector reshape resize rope rrelu scale selu separable_conv \
+    sinusoidal_positions soft_shrink softplus spatial_dropout split threshold unfold \
+    up_sampling";
+
+#[test]
+fn every_type_of_layers_has_a_stated_precision() {
+    use crate::LayerPrecision::{Full, FullOutput, OfPolicy};
+    let around = ["bidirectional", "spectral_norm", "stacked", "time_distributed", "weight_norm"];
+    for entry in registry::all() {
+        // `time_distributed.layer_norm/1` is a layer norm, `bidirectional.lstm.state/2` an LSTM.
+        let mut parts = entry.name.split(['.', '/']).filter(|part| !around.contains(part));
+        let layer = parts.next().unwrap();
+        let lists = [(FULL, Full), (FULL_OUTPUT, FullOutput), (OF_POLICY, OfPolicy)];
+        let of = |names: &str| names.split_whitespace().any(|name| name == layer);
+        let found = lists.iter().find(|(names, _)| of(names));
+        let Some((_, precision)) = found else {
+            panic!(
+                "expected the layer `{layer}` in one of the lists above; one that sums squares or \
+                 exponentials or feeds a state back needs `Layer::PRECISION`"
+            );
+        };
+        assert_eq!(entry.precision, *precision, "{}", entry.name);
+    }
+}
+
 #[test]
 fn layers_of_closures_are_an_error_that_names_them() {
     let model = layer("mine", [input("x", dims![_])], |_, [x]| x * 2.0).model();

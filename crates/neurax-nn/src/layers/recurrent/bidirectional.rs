@@ -131,11 +131,8 @@ impl<C: Cell> Recurrent for Bidirectional<C> {
 
 impl<C: Cell, const N: usize> Layer<N> for Bidirectional<C> {
     const NAME: &'static str = <Self as Recurrent>::NAME;
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         mask_rule(self, N, |layer| layer)
@@ -179,11 +176,8 @@ impl<C: Cell> Recurrent for Unmerged<C> {
 
 impl<C: Cell, const N: usize> Layer<N> for Unmerged<C> {
     const NAME: &'static str = <Self as Recurrent>::NAME;
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = (Tensor, Tensor);
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         mask_rule(self, N, |layer| layer)

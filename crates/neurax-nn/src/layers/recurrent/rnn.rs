@@ -93,11 +93,8 @@ pub struct ReturnState<L>(pub(super) L);
 
 impl<L: Recurrent, const N: usize> Layer<N> for ReturnState<L> {
     const NAME: &'static str = L::NAME;
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = (L::Output, L::State);
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         mask_rule(&self.0, N, ReturnState)
@@ -322,11 +319,8 @@ impl<C: Cell> Recurrent for Rnn<C> {
 
 impl<C: Cell, const N: usize> Layer<N> for Rnn<C> {
     const NAME: &'static str = C::NAME;
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         mask_rule(self, N, |layer| layer)

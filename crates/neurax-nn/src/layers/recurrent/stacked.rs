@@ -166,11 +166,8 @@ impl<R: Stackable> Recurrent for Stacked<R> {
 
 impl<R: Stackable, const N: usize> Layer<N> for Stacked<R> {
     const NAME: &'static str = "stacked";
+    const PRECISION: LayerPrecision = LayerPrecision::Full;
     type Output = Tensor;
-
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
 
     fn mask_rule(&self) -> MaskRule {
         mask_rule(self, N, |layer| layer)

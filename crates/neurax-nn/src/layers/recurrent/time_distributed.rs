@@ -34,6 +34,7 @@ impl<L: Layer> TimeDistributed<L> {
 
 impl<L: Layer<Output = O>, O: LayerOutput + Tree> Layer for TimeDistributed<L> {
     const NAME: &'static str = "time_distributed";
+    const PRECISION: LayerPrecision = L::PRECISION;
     type Output = O;
 
     fn precision(&self) -> LayerPrecision {
