@@ -10,6 +10,7 @@
 mod activation;
 mod activation_options;
 mod activity_regularization;
+mod adaptive_log_softmax;
 mod attention;
 mod axes;
 mod batch_norm;
@@ -45,6 +46,7 @@ pub use activation_options::{
     Selu, SoftShrink, Softmax, Softmin, Softplus, Threshold,
 };
 pub use activity_regularization::ActivityRegularization;
+pub use adaptive_log_softmax::{AdaptiveLogSoftmax, adaptive_log_softmax};
 pub use attention::{
     AdditiveAttention, LongRope, MultiHeadAttention, Rope, RopeScaling, Yarn, additive_attention,
     alibi, alibi_slopes, rope,
@@ -54,7 +56,8 @@ pub use bilinear::{Bilinear, bilinear};
 pub(crate) use concat::Concat;
 pub use concat::concat;
 pub use conv::{
-    Conv, ConvTranspose, DepthwiseConv, SeparableConv, conv, conv_transpose, separable_conv,
+    Conv, ConvTranspose, DeformConv, DepthwiseConv, SeparableConv, conv, conv_transpose,
+    deform_conv, separable_conv,
 };
 pub use dense::{Dense, dense};
 pub use dropout::{
@@ -74,8 +77,9 @@ pub use local_response_norm::{LocalResponseNorm, local_response_norm};
 pub(crate) use merge::{Choice, Merged};
 pub use merge::{Dot, add, average, cond, maximum, minimum, multiply, stack};
 pub use pool::{
-    AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, GlobalAvgPool,
-    GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, blur_pool, lp_pool,
+    AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool, AvgPool, BlurPool, FractionalMaxPool,
+    GlobalAvgPool, GlobalLpPool, GlobalMaxPool, LpPool, MaxPool, MaxPoolWithIndices, MaxUnpool,
+    blur_pool, fractional_max_pool, lp_pool, max_unpool,
 };
 pub(crate) use recurrent::Mask;
 pub use recurrent::{

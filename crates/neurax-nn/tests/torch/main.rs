@@ -5,6 +5,7 @@ mod activations;
 mod attention;
 mod cases;
 mod checkpoints;
+mod indexed;
 mod initializers;
 mod layers;
 mod losses;

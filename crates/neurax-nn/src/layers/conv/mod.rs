@@ -2,10 +2,12 @@
 
 #[macro_use]
 mod options;
+mod deform;
 mod depthwise;
 mod separable;
 mod transpose;
 
+pub use deform::{DeformConv, deform_conv};
 pub use depthwise::DepthwiseConv;
 pub use separable::{SeparableConv, separable_conv};
 pub use transpose::{ConvTranspose, conv_transpose};

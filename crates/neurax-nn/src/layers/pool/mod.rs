@@ -3,13 +3,17 @@
 
 mod adaptive;
 mod blur;
+mod fractional;
 mod global;
 mod lp;
+mod unpool;
 
 pub use adaptive::{AdaptiveAvgPool, AdaptiveLpPool, AdaptiveMaxPool};
 pub use blur::{BlurPool, blur_pool};
+pub use fractional::{FractionalMaxPool, fractional_max_pool};
 pub use global::{GlobalAvgPool, GlobalLpPool, GlobalMaxPool};
 pub use lp::{LpPool, lp_pool};
+pub use unpool::{MaxPoolWithIndices, MaxUnpool, max_unpool};
 
 use crate::layers::conv::if_fitting;
 use crate::{Cx, Layer, Node};

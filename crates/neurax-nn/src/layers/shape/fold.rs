@@ -86,18 +86,18 @@ fn fold_first(x: &Tensor, space: &[usize], options: &Unfold) -> Tensor {
 
 /// The windows along one axis.
 #[derive(Clone, Copy, Debug)]
-struct AxisWindows {
-    taps: usize,
+pub(in crate::layers) struct AxisWindows {
+    pub taps: usize,
     stride: usize,
-    padding: usize,
+    pub padding: usize,
     dilation: usize,
     /// The number of windows.
-    count: usize,
+    pub count: usize,
 }
 
 impl AxisWindows {
     /// Returns the positions of the elements in the padded axis, `[taps, windows]`.
-    fn positions(&self) -> Tensor {
+    pub fn positions(&self) -> Tensor {
         let index = |n: usize, step: usize| Tensor::arange(n) * step as i64;
         index(self.taps, self.dilation).expand_dims(-1) + index(self.count, self.stride)
     }
@@ -168,8 +168,25 @@ impl Unfold {
         Unfold { channels_last: true, ..self }
     }
 
+    /// Returns the number of elements of a window along each space axis, or one for all of them.
+    pub(in crate::layers) fn taps(&self) -> &[usize] {
+        &self.taps
+    }
+
+    /// Returns true if the channels are the last axis.
+    pub(in crate::layers) fn is_channels_last(&self) -> bool {
+        self.channels_last
+    }
+
     /// Returns the windows along each space axis of a shape `[batch, channels, space ..]`.
-    fn windows_of(&self, op: &str, shape: &[usize]) -> Result<Vec<AxisWindows>> {
+    ///
+    /// # Errors
+    /// If there is no space axis, or if an option does not fit the axes.
+    pub(in crate::layers) fn windows_of(
+        &self,
+        op: &str,
+        shape: &[usize],
+    ) -> Result<Vec<AxisWindows>> {
         let space = shape.get(2..).unwrap_or_default();
         if space.is_empty() {
             let why = "expected an input [batch, channels, space ..] with at least one space axis";

@@ -8,6 +8,7 @@ mod pixel_shuffle;
 mod resize;
 
 pub use arrange::{Permute, RepeatVector, Split};
+pub(super) use fold::AxisWindows;
 pub use fold::{Fold, Unfold, fold, unfold};
 pub use pad::{Cropping, Pad};
 pub use pixel_shuffle::{PixelShuffle, PixelUnshuffle, pixel_shuffle, pixel_unshuffle};
