@@ -1,8 +1,11 @@
 //! Functions that see what layers compute, and the outputs of layers in the middle of a model.
 
 use crate::evaluate::Observer;
+use crate::layer::Closure;
+use crate::model_graph::ModelNode;
 use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
+use crate::path_pattern::PathPattern;
 use crate::{Applied, Cx, Inputs, LayerPrecision, Mode, Model, Node, Vars};
 use neurax_tensor::{Result, Tensor};
 use std::collections::BTreeMap;
@@ -67,6 +70,10 @@ impl Model {
     /// paths. In a pattern, `*` stands for any characters but dots, and `**` for any number of
     /// names.
     ///
+    /// A pattern that matches no layer but blocks, such as `tower` beside `tower.**`, attaches the
+    /// function to these: it gets each output at each call. Behind an input or a block there is a
+    /// further layer `hook`.
+    ///
     /// Applied to plain tensors, the function sees values. In a traced function (`jit`, `grad`,
     /// the step of a trainer), it is called while the function is traced and sees types only;
     /// [`Model::apply_capturing`] returns the values of a compiled application.
@@ -99,7 +106,22 @@ impl Model {
         mode: HookMode,
         f: impl Fn(&str, &Tensor) + Send + Sync + 'static,
     ) -> Result<Model> {
-        let (pattern, f) = (self.layer_pattern(pattern)?, Arc::new(f));
+        let f: Arc<HookFn> = Arc::new(f);
+        let found = self.layer_pattern(pattern);
+        let mut count = 0;
+        if found.is_err()
+            && let Ok(pattern) = PathPattern::parse(pattern)
+        {
+            let model = self.map_where(is_block, |l| {
+                let is_chosen = pattern.matches(&l.path);
+                count += usize::from(is_chosen);
+                is_chosen.then(|| hooked(&l.node, &l.path, mode, &f))
+            });
+            if count > 0 {
+                return Ok(model);
+            }
+        }
+        let pattern = found?;
         Ok(self.map(|l| pattern.matches(&l.path).then(|| hooked(&l.node, &l.path, mode, &f))))
     }
 
@@ -143,27 +165,78 @@ impl Model {
     }
 }
 
+/// Returns true if a node is the call of a block.
+fn is_block(n: &ModelNode, _: &str) -> bool {
+    matches!(n.node.kind(), NodeKind::Block(_))
+}
+
 /// Returns a node in place of `node`, whose outputs `f` sees.
-fn hooked(
-    node: &Node,
-    path: &str,
-    mode: HookMode,
-    f: &Arc<impl Fn(&str, &Tensor) + Send + Sync + 'static>,
-) -> Node {
+fn hooked(node: &Node, path: &str, mode: HookMode, f: &Arc<HookFn>) -> Node {
+    let f = f.clone();
     match node.kind() {
         NodeKind::Layer(layer) => {
-            let (layer, f) = (layer.clone(), f.clone() as Arc<HookFn>);
-            let kind = NodeKind::Layer(Arc::new(Hooked { layer, mode, f }));
+            let kind = NodeKind::Layer(Arc::new(Hooked { layer: layer.clone(), mode, f }));
             node.rebuilt(node.name(), node.inputs().to_vec(), kind)
         }
         NodeKind::Input(_) | NodeKind::Argument | NodeKind::Block(_) => {
-            let (path, f) = (path.to_string(), f.clone());
-            crate::layer("hook", [node], move |cx, [x]| {
+            let path = path.to_string();
+            let see = move |cx: &mut Cx, ys: &[Tensor]| {
                 if mode.includes(cx.training()) {
-                    f(&path, &x);
+                    ys.iter().for_each(|y| f(&path, y));
                 }
-                x
-            })
+                ys.to_vec()
+            };
+            let kind = NodeKind::Layer(Arc::new(Closure { kind: "hook".into(), f: see }));
+            let outputs = (0..node.outputs()).map(|i| node.sibling(i)).collect();
+            Node::first_output("hook", outputs, kind, node.outputs(), None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{block, input};
+    use neurax_tensor::{dims, tensor};
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_hook_of_a_block_sees_each_output_at_each_call() {
+        let pair = block("pair", |x| (&x * 2.0, &x + 1.0));
+        let outer = block("outer", |x| {
+            let (a, b) = pair.call(&x);
+            pair.call(a - b).0
+        });
+        let model = outer.call(input("x", dims![_])).relu().model();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let hook = |pattern: &str, mode| {
+            let sink = seen.clone();
+            let see = move |path: &str, y: &Tensor| {
+                sink.lock().unwrap().push((path.to_string(), y.to_vec::<f32>().unwrap()[0]));
+            };
+            model.hook(pattern, mode, see)
+        };
+        let run = |model: &Model, mode| {
+            seen.lock().unwrap().clear();
+            let y = model.apply(&Vars::default(), tensor([5.0]), &mode).y().item().unwrap();
+            assert_eq!(y, 8.0, "a hook changes nothing");
+            seen.lock().unwrap().clone()
+        };
+        let at = |path: &str, y: f32| (path.to_string(), y);
+        let calls = [10.0, 6.0, 8.0, 5.0].map(|y| at("outer.pair", y));
+        let hooked = hook("outer.pair", HookMode::Eval).unwrap();
+        assert_eq!(run(&hooked, Mode::Eval), calls);
+        assert!(run(&hooked, Mode::Train(neurax_tensor::key(0))).is_empty());
+        let outer = hook("outer", HookMode::Both).unwrap();
+        assert_eq!(run(&outer, Mode::Eval), [at("outer", 8.0)]);
+        // A pattern of layers leaves out the blocks that it matches as well.
+        let all = hook("outer.**", HookMode::Both).unwrap();
+        let paths: Vec<String> = run(&all, Mode::Eval).into_iter().map(|(path, _)| path).collect();
+        let call = ["outer.pair.multiply", "outer.pair.add"];
+        assert_eq!(paths, [&call[..], &["outer.subtract"], &call].concat());
+        let e = hook("inner", HookMode::Both).unwrap_err();
+        assert!(e.message().contains("expected one of the layers x,"), "{e}");
+        let e = hook("outer..pair", HookMode::Both).unwrap_err();
+        assert!(e.message().contains("expected names with dots between them"), "{e}");
     }
 }

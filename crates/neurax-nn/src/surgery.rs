@@ -52,9 +52,21 @@ impl Model {
     /// assert_eq!(smooth.nodes().collect::<Vec<_>>(), ["x", "dense", "gelu", "dense_1", "gelu_1"]);
     /// ```
     #[track_caller]
-    pub fn map(&self, mut f: impl FnMut(&VisitedLayer) -> Option<Node>) -> Model {
+    pub fn map(&self, f: impl FnMut(&VisitedLayer) -> Option<Node>) -> Model {
+        self.map_where(ModelNode::is_listed, f)
+    }
+
+    /// Replaces nodes as [`Model::map`] does: `f` gets those of which `is_visited` is true, given
+    /// the path of the block around them.
+    #[track_caller]
+    pub(crate) fn map_where(
+        &self,
+        is_visited: fn(&ModelNode, &str) -> bool,
+        mut f: impl FnMut(&VisitedLayer) -> Option<Node>,
+    ) -> Model {
         let at = Place::from(Location::caller());
-        let mut rewrite = LayerRewrite { paths: Paths::default(), done: HashMap::new(), f: &mut f };
+        let (paths, done) = (Paths::default(), HashMap::new());
+        let mut rewrite = LayerRewrite { paths, done, is_visited, f: &mut f };
         let Rewritten { inputs, outputs } = rewrite.graph(self.graph(), "");
         let used: HashSet<usize> =
             topological_order(outputs.iter().map(|o| &o.1)).iter().map(Node::identity).collect();
@@ -193,6 +205,8 @@ struct LayerRewrite<'r> {
     paths: Paths,
     /// The new models of blocks, by the owner of their variables.
     done: HashMap<usize, Model>,
+    /// Returns true for the nodes that `f` gets, given the path of the block around them.
+    is_visited: fn(&ModelNode, &str) -> bool,
     f: &'r mut dyn FnMut(&VisitedLayer) -> Option<Node>,
 }
 
@@ -221,7 +235,7 @@ impl LayerRewrite<'_> {
             other => other.clone(),
         };
         let node = n.node.rebuilt(&n.path, inputs.clone(), kind);
-        if !n.is_listed(prefix) {
+        if !(self.is_visited)(n, prefix) {
             return (node.clone(), node);
         }
         let kind = n.kind_name().to_string();
