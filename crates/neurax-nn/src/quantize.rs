@@ -426,6 +426,29 @@ mod tests {
     }
 
     #[test]
+    fn bags_of_quantized_tables_are_those_of_the_whole() {
+        use crate::{BagMode, EmbeddingBag};
+        let tokens = crate::typed_input("t", DType::I32, dims![_, _]);
+        let indices = tensor([[3, 0, 8, 5], [4, 4, 1, 1]]);
+        for mode in [BagMode::Mean, BagMode::Sum, BagMode::Max] {
+            let bag = EmbeddingBag::new(9, 6).mode(mode).padding(1).max_norm(2.0);
+            let model = tokens.layer(bag).model();
+            let vars = model.init(key(0), &types![i32[_, _]]).unwrap();
+            for scheme in [Scheme::Int8, Scheme::Int4 { group: 3 }, Scheme::DynamicInt8] {
+                let q = weights(&vars, "**.table", scheme).unwrap().vars;
+                assert!(q.params.is_empty(), "{:?}", q.params);
+                let run = |vars: &Vars| model.apply(vars, &indices, &Mode::Eval).y().clone();
+                let (found, want) = (run(&q), run(&dequantize(&q).unwrap()));
+                let close = found.allclose(&want, 1e-5, 1e-5).item().unwrap() == 1.0;
+                assert!(close, "{mode:?}, {scheme:?}: {found} {want}");
+                let exact = run(&vars);
+                let close = found.allclose(&exact, 0.2, 0.3).item().unwrap() == 1.0;
+                assert!(close, "{mode:?}, {scheme:?}: {found} {exact}");
+            }
+        }
+    }
+
+    #[test]
     fn integers_stand_for_the_nearest_multiples() {
         let mut vars = Vars::default();
         let w = tensor([[1.27, -0.5], [0.011, 0.3], [-1.27, 0.0]]);

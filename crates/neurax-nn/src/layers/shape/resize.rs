@@ -385,13 +385,33 @@ mod tests {
         check::layer(floor, &types![f32[1, 2, 3]]).unwrap();
         let linear = UpSampling::new(2).method(Interpolation::Linear).align_corners();
         check::layer(linear.channels_last(), &types![f32[1, 3, 2, 2]]).unwrap();
-        // One element is that of the first corner.
-        let one = Resize::new(1).method(Interpolation::Linear).align_corners().antialias(false);
         let x = tensor([[[5.0, 6.0, 7.0]]]);
-        assert_eq!(resize(&x, &one).to_vec::<f32>().unwrap(), [5.0]);
         let floor = Resize::new(2).method(Interpolation::NearestFloor);
         assert_eq!(resize(&x, &floor).to_vec::<f32>().unwrap(), [5.0, 6.0]);
         assert_eq!(resize(&x, &Resize::new(2)).to_vec::<f32>().unwrap(), [5.0, 7.0]);
+    }
+
+    #[test]
+    fn one_aligned_element_is_that_of_the_first_corner() {
+        let x = tensor([[[[5.0, 6.0, 7.0], [8.0, 9.0, 4.0]]]]);
+        for method in [Interpolation::Linear, Interpolation::Cubic, Interpolation::Lanczos3] {
+            let aligned = |sizes: [usize; 2]| {
+                Resize::new(sizes).method(method).antialias(false).align_corners()
+            };
+            let near = |sizes, want: Tensor| {
+                let y = resize(&x, &aligned(sizes));
+                let close = y.flatten().allclose(want, 1e-5, 1e-5).item().unwrap() == 1.0;
+                assert!(close, "{method:?}: {y}");
+            };
+            near([1, 1], tensor([5.0]));
+            // Along the other axis, the corners are the first and the last element.
+            near([1, 2], tensor([5.0, 7.0]));
+            near([2, 1], tensor([5.0, 8.0]));
+            check::layer(aligned([1, 2]), &types![f32[1, 2, 3, 4]]).unwrap();
+        }
+        let linear = Resize::new([1, 1]).method(Interpolation::Linear).align_corners();
+        let wide = resize(&x, &linear).to_vec::<f32>().unwrap();
+        assert_eq!(wide, [5.0], "the distance of elements is 0, so antialiasing widens nothing");
     }
 
     #[test]
