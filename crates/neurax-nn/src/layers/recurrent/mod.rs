@@ -3,9 +3,9 @@
 //! A [`Cell`] computes one step: a new state from the input of the step and the state before it.
 //! [`Rnn`] runs a cell over axis 1 of `[batch, time, ..]` with one loop, `scan`; the layers
 //! [`Lstm`], [`Gru`], [`SimpleRnn`], [`ConvLstm`] and [`ConvGru`] are `Rnn`s of the library's
-//! cells, [`Bidirectional`] runs a cell in both directions, and [`Stacked`] stacks layers. What does
-//! not depend on the state is computed before the loop, for all steps together: for a dense cell,
-//! this leaves one matrix product in the loop, that of the state.
+//! cells, [`Bidirectional`] runs a cell in both directions, and [`Stacked`] stacks layers. What
+//! does not depend on the state is computed before the loop, for all steps together: for a dense
+//! cell, this leaves one matrix product in the loop, that of the state.
 //!
 //! ```text
 //! x [batch, time, features] ─swap axes─> [time, batch, features] ─· kernel + bias─> xs
