@@ -8,8 +8,8 @@ use neurax_tensor::{Tensor, stop_gradient};
 
 const CIRCLE: &str = "circle_loss";
 
-/// Returns the circle loss of embeddings `y` f[examples, features] and class indices `t`
-/// i[examples]: [`CircleLoss`] with a margin of 0.25 and a scale of 256. One loss for each example.
+/// Returns the circle loss of embeddings `y` f[examples, features] and class indices `t`, one for
+/// each example: [`CircleLoss`] with a margin of 0.25 and a scale of 256.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -25,9 +25,9 @@ pub fn circle(y: &Tensor, t: &Tensor) -> Tensor {
     CircleLoss::new().each(y, t)
 }
 
-/// The circle loss of embeddings f[examples, features] and class indices i[examples]: Sun et al.,
-/// 2020 (<https://arxiv.org/abs/2002.10857>). It compares the cosines of each example with those of
-/// its class, `p`, and with all others, `n`:
+/// The circle loss of embeddings f[examples, features] and class indices, `i[examples]`: Sun et
+/// al., 2020 (<https://arxiv.org/abs/2002.10857>). It compares the cosines `p` of each example with
+/// the others of its class, and its cosines `n` with all others:
 ///
 /// ```text
 /// ln(1 + Σ exp(scale · a · (n - margin)) · Σ exp(-scale · b · (p - 1 + margin)))

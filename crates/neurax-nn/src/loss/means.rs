@@ -475,8 +475,8 @@ means! {
     rnn_transducer(y, t);
 }
 
-/// Returns the mean circle loss of embeddings f[examples, features] and class indices i[examples]
-/// over the examples whose class is not negative: [`CircleLoss`] with its default options.
+/// Returns the mean circle loss of embeddings f[examples, features] and class indices, one for each
+/// example, over the examples whose class is not negative: [`CircleLoss`] with its default options.
 ///
 /// ```
 /// use neurax::prelude::*;

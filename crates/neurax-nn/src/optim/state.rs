@@ -47,8 +47,8 @@ impl OptState {
         count.map(|n| n.item().map(|n| n as usize)).transpose()
     }
 
-    /// Returns the number of steps before each parameter was trained, i32[parameters]: 0 for those
-    /// that are trained from the first step on.
+    /// Returns the number of steps before each parameter was trained, `i32[parameters]`: 0 for
+    /// those that are trained from the first step on.
     pub fn starts(&self) -> &Tensor {
         self.starts.steps()
     }
