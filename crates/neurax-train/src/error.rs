@@ -9,16 +9,35 @@ use std::fmt;
 pub(crate) enum Phase {
     /// Before the first step.
     Start,
-    /// In a training step, or in a handler.
-    Step,
+    /// In an epoch, before or after its batches.
+    Epoch,
+    /// In the batch of this number, from 1, of an epoch.
+    Batch(usize),
     /// On the validation set.
     Validation,
 }
 
+impl Phase {
+    /// Returns a space and the part of the run in parentheses, with numbers from 1; empty before
+    /// the first step.
+    pub(crate) fn context(self, state: &State) -> String {
+        let epoch = state.epoch + 1;
+        match self {
+            Phase::Start => String::new(),
+            Phase::Epoch => format!(" (in epoch {epoch})"),
+            Phase::Batch(batch) => format!(" (in epoch {epoch}, batch {batch})"),
+            Phase::Validation if state.batch > 0 => {
+                format!(" (on the validation set, after epoch {epoch})")
+            }
+            Phase::Validation => " (on the validation set)".into(),
+        }
+    }
+}
+
 /// The error that ended a training run, and the last valid state, so that no progress is lost.
 ///
-/// `?` converts it to a plain [`Error`], whose message says in which epoch and batch it occurred;
-/// to use the state, match on the result:
+/// `?` converts it to a plain [`Error`], whose message says in which epoch and batch it occurred,
+/// counted from 1; to use the state, match on the result:
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -43,14 +62,7 @@ pub struct TrainError {
 impl TrainError {
     /// Returns where the error occurred, in parentheses; empty before the first step.
     fn context(&self) -> String {
-        match (self.phase, &self.state) {
-            (Phase::Step, Some(s)) => format!(" (in epoch {}, batch {})", s.epoch, s.batch),
-            (Phase::Validation, Some(s)) if s.batch > 0 => {
-                format!(" (on the validation set, after epoch {})", s.epoch)
-            }
-            (Phase::Validation, _) => " (on the validation set)".into(),
-            _ => String::new(),
-        }
+        self.state.as_ref().map_or(String::new(), |state| self.phase.context(state))
     }
 }
 

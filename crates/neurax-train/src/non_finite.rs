@@ -1,6 +1,5 @@
 //! The choice for a loss that is NaN or infinite.
 
-use crate::State;
 use neurax_tensor::Error;
 
 /// The choice of a trainer for a loss that is NaN or infinite: see
@@ -16,12 +15,11 @@ pub enum NonFiniteLoss {
     Ignore,
 }
 
-/// Returns the error of a loss that is not finite since the last step of `state`.
-pub(crate) fn error(loss: f64, state: &State) -> Error {
-    let (epoch, batch) = (state.epoch, state.batch.saturating_sub(1));
+/// Returns the error of a loss that is not finite since the last step.
+pub(crate) fn error(loss: f64) -> Error {
     let why = format!(
-        "the loss is {loss} in epoch {epoch}, batch {batch}; lower the learning rate, clip the \
-         gradients, or leave out such steps with `Optim::non_finite`"
+        "the loss is {loss}; lower the learning rate, clip the gradients, or leave out such steps \
+         with `Optim::non_finite`"
     );
     Error::new("train", why)
 }

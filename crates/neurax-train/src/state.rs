@@ -8,7 +8,7 @@ use neurax_tensor::Key;
 /// run returns it, and [`Trainer::resume`](crate::Trainer::resume) continues from it.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// The index of the current epoch, from 0.
+    /// The index of the current epoch, from 0. Progress lines and errors count from 1.
     pub epoch: usize,
     /// The number of completed batches in this epoch.
     pub batch: usize,
@@ -35,7 +35,7 @@ pub struct State {
 /// The log of a completed epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochLog {
-    /// The index of the epoch, from 0.
+    /// The index of the epoch, from 0. Its progress line counts from 1.
     pub epoch: usize,
     /// The loss and the metrics during training.
     pub train: Scores,

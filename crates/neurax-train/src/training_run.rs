@@ -140,7 +140,7 @@ struct EpochTotals {
 impl TrainingRun {
     fn all(&mut self, data: &dyn AnySource, last: usize) -> Result<()> {
         self.check_validation()?;
-        self.phase = Phase::Step;
+        self.phase = Phase::Epoch;
         let mut flow = self.notify(Event::Started)?;
         while flow == Flow::Continue && self.state()?.history.len() < last {
             flow = self.epoch(data)?;
@@ -162,10 +162,12 @@ impl TrainingRun {
             if flow == Flow::Stop {
                 break;
             }
+            self.phase = Phase::Batch(self.state()?.batch + 1);
             flow = self.batch(batch, &mut totals)?;
         }
+        self.phase = Phase::Epoch;
         if totals.examples == 0 {
-            return self.without_examples(epoch, flow);
+            return without_examples(flow);
         }
         self.finish_epoch(epoch, totals)?;
         Ok(if self.notify(Event::EpochEnded)? == Flow::Stop { Flow::Stop } else { flow })
@@ -244,12 +246,13 @@ impl TrainingRun {
         if loss.is_finite() {
             return Ok(());
         }
-        let error = non_finite::error(loss, self.state()?);
+        let error = non_finite::error(loss);
         if self.non_finite_loss == NonFiniteLoss::Stop {
             return Err(error);
         }
         self.non_finite_loss = NonFiniteLoss::Ignore;
-        self.progress.warn(error.message());
+        let context = self.phase.context(self.state.as_ref().ok_or_else(lost)?);
+        self.progress.warn(&format!("{}{context}", error.message()));
         Ok(())
     }
 
@@ -263,18 +266,6 @@ impl TrainingRun {
             .and_then(|b| examples(&b).map(|_| b))
             .and_then(|b| check_evaluation(&self.evaluate, vars, &self.measures, b))
             .map_err(|e| moved_to(e, at))
-    }
-
-    /// Ends an epoch without a training step, which has no means: it is not logged if a handler
-    /// stopped it, and otherwise an error.
-    fn without_examples(&self, epoch: usize, flow: Flow) -> Result<Flow> {
-        match flow {
-            Flow::Stop => Ok(flow),
-            Flow::Continue => {
-                let why = format!("expected at least one batch in epoch {epoch}, got none");
-                Err(Error::new("train", why))
-            }
-        }
     }
 
     /// Updates the loss and the metrics of the state.
@@ -314,7 +305,7 @@ impl TrainingRun {
         let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
         let scores = evaluate(&self.evaluate, &self.measures, vars, &**data);
         let scores = scores.map_err(|e| moved_to(e, at))?;
-        self.phase = Phase::Step;
+        self.phase = Phase::Epoch;
         Ok(scores)
     }
 
@@ -337,6 +328,15 @@ fn failed(error: Error, state: Option<State>, phase: Phase) -> TrainError {
 fn moved_to(e: Error, at: &'static Location<'static>) -> Error {
     let origin = Origin { place: Place::from(at), ..e.origin().clone() };
     Error::new(e.op(), e.message()).at_origin(&origin)
+}
+
+/// Ends an epoch without a training step, which has no means: it is not logged if a handler
+/// stopped it, and otherwise an error.
+fn without_examples(flow: Flow) -> Result<Flow> {
+    match flow {
+        Flow::Stop => Ok(flow),
+        Flow::Continue => Err(Error::new("train", "expected at least one batch, got none")),
+    }
 }
 
 fn nothing_to_evaluate() -> Error {

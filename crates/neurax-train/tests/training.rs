@@ -363,9 +363,9 @@ fn a_plain_error_says_in_which_batch_it_occurred() {
     let good = Batch { x: Tensor::ones([4, 2]), y: Tensor::ones([4, 1]) };
     let bad = Batch { x: Tensor::ones([4, 3]), y: Tensor::ones([4, 1]) };
     let failed = trainer().run(&[good, bad][..], epochs(1)).unwrap_err();
-    assert!(failed.to_string().ends_with("(in epoch 0, batch 1)"), "{failed}");
+    assert!(failed.to_string().ends_with("(in epoch 1, batch 2)"), "{failed}");
     let e = Error::from(failed);
-    assert!(e.message().ends_with("(in epoch 0, batch 1)"), "{e}");
+    assert!(e.message().ends_with("(in epoch 1, batch 2)"), "{e}");
     assert!(e.to_string().contains("tests/training.rs:"), "{e}");
 }
 
@@ -379,7 +379,8 @@ fn nothing_has_no_mean() {
     let none: [Batch; 0] = [];
     let vars = trainer().run(&line(4).batched(4), epochs(1)).unwrap().state.vars;
     let e = trainer().vars(vars).run(&none[..], epochs(1)).unwrap_err();
-    assert!(e.to_string().contains("at least one batch in epoch 0, got none"), "{e}");
+    let e = Error::from(e);
+    assert!(e.message().ends_with("at least one batch, got none (in epoch 1)"), "{e}");
     for event in [Event::EpochStarted, Event::BatchStarted] {
         let stopped = trainer().on(event, |s| match s.epoch {
             1 => Flow::Stop,
@@ -411,7 +412,8 @@ fn diverging() -> (Trainer, data::Batches) {
 fn a_loss_that_becomes_nan_ends_training_by_choice() {
     let (trainer, data) = diverging();
     let e = trainer.non_finite_loss(train::NonFiniteLoss::Stop).run(&data, epochs(9)).unwrap_err();
-    assert!(e.to_string().contains("the loss is NaN in epoch 0, batch 1"), "{e}");
+    assert!(e.to_string().contains("the loss is NaN; lower the learning rate"), "{e}");
+    assert!(e.to_string().ends_with("(in epoch 1, batch 2)"), "{e}");
     assert_eq!(e.state.unwrap().step, 2);
 }
 
@@ -430,7 +432,10 @@ fn a_loss_that_becomes_nan_is_reported_once_by_default() {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&child.stderr);
-    assert_eq!(text.matches("warning: the loss is NaN in epoch 0, batch 1").count(), 1, "{text}");
+    let warnings: Vec<&str> = text.lines().filter(|l| l.starts_with("warning: ")).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    assert!(warnings[0].starts_with("warning: the loss is NaN; "), "{text}");
+    assert!(warnings[0].ends_with(" (in epoch 1, batch 2)"), "{text}");
 }
 
 #[test]
@@ -455,6 +460,22 @@ fn gradients_that_are_not_finite_end_training_or_are_skipped() {
     assert_eq!(skipped.opt.non_finite_steps().unwrap(), Some(1));
     assert!(kernel(&skipped.vars).iter().all(|w| w.is_finite()));
     assert!(kernel(&train(optim::NonFinite::Pass).unwrap().vars).iter().all(|w| w.is_nan()));
+}
+
+#[test]
+fn errors_of_handlers_count_from_1() {
+    let failing = |event, at: usize| {
+        let trainer = trainer().on(event, move |s: &mut State| match s.step == at {
+            true => Err(Error::new("handler", "no")),
+            false => Ok(()),
+        });
+        let e = trainer.run(&line(8).batched(4), epochs(2)).unwrap_err();
+        Error::from(e).message().to_string()
+    };
+    assert_eq!(failing(Event::EpochStarted, 2), "no (in epoch 2)");
+    assert_eq!(failing(Event::BatchStarted, 3), "no (in epoch 2, batch 2)");
+    assert_eq!(failing(Event::BatchEnded, 3), "no (in epoch 2, batch 1)");
+    assert_eq!(failing(Event::EpochEnded, 2), "no (in epoch 1)");
 }
 
 /// A network that is certain and wrong learns: the gradient of the loss of probabilities is that of
