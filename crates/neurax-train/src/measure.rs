@@ -109,9 +109,9 @@ impl Measure {
 
     /// Returns the names and values of a total over `examples` examples: several if the metric has
     /// one for each class.
-    fn scores(&self, total: &Total, examples: usize) -> Result<Vec<(String, f64)>> {
+    fn scores(&self, total: &Total, examples: &Tensor) -> Result<Vec<(String, f64)>> {
         let value = match (&self.of, total) {
-            (_, Total::Mean(sum)) => sum / examples as f64,
+            (_, Total::Mean(sum)) => sum / examples,
             (Objective::Metric(metric, _), Total::Metric(state)) => metric.result(state),
             _ => Tensor::from_error(Error::bug("a measure has another total")),
         };
@@ -158,31 +158,42 @@ fn indexed(name: &str, mut i: usize, shape: &[usize]) -> String {
 
 /// The totals of the loss and the metrics, in this order, over the examples of an epoch. They stay
 /// on the device until they are read.
-#[derive(Tree, Clone, Default)]
-pub(crate) struct Totals(Vec<Total>);
+#[derive(Tree, Clone)]
+pub(crate) struct Totals {
+    all: Vec<Total>,
+    /// The number of examples, f64[].
+    examples: Tensor,
+}
 
 impl Totals {
     pub(crate) fn new(measures: &[Measure]) -> Totals {
-        Totals(measures.iter().map(Measure::start).collect())
+        Totals { all: measures.iter().map(Measure::start).collect(), ..Totals::default() }
     }
 
     /// Adds the values of a batch of `examples` examples.
     pub(crate) fn add(self, measures: &[Measure], batch: Vec<Total>, examples: usize) -> Totals {
-        let all = measures.iter().zip(self.0).zip(batch);
-        Totals(all.map(|((m, total), x)| m.add(total, x, examples)).collect())
+        let all = measures.iter().zip(self.all).zip(batch);
+        let all = all.map(|((m, total), x)| m.add(total, x, examples)).collect();
+        Totals { all, examples: self.examples + examples }
     }
 
     /// Returns the sum of the loss.
     pub(crate) fn loss(&self) -> Result<f64> {
-        match self.0.first() {
+        match self.all.first() {
             Some(Total::Mean(sum)) => sum.item(),
             _ => Err(Error::bug("a training run has no loss")),
         }
     }
 
-    /// Returns the scores over `examples` examples.
-    pub(crate) fn scores(&self, measures: &[Measure], examples: usize) -> Result<Scores> {
-        let all = measures.iter().zip(&self.0).map(|(m, total)| m.scores(total, examples));
+    /// Returns the scores over the examples; NaN if there are none.
+    pub(crate) fn scores(&self, measures: &[Measure]) -> Result<Scores> {
+        let all = measures.iter().zip(&self.all).map(|(m, total)| m.scores(total, &self.examples));
         Ok(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+}
+
+impl Default for Totals {
+    fn default() -> Totals {
+        Totals { all: Vec::new(), examples: Tensor::scalar(DType::F64, 0.0) }
     }
 }

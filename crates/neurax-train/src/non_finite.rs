@@ -3,7 +3,8 @@
 use neurax_tensor::Error;
 
 /// The choice of a trainer for a loss that is NaN or infinite: see
-/// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss).
+/// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss). The loss of a step that the
+/// optimizer skips does not count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NonFiniteLoss {
     /// Prints one warning on standard error, also if the trainer is quiet, and goes on.

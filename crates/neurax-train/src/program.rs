@@ -25,7 +25,9 @@ pub(crate) type EvaluateFn = Jit<'static, (Vars, Totals, AnyBatch), Totals>;
 
 /// Jits the training step: differentiates the first measure, updates the parameters, and adds all
 /// measures to the totals. Rules of the optimizer that evaluate the loss do so on the same batch,
-/// with the same random numbers.
+/// with the same random numbers. A step that the optimizer skips does not change the state of the
+/// model, nor the totals if its loss is not finite; it is finite where only the scaled loss of a
+/// narrow dtype overflows.
 pub(crate) fn step_fn(
     model: Model,
     measures: Vec<Measure>,
@@ -49,10 +51,29 @@ pub(crate) fn step_fn(
         let loss = loss_of(&values);
         let evaluate = |p: &Params| value_and_grad_at(p, |p| objective(p).0);
         let input = StepInput::new().loss(&loss).evaluate(&evaluate);
+        let before = opt.non_finite_count().cloned();
         let (params, opt) = optim.step_with(&params, &grads, opt, input);
-        let totals = totals.add(&measures, values, batch.len());
-        StepCarry { vars: Vars { params, state: new_state }, opt, key, totals }
+        let new_totals = totals.clone().add(&measures, values, batch.len());
+        let (state, totals) = match is_applied(before, &opt) {
+            Some(p) => {
+                let is_counted = &p | loss.is_finite();
+                (chosen(&p, &new_state, &state), chosen(&is_counted, &new_totals, &totals))
+            }
+            None => (new_state, new_totals),
+        };
+        StepCarry { vars: Vars { params, state }, opt, key, totals }
     })
+}
+
+/// Returns a bool that is false if the optimizer skipped a step, or `None` if it skips none.
+/// `before` is its count of skipped steps before the step.
+fn is_applied(before: Option<Tensor>, after: &OptState) -> Option<Tensor> {
+    Some(before?.equal(after.non_finite_count()?))
+}
+
+/// Returns `new` if `is_new`, else `old`.
+fn chosen<T: Tree>(is_new: &Tensor, new: &T, old: &T) -> T {
+    new.zip_map(old, |new, old| is_new.select(new, old))
 }
 
 /// Jits the evaluation of a batch.

@@ -104,8 +104,13 @@ fn epoch_label(epoch: usize, epochs: usize) -> String {
 fn line(log: &EpochLog, epochs: usize) -> String {
     let label = epoch_label(log.epoch, epochs);
     let validation = prefixed("val ", &log.validation);
-    let speed = speed(log.examples, log.seconds);
-    format!("{label}  {}{validation}  {}  {speed}", log.train, duration(log.seconds))
+    let skipped = match log.skipped {
+        0 => String::new(),
+        1 => "  1 step skipped".into(),
+        n => format!("  {n} steps skipped"),
+    };
+    let (time, speed) = (duration(log.seconds), speed(log.examples, log.seconds));
+    format!("{label}  {}{validation}{skipped}  {time}  {speed}", log.train)
 }
 
 /// Formats a duration with a unit in which it is not rounded to 0.
@@ -139,12 +144,18 @@ mod tests {
             train: scores(0.25),
             validation: scores(0.5),
             examples: 300,
+            skipped: 0,
             seconds: 1.5,
         };
         assert_eq!(
             line(&log, 10),
             "epoch  3/10  loss 0.2500  accuracy 0.7500  val loss 0.5000  val accuracy 0.5000  \
              1.5 s  200 examples/s"
+        );
+        let skipping = EpochLog { skipped: 2, validation: Scores::default(), ..log };
+        assert_eq!(
+            line(&skipping, 10),
+            "epoch  3/10  loss 0.2500  accuracy 0.7500  2 steps skipped  1.5 s  200 examples/s"
         );
     }
 

@@ -14,8 +14,9 @@ pub struct State {
     pub batch: usize,
     /// The number of completed steps in all epochs.
     pub step: usize,
-    /// The mean loss over the examples of this epoch so far. It is current at `BatchEnded` and
-    /// `EpochEnded`, and NaN before the first batch.
+    /// The mean loss over the examples of this epoch so far, without those of skipped steps whose
+    /// loss was not finite: see [`EpochLog::skipped`]. It is current at `BatchEnded` and
+    /// `EpochEnded`, and NaN before the first example.
     pub loss: f64,
     /// The mean metrics over the examples of this epoch so far, current when the loss is.
     pub metrics: Scores,
@@ -37,12 +38,16 @@ pub struct State {
 pub struct EpochLog {
     /// The index of the epoch, from 0. Its progress line counts from 1.
     pub epoch: usize,
-    /// The loss and the metrics during training.
+    /// The loss and the metrics during training, without the examples of skipped steps whose loss
+    /// was not finite; NaN if these were all.
     pub train: Scores,
     /// The loss and the metrics on the validation set after the epoch.
     pub validation: Scores,
-    /// The number of training examples.
+    /// The number of training examples, those of skipped steps among them.
     pub examples: usize,
+    /// The number of steps that the optimizer skipped, since a gradient was not finite: see
+    /// [`Optim::non_finite`](neurax_nn::Optim::non_finite).
+    pub skipped: usize,
     /// The duration of training in seconds, without validation.
     pub seconds: f64,
 }

@@ -133,7 +133,10 @@ struct TrainingRun {
 /// The running totals of an epoch.
 struct EpochTotals {
     measures: Totals,
+    /// The number of examples, those of skipped steps among them.
     examples: usize,
+    /// The number of steps of all epochs that the optimizer had skipped before this one.
+    skipped_before: usize,
     start: Instant,
 }
 
@@ -157,7 +160,9 @@ impl TrainingRun {
         self.progress.epoch(epoch);
         let mut flow = self.notify(Event::EpochStarted)?;
         let measures = Totals::new(&self.measures);
-        let mut totals = EpochTotals { measures, examples: 0, start: Instant::now() };
+        let skipped_before = self.non_finite_steps()?;
+        let start = Instant::now();
+        let mut totals = EpochTotals { measures, examples: 0, skipped_before, start };
         for batch in data.epoch(epoch) {
             if flow == Flow::Stop {
                 break;
@@ -194,7 +199,7 @@ impl TrainingRun {
     /// Runs one step. All of the state is donated to it; if the step fails before it runs, the
     /// state is returned unchanged.
     fn advance(&mut self, batch: AnyBatch, totals: &mut EpochTotals) -> Result<()> {
-        let skipped = self.non_finite_steps()?;
+        let skipped = self.fails_on_gradients.then(|| self.non_finite_steps()).transpose()?;
         let mut state = self.state.take().ok_or_else(lost)?;
         let carry = StepCarry {
             vars: std::mem::take(&mut state.vars),
@@ -218,16 +223,18 @@ impl TrainingRun {
         self.check_gradients(skipped)
     }
 
-    /// Returns the number of steps that the optimizer skipped, if that ends training.
-    fn non_finite_steps(&self) -> Result<Option<usize>> {
-        let state = self.state.as_ref().filter(|_| self.fails_on_gradients);
-        state.map_or(Ok(None), |s| s.opt.non_finite_steps())
+    /// Returns the number of steps that the optimizer skipped in all epochs; 0 if it does not count
+    /// them.
+    fn non_finite_steps(&self) -> Result<usize> {
+        Ok(self.state.as_ref().ok_or_else(lost)?.opt.non_finite_steps()?.unwrap_or(0))
     }
 
-    /// Checks that the optimizer did not skip the last step; `before` is the count before it.
+    /// Checks that the optimizer did not skip the last step; `before` is the count before it, or
+    /// `None` if skipped steps do not end training.
     fn check_gradients(&mut self, before: Option<usize>) -> Result<()> {
-        if self.non_finite_steps()? == before {
-            return Ok(());
+        match before {
+            Some(before) if self.non_finite_steps()? != before => {}
+            _ => return Ok(()),
         }
         let state = self.state()?;
         state.step -= 1;
@@ -270,7 +277,7 @@ impl TrainingRun {
 
     /// Updates the loss and the metrics of the state.
     fn update_scores(&mut self, totals: &EpochTotals) -> Result<Scores> {
-        let scores = totals.measures.scores(&self.measures, totals.examples)?;
+        let scores = totals.measures.scores(&self.measures)?;
         let state = self.state()?;
         state.loss = scores[LOSS];
         state.metrics = scores.iter().skip(1).map(|(n, x)| (n.to_string(), x)).collect();
@@ -287,6 +294,7 @@ impl TrainingRun {
             train,
             validation: validation.clone(),
             examples: totals.examples,
+            skipped: self.non_finite_steps()?.saturating_sub(totals.skipped_before),
             seconds,
         };
         self.progress.line(&log);
@@ -362,5 +370,5 @@ pub(crate) fn evaluate(
     if count == 0 {
         return Err(nothing_to_evaluate());
     }
-    totals.scores(measures, count)
+    totals.scores(measures)
 }

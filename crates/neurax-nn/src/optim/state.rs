@@ -43,8 +43,23 @@ impl OptState {
     /// # Errors
     /// The error that the state carries, or if the state is being traced.
     pub fn non_finite_steps(&self) -> Result<Option<usize>> {
-        let count = self.slots.last().and_then(|own| own.get(COUNT)?.first());
-        count.map(|n| n.item().map(|n| n as usize)).transpose()
+        self.non_finite_count().map(|n| n.item().map(|n| n as usize)).transpose()
+    }
+
+    /// Returns [`OptState::non_finite_steps`] as an i32[], which may be traced: a step whose count
+    /// differs from that before it was skipped.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let opt = optim::sgd(0.1).non_finite(optim::NonFinite::Skip);
+    /// let (p, bad) = (tensor(1.0), tensor(f32::NAN));
+    /// let before = opt.init(&p);
+    /// let (_, after) = opt.step(&p, &bad, before.clone());
+    /// let counts = [before, after].map(|s| s.non_finite_count().map(Tensor::to_string));
+    /// assert_eq!(counts, [Some("i32[] 0".to_string()), Some("i32[] 1".to_string())]);
+    /// ```
+    pub fn non_finite_count(&self) -> Option<&Tensor> {
+        self.slots.last().and_then(|own| own.get(COUNT)?.first())
     }
 
     /// Returns the number of steps before each parameter was trained, `i32[parameters]`: 0 for
