@@ -9,10 +9,11 @@ use neurax_tensor::{DType, Dim, Tensor, Type, TypeSpec, multiply_adds};
 use std::collections::{BTreeMap, HashMap};
 
 impl Model {
-    /// Returns a table of the layers: paths, output types, numbers of parameters and bytes of all
+    /// Returns a table of the layers: paths, output types, numbers of parameters, bytes of all
     /// variables, and the multiply-adds of matrix products and convolutions for one example (axes
-    /// of any size count as 1). A layer that cannot be applied to its inputs shows its error.
-    /// [`Net::summary`] also shows which layers are frozen.
+    /// of any size count as 1). If a layer has state, such as running statistics, a column `state`
+    /// shows how many numbers it has; they are not trained. A layer that cannot be applied to its
+    /// inputs shows its error. [`Net::summary`] also shows which layers are frozen.
     ///
     /// # Examples
     ///
@@ -32,8 +33,7 @@ impl Model {
     /// ");
     /// ```
     pub fn summary(&self) -> String {
-        SummaryTable::new(&["layer", "output", "parameters", "bytes", "multiply-adds"], 2)
-            .of(&self.rows(None), |row| row.cells())
+        table(&self.rows(None), false)
     }
 
     /// Returns the rows of the table, with the types of `vars` or of new variables.
@@ -91,10 +91,7 @@ impl Net {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn summary(&self) -> String {
-        let head = ["layer", "output", "parameters", "bytes", "multiply-adds", "trainable"];
-        SummaryTable::new(&head, 2).of(&self.model.rows(Some(&self.vars)), |row| {
-            row.cells().into_iter().chain([row.trainable().to_string()]).collect()
-        })
+        table(&self.model.rows(Some(&self.vars)), true)
     }
 }
 
@@ -104,6 +101,7 @@ struct Row {
     output: String,
     trainable: usize,
     frozen: usize,
+    state: usize,
     bytes: usize,
     /// `None` if the number is not known.
     work: Option<u64>,
@@ -136,17 +134,11 @@ impl Row {
             output,
             trainable: trainable.iter().map(elements).sum(),
             frozen: frozen.iter().map(|t| t.size()).sum::<usize>() + quantized_elements(&quantized),
+            state: state.iter().map(elements).sum(),
             bytes: all.map(size).sum(),
             // empty: a layer without matrix products is not listed.
             work: work.map(|w| w.unwrap_or(0)),
         }
-    }
-
-    /// Returns the cells of the columns that all tables have.
-    fn cells(&self) -> Vec<String> {
-        let work = self.work.map_or("?".into(), |w| grouped(w as usize));
-        let parameters = grouped(self.trainable.saturating_add(self.frozen));
-        vec![self.path.clone(), self.output.clone(), parameters, grouped(self.bytes), work]
     }
 
     fn trainable(&self) -> &'static str {
@@ -159,52 +151,75 @@ impl Row {
     }
 }
 
-/// A text table with a head and a row of totals.
-struct SummaryTable<'t> {
-    head: &'t [&'t str],
-    /// The number of columns of text, which are aligned at the left.
-    texts: usize,
+/// A column of the table.
+struct Column {
+    head: &'static str,
+    /// True if the cells are text, which is aligned at the left.
+    is_text: bool,
+    cell: fn(&Row) -> String,
 }
 
-impl<'t> SummaryTable<'t> {
-    fn new(head: &'t [&'t str], texts: usize) -> SummaryTable<'t> {
-        SummaryTable { head, texts }
+/// Returns the columns of a table: that of the state only if a layer has some.
+fn columns(rows: &[Row], has_trainable: bool) -> Vec<Column> {
+    let text = |head, cell| Column { head, is_text: true, cell };
+    let number = |head, cell| Column { head, is_text: false, cell };
+    let mut all = vec![
+        text("layer", |r| r.path.clone()),
+        text("output", |r| r.output.clone()),
+        number("parameters", |r| grouped(r.trainable.saturating_add(r.frozen))),
+    ];
+    if rows.iter().any(|r| r.state > 0) {
+        all.push(number("state", |r| grouped(r.state)));
     }
+    all.push(number("bytes", |r| grouped(r.bytes)));
+    all.push(number("multiply-adds", |r| r.work.map_or("?".into(), |w| grouped(w as usize))));
+    if has_trainable {
+        all.push(number("trainable", |r| r.trainable().to_string()));
+    }
+    all
+}
 
-    fn of(&self, rows: &[Row], cells: impl Fn(&Row) -> Vec<String>) -> String {
-        let sum = |f: fn(&Row) -> usize| rows.iter().map(f).fold(0, usize::saturating_add);
-        let total = Row {
-            path: "total".into(),
-            output: String::new(),
-            trainable: sum(|r| r.trainable),
-            frozen: sum(|r| r.frozen),
-            bytes: sum(|r| r.bytes),
-            work: rows.iter().map(|r| r.work).sum(),
-        };
-        let head: Vec<String> = self.head.iter().map(|h| h.to_string()).collect();
-        let body: Vec<Vec<String>> = rows.iter().map(&cells).collect();
-        let mut last = cells(&total);
-        // A total is not trainable or frozen.
-        if let Some(trainable) = last.get_mut(5) {
-            trainable.clear();
-        }
-        let all = || body.iter().chain([&head, &last]);
-        let width = |i: usize| all().map(|r| r[i].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..head.len()).map(width).collect();
-        let line = |row: &Vec<String>| self.line(row, &widths);
-        let length = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
-        let rule = format!("{}\n", "-".repeat(length));
-        let lines: String = body.iter().map(line).collect();
-        format!("{}{rule}{lines}{rule}{}", line(&head), line(&last))
+/// Returns the table of `rows` as text, with a head and a row of totals.
+fn table(rows: &[Row], has_trainable: bool) -> String {
+    let columns = columns(rows, has_trainable);
+    let cells = |row: &Row| columns.iter().map(|c| (c.cell)(row)).collect::<Vec<_>>();
+    let head: Vec<String> = columns.iter().map(|c| c.head.to_string()).collect();
+    let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let mut last = cells(&total(rows));
+    // A total is not trainable or frozen.
+    if let (true, Some(trainable)) = (has_trainable, last.last_mut()) {
+        trainable.clear();
     }
+    let all = || body.iter().chain([&head, &last]);
+    let width = |i: usize| all().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| line(row, &columns, &widths);
+    let length = widths.iter().sum::<usize>() + 2 * (widths.len() - 1);
+    let rule = format!("{}\n", "-".repeat(length));
+    let lines: String = body.iter().map(line).collect();
+    format!("{}{rule}{lines}{rule}{}", line(&head), line(&last))
+}
 
-    fn line(&self, row: &[String], widths: &[usize]) -> String {
-        let cells = row.iter().zip(widths).enumerate().map(|(i, (cell, &width))| {
-            if i < self.texts { format!("{cell:width$}") } else { format!("{cell:>width$}") }
-        });
-        let line = cells.collect::<Vec<_>>().join("  ");
-        format!("{}\n", line.trim_end())
+/// Returns the row of totals.
+fn total(rows: &[Row]) -> Row {
+    let sum = |f: fn(&Row) -> usize| rows.iter().map(f).fold(0, usize::saturating_add);
+    Row {
+        path: "total".into(),
+        output: String::new(),
+        trainable: sum(|r| r.trainable),
+        frozen: sum(|r| r.frozen),
+        state: sum(|r| r.state),
+        bytes: sum(|r| r.bytes),
+        work: rows.iter().map(|r| r.work).sum(),
     }
+}
+
+fn line(row: &[String], columns: &[Column], widths: &[usize]) -> String {
+    let cells = row.iter().zip(columns).zip(widths).map(|((cell, column), &width)| {
+        if column.is_text { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+    });
+    let line = cells.collect::<Vec<_>>().join("  ");
+    format!("{}\n", line.trim_end())
 }
 
 fn output(a: &Tensor, b: &Tensor) -> String {
@@ -248,6 +263,26 @@ mod tests {
     fn a_layer_that_cannot_be_applied_shows_its_error() {
         let s = input("x", dims![_, 3]).reshape([2]).dense(1).summary();
         assert!(s.contains("reshape  reshape:"), "{s}");
+    }
+
+    #[test]
+    fn state_is_counted_where_there_is_some() {
+        // The frozen bias of `dense` is stored as state, but counts as a parameter.
+        let model = input("x", dims![_, 3]).layer(crate::BatchNorm::new()).dense(2).model();
+        let mut vars = model.init(key(0), &neurax_tensor::types![f32[_, 3]]).unwrap();
+        vars.freeze("dense.bias").unwrap();
+        let s = model.bind(vars).summary();
+        let expected = "\
+layer       output     parameters  state  bytes  multiply-adds  trainable
+-------------------------------------------------------------------------
+x           f32[_, 3]           0      0      0              0
+batch_norm  f32[_, 3]           6      6     48              0        yes
+dense       f32[_, 2]           8      0     32              6     partly
+-------------------------------------------------------------------------
+total                          14      6     80              6
+";
+        assert_eq!(s, expected);
+        assert!(model.summary().contains("parameters  state  bytes  multiply-adds\n"));
     }
 
     #[test]
