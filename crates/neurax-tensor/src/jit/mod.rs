@@ -49,6 +49,7 @@ use crate::{
     tree::{all_errors, into_vec},
 };
 use jit_core::JitCore;
+use neurax_ir::Place;
 use neurax_runtime::{Profile, Stages};
 use std::{fmt, ops::Deref, panic::Location, sync::Arc};
 
@@ -170,8 +171,10 @@ impl<'f, A, O> Jit<'f, A, O> {
     ///
     /// # Errors
     /// When a type has an open dimension; else as [`Jit::run`].
+    #[track_caller]
     pub fn compile(&self, types: impl Example<A>) -> Result<Compiled<A, O>> {
-        self.imp.compile(&types.example()?)
+        let at = Place::from(Location::caller());
+        types.example().and_then(|like| self.imp.compile(&like)).map_err(|e| e.at(&at))
     }
 }
 
