@@ -45,6 +45,19 @@ fn a_device_that_does_not_exist_is_reported_first() {
 }
 
 #[test]
+fn a_wrong_number_of_threads_is_an_error() {
+    let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
+        .args(["bench", "eager", "--seconds", "0"])
+        .env("NEURAX_DEVICE", "native")
+        .env("NEURAX_THREADS", "abc")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&run.stderr);
+    let why = "device: expected NEURAX_THREADS to be a number of threads from 1 to 1024, got `abc`";
+    assert!(!run.status.success() && error.contains(why), "{error}");
+}
+
+#[test]
 fn a_closed_pipe_does_not_stop_the_training() {
     let out =
         std::env::temp_dir().join(format!("neurax-demo-pipe-{}.safetensors", std::process::id()));

@@ -65,7 +65,8 @@ pub struct Native {
 
 impl Native {
     /// Creates a backend for the CPU of this machine. Programs run on `NEURAX_THREADS` threads, by
-    /// default the number that the machine runs simultaneously.
+    /// default the number that the machine runs simultaneously; another value of the variable is an
+    /// error of compiling.
     ///
     /// # Errors
     /// If the CPU is not supported; `NEURAX_DEVICE=interp` works everywhere.
@@ -119,8 +120,15 @@ impl Native {
 
     fn executable(&self, graph: &Graph, stages: &mut Stages) -> Result<launch::NativeExecutable> {
         let program = self.compiler.program(graph, stages)?;
-        let pool = self.threads.map_or_else(Pool::global, Pool::of);
-        launch::NativeExecutable::new(program, graph.input_types().to_vec(), pool)
+        launch::NativeExecutable::new(program, graph.input_types().to_vec(), self.pool()?)
+    }
+
+    /// Returns the threads that run programs.
+    ///
+    /// # Errors
+    /// If `NEURAX_THREADS` is not a number of threads.
+    fn pool(&self) -> Result<&'static Pool> {
+        self.threads.map_or_else(Pool::global, |n| Ok(Pool::of(n)))
     }
 }
 

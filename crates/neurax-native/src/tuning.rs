@@ -174,7 +174,8 @@ pub const MAX_CACHED_KERNELS: usize = 4096;
 
 // Execution.
 
-/// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`. Not measured.
+/// The most threads of one pool. A guard against a mistyped `NEURAX_THREADS`, which is an error
+/// above it. Not measured.
 pub const MAX_THREADS: usize = 1024;
 
 /// The polls of an idle thread between two readings of the clock, which cost more than a poll. Not

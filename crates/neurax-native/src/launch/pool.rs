@@ -34,6 +34,7 @@
 
 use super::subnormal::with_flush_to_zero;
 use crate::tuning::{MAX_THREADS, POLLS_PER_CLOCK_READ, SPIN_BEFORE_SLEEP};
+use neurax_ir::{Error, Result};
 use std::{
     any::Any,
     ops::Range,
@@ -98,18 +99,19 @@ impl WorkShare {
 impl Pool {
     /// Returns the pool of this process, with `NEURAX_THREADS` threads, or by default the number
     /// that the machine runs simultaneously.
-    pub fn global() -> &'static Pool {
-        static POOL: OnceLock<&'static Pool> = OnceLock::new();
+    ///
+    /// # Errors
+    /// If `NEURAX_THREADS` is not a number of threads.
+    pub fn global() -> Result<&'static Pool> {
+        static POOL: OnceLock<Result<&'static Pool>> = OnceLock::new();
         POOL.get_or_init(|| {
-            let wish = std::env::var("NEURAX_THREADS")
-                .ok()
-                .and_then(|n| n.parse().ok())
-                .filter(|&n| n > 0)
-                .map(|n: usize| n.min(MAX_THREADS));
+            let wish = std::env::var_os(THREADS_VARIABLE);
+            let wish = wish.as_ref().map(|w| w.to_string_lossy());
             // other: one thread, if the system does not say how many run simultaneously.
             let available = || std::thread::available_parallelism().map_or(1, |n| n.get());
-            Pool::of(wish.unwrap_or_else(available))
+            Ok(Pool::of(threads(wish.as_deref())?.unwrap_or_else(available)))
         })
+        .clone()
     }
 
     /// Returns the pool of `threads` threads, at least one. There is one pool of each size.
@@ -287,6 +289,28 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The environment variable with the number of threads.
+const THREADS_VARIABLE: &str = "NEURAX_THREADS";
+
+/// Returns the number of threads that the value `wish` of the environment variable asks for, if it
+/// is set and not empty.
+///
+/// # Errors
+/// If it is not a number of threads.
+fn threads(wish: Option<&str>) -> Result<Option<usize>> {
+    let Some(wish) = wish.filter(|w| !w.is_empty()) else { return Ok(None) };
+    match wish.parse() {
+        Ok(n @ 1..=MAX_THREADS) => Ok(Some(n)),
+        _ => {
+            let why = format!(
+                "expected {THREADS_VARIABLE} to be a number of threads from 1 to {MAX_THREADS}, \
+                 got `{wish}`"
+            );
+            Err(Error::new("device", why))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,6 +333,21 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[test]
+    fn a_wrong_number_of_threads_is_an_error() {
+        let of = |wish| threads(wish);
+        assert_eq!(
+            [of(None), of(Some("")), of(Some("3"))].map(Result::unwrap),
+            [None, None, Some(3)]
+        );
+        for wrong in ["abc", "0", "-1", "1025", "2 "] {
+            let e = of(Some(wrong)).unwrap_err().to_string();
+            let why =
+                "device: expected NEURAX_THREADS to be a number of threads from 1 to 1024, got";
+            assert_eq!(e, format!("{why} `{wrong}`"));
+        }
     }
 
     #[test]
