@@ -45,6 +45,22 @@ fn a_device_that_does_not_exist_is_reported_first() {
 }
 
 #[test]
+fn devices_are_listed_with_what_they_are() {
+    let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
+        .arg("devices")
+        .env("NEURAX_DEVICE", "native")
+        .env("NEURAX_THREADS", "2")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&run.stdout);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "device    backend", "{text}");
+    assert_eq!(lines[1], "native:0  the compiler for this CPU, 2 threads (default)");
+    assert!(lines[2].starts_with("interp:0  the reference interpreter"), "{text}");
+    assert!(lines[3].starts_with("NEURAX_DEVICE=DEVICE selects "), "{text}");
+}
+
+#[test]
 fn a_wrong_number_of_threads_is_an_error() {
     let run = Command::new(env!("CARGO_BIN_EXE_neurax"))
         .args(["bench", "eager", "--seconds", "0"])

@@ -81,6 +81,10 @@ impl Backend for Interp {
         1
     }
 
+    fn description(&self) -> String {
+        "the reference interpreter: slow, on one thread; defines the correct results".into()
+    }
+
     fn compile(&self, graph: &Graph, _: usize) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(InterpExecutable {
             graph: graph.clone(),

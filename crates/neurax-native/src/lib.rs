@@ -141,6 +141,13 @@ impl Backend for Native {
         1
     }
 
+    fn description(&self) -> String {
+        match self.pool() {
+            Ok(pool) => format!("the compiler for this CPU, {} threads", pool.threads()),
+            Err(e) => format!("the compiler for this CPU; {e}"),
+        }
+    }
+
     fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>> {
         self.compile_logged(graph, device, &mut Stages::muted())
     }

@@ -14,6 +14,11 @@ pub trait Backend: Debug + Send + Sync {
     /// Returns the number of devices; they are numbered from 0.
     fn devices(&self) -> usize;
 
+    /// Returns what the backend is, in one line, for a list of devices. Empty by default.
+    fn description(&self) -> String {
+        String::new()
+    }
+
     /// Compiles `graph` for the device with index `device`.
     ///
     /// # Errors
