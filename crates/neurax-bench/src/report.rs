@@ -1,7 +1,7 @@
 //! Measurements, and how they are collected and displayed.
 
 use crate::{BenchArgs, clock, processes};
-use neurax::{Result, default_device};
+use neurax::{Error, Result, default_device};
 use serde_json::json;
 use std::fmt;
 
@@ -96,13 +96,15 @@ pub struct Report<'a> {
     /// The options of this run.
     pub args: &'a BenchArgs,
     threads: usize,
+    /// The names of the tasks that were asked for so far, in order.
+    tasks: Vec<String>,
     show: &'a mut dyn FnMut(&Measurement),
 }
 
 impl<'a> Report<'a> {
     /// Creates a report that calls `show` with each row as soon as it is measured.
     pub fn new(args: &'a BenchArgs, show: &'a mut dyn FnMut(&Measurement)) -> Report<'a> {
-        Report { args, threads: processes::threads(), show }
+        Report { args, threads: processes::threads(), tasks: Vec::new(), show }
     }
 
     /// Returns the number of threads.
@@ -110,9 +112,29 @@ impl<'a> Report<'a> {
         self.threads
     }
 
-    /// Returns true if `task` is to be measured.
-    pub fn is_selected(&self, task: &str) -> bool {
+    /// Returns true if `task` is to be measured. Every suite asks for each of its tasks.
+    pub fn is_selected(&mut self, task: &str) -> bool {
+        if !self.tasks.iter().any(|t| t == task) {
+            self.tasks.push(task.into());
+        }
         self.args.task.as_ref().is_none_or(|t| t == task)
+    }
+
+    /// Checks that one of the suites has the task that is to be measured.
+    ///
+    /// # Errors
+    /// If none has it; the message lists their tasks.
+    pub fn check_task(&self) -> Result<()> {
+        match &self.args.task {
+            Some(task) if !self.tasks.contains(task) => {
+                let why = format!(
+                    "expected `--task` to be one of {}, got `{task}`",
+                    self.tasks.join(", ")
+                );
+                Err(Error::new("bench", why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Repeats `call` and shows the time of one call, if `task` is selected.

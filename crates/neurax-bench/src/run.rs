@@ -12,7 +12,8 @@ impl BenchArgs {
     /// Measures the selected tasks and prints one row for each.
     ///
     /// # Errors
-    /// Returns an error if a task fails or the file of `from` does not fit the network.
+    /// Returns an error if a task fails, no suite has the task that is selected, or the file of
+    /// `from` does not fit the network.
     pub fn run(&self) -> Result<ExitCode> {
         if let Some(n) = self.threads.filter(|n| processes::threads() != *n as usize) {
             return processes::rerun_with_threads(n);
@@ -26,7 +27,7 @@ impl BenchArgs {
     /// row as soon as it is measured.
     ///
     /// # Errors
-    /// Returns an error if a task fails or the file of `from` does not fit the network.
+    /// As [`BenchArgs::run`].
     pub fn measure(&self, show: &mut dyn FnMut(&Measurement)) -> Result<()> {
         let selected = match &self.suites[..] {
             _ if self.cold => &[Suite::Compile],
@@ -40,7 +41,8 @@ impl BenchArgs {
             ));
         }
         let mut report = Report::new(self, show);
-        selected.iter().try_for_each(|suite| suites::run(*suite, &mut report))
+        selected.iter().try_for_each(|suite| suites::run(*suite, &mut report))?;
+        report.check_task()
     }
 }
 
@@ -130,5 +132,8 @@ mod tests {
                 .contains("the batch size 9 exceeds the 8 examples")
         );
         assert!(error("bench cnn --from /nowhere").contains("/nowhere"));
+        assert!(error("bench eager --seconds 0 --task no").contains(
+            "expected `--task` to be one of eager-add, eager-exp, eager-matmul, jit-call, got `no`"
+        ));
     }
 }
