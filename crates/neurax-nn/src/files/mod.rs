@@ -2,6 +2,7 @@
 //! whose names another library chose.
 
 mod checkpoint;
+mod differences;
 mod error;
 mod pytorch;
 mod renames;

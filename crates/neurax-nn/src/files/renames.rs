@@ -1,6 +1,7 @@
 //! Variables under names that another library chose: renaming, transposing, splitting.
 
 use super::checkpoint::load_tensors;
+use super::differences::Differences;
 use super::error::failed;
 use super::torch_rnn;
 use crate::path_pattern::PathPattern;
@@ -222,7 +223,7 @@ impl Vars {
     ///
     /// # Errors
     /// If the file cannot be read, a pattern of the rules is malformed, or variables are missing,
-    /// left over or of another shape; one message lists all of these.
+    /// left over or of another shape; one message lists all of these, a line for each.
     #[track_caller]
     pub fn load_renamed(path: impl AsRef<Path>, model: &Model, rules: &Renames) -> Result<Vars> {
         let path = path.as_ref();
@@ -298,13 +299,13 @@ struct Loading {
     vars: Vars,
     /// The parts of variables by path.
     parts: BTreeMap<String, Parts>,
-    problems: Vec<String>,
+    differences: Differences,
 }
 
 impl Loading {
-    /// Adds the tensor `name` of the file as the variable at `path`.
-    fn add(&mut self, name: &str, path: &str, value: Tensor, is_torch: bool) {
-        let path = path.strip_prefix("params.").or(path.strip_prefix("state.")).unwrap_or(path);
+    /// Adds the tensor `name` of the file, to which the rules gave the path `given`.
+    fn add(&mut self, name: &str, given: &str, value: Tensor, is_torch: bool) {
+        let path = given.strip_prefix("params.").or(given.strip_prefix("state.")).unwrap_or(given);
         let (path, value) = match is_torch {
             true => match torch_rnn::renamed(&self.expected, path, &value) {
                 Some(torch_rnn::Renamed::Variable(path, value)) => (path, value),
@@ -317,13 +318,15 @@ impl Loading {
             false => (path.to_string(), value),
         };
         let Ok(expected) = self.expected.get(&path) else {
-            let renamed = if name == path { String::new() } else { format!(" (renamed `{path}`)") };
-            self.problems.push(format!("left over: `{name}`{renamed}"));
+            // What `Renames::torch` changes is not worth a word: the user knows the name.
+            let by_rule =
+                if name == given { String::new() } else { format!(" (renamed to {given})") };
+            self.differences.left_over.push(format!("{name}{by_rule}"));
             return;
         };
-        match self.converted(&path, &expected, value) {
+        match converted(&expected, value) {
             Ok(value) => self.put(&path, value),
-            Err(e) => self.problems.push(e.message().to_string()),
+            Err(e) => self.differences.add_other_type(&path, e.message()),
         }
     }
 
@@ -339,7 +342,10 @@ impl Loading {
         let parts = self.parts.entry(path.into()).or_insert_with(none);
         match parts.found.get_mut(i) {
             Some(part @ None) => *part = Some((name.into(), value)),
-            _ => self.problems.push(format!("two tensors for a part of `{path}`: `{name}`")),
+            _ => {
+                let why = format!("two tensors for a part, one is {name}");
+                self.differences.add_other_count(path, &why);
+            }
         }
     }
 
@@ -348,26 +354,15 @@ impl Loading {
         for (path, Parts { found, join }) in std::mem::take(&mut self.parts) {
             let count = found.len();
             let (names, values): (Vec<String>, Vec<Tensor>) = found.into_iter().flatten().unzip();
-            let names = names.join("` and `");
+            let names = names.join(" and ");
             match values.len() == count {
                 true => self.add(&names, &path, join(&values), is_torch),
                 false => {
-                    let why = format!("expected {count} tensors for `{path}`, got only `{names}`");
-                    self.problems.push(why);
+                    let why = format!("expected {count} tensors to join, got only {names}");
+                    self.differences.add_other_count(&path, &why);
                 }
             }
         }
-    }
-
-    /// Returns a value in the dtype of the variable.
-    fn converted(&self, path: &str, expected: &Tensor, value: Tensor) -> Result<Tensor> {
-        let (want, got) = (expected.ty()?, value.ty()?);
-        let both_float = want.dtype.is_float() && got.dtype.is_float();
-        if want.shape != got.shape || (want.dtype != got.dtype && !both_float) {
-            let why = format!("expected `{path}` of type {want}, got {got}");
-            return Err(Error::new("load", why));
-        }
-        if want.dtype == got.dtype { Ok(value) } else { value.to(want.dtype).ok() }
     }
 
     fn put(&mut self, path: &str, value: Tensor) {
@@ -375,7 +370,7 @@ impl Loading {
         let is_state = self.expected.state.get(layer).is_some_and(|l| l.contains_key(name));
         let map = if is_state { &mut self.vars.state } else { &mut self.vars.params };
         if map.entry(layer.into()).or_default().insert(name.into(), value).is_some() {
-            self.problems.push(format!("two tensors for `{path}`"));
+            self.differences.add_other_count(path, "two tensors");
         }
     }
 
@@ -400,36 +395,36 @@ impl Loading {
         (format!("{layer}{dot}{name}"), value)
     }
 
-    /// Returns the variables, or one error with all problems.
+    /// Returns the variables, or one error with all differences.
     fn finish(mut self, missing: &[PathPattern]) -> Result<Vars> {
         let loaded: BTreeSet<String> = paths(&self.vars).collect();
-        let is_missing = |p: &String| !loaded.contains(p) && !missing.iter().any(|m| m.matches(p));
-        let lacking: Vec<String> = paths(&self.expected).filter(is_missing).collect();
-        self.problems.extend(lacking.iter().map(|path| format!("missing: `{path}`")));
-        match self.problems.is_empty() {
+        let is_known = |p: &String| loaded.contains(p) || self.differences.is_refused(p);
+        let is_missing = |p: &String| !is_known(p) && !missing.iter().any(|m| m.matches(p));
+        self.differences.missing = paths(&self.expected).filter(is_missing).collect();
+        match self.differences.is_empty() {
             true => Ok(self.vars),
-            false => Err(Error::new("load", listed(&self.problems))),
+            false => Err(Error::new("load", self.differences.to_string())),
         }
     }
+}
+
+/// Returns a value in the dtype of the variable.
+///
+/// # Errors
+/// If it has another shape, or a dtype to which it is not converted.
+fn converted(expected: &Tensor, value: Tensor) -> Result<Tensor> {
+    let (want, got) = (expected.ty()?, value.ty()?);
+    let both_float = want.dtype.is_float() && got.dtype.is_float();
+    if want.shape != got.shape || (want.dtype != got.dtype && !both_float) {
+        return Err(Error::new("load", format!("expected {want}, got {got}")));
+    }
+    if want.dtype == got.dtype { Ok(value) } else { value.to(want.dtype).ok() }
 }
 
 /// Returns the paths of all variables.
 fn paths(vars: &Vars) -> impl Iterator<Item = String> {
     let maps = [&vars.params, &vars.state].into_iter().flatten();
     maps.flat_map(|(layer, vars)| vars.keys().map(move |name| format!("{layer}.{name}")))
-}
-
-/// Returns all problems in one text; of very many, the first ones.
-fn listed(problems: &[String]) -> String {
-    /// The most problems that a message shows.
-    const MAX_LISTED: usize = 50;
-    let shown = problems.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join("\n  ");
-    let more = match problems.len().saturating_sub(MAX_LISTED) {
-        0 => String::new(),
-        n => format!("\n  and {n} more"),
-    };
-    let hint = "rename, ignore or allow them with the rules of `Renames`";
-    format!("the checkpoint does not fit the model ({hint}):\n  {shown}{more}")
 }
 
 #[cfg(test)]
@@ -482,19 +477,27 @@ mod tests {
         tensors[0] = ("m.stem.weight", Tensor::ones([3, 9, 1]));
         drop(tensors.remove(8));
         tensors.push(("m.extra", tensor(1.0)));
+        tensors.push(("m.bn9.running_mean", tensor(1.0)));
+        tensors.push(("other.num", tensor(1.0)));
         let rules = Renames::torch().rename("m.**", "{1}");
         let path = file("problems", &tensors);
         let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err().message().to_string();
-        for want in [
-            "left over: `m.extra` (renamed `extra`)",
-            "expected `stem.kernel` of type f32[3, 2, 1], got f32[3, 9, 1]",
-            "missing: `fc.bias`",
-        ] {
-            assert!(e.contains(want), "{want}: {e}");
-        }
+        let report = "the checkpoint does not fit the model
+  missing in the checkpoint:
+    fc.bias
+  left over in the checkpoint:
+    m.bn9.running_mean (renamed to bn9.running_mean)
+    m.extra (renamed to extra)
+    other.num
+  of another shape or dtype:
+    stem.kernel: expected f32[3, 2, 1], got f32[3, 9, 1]
+rename, leave out or allow these with the rules of `Renames`";
+        assert_eq!(e, format!("{}: {report}", path.display()));
         let rules = rules.ignore("m.extra").allow_missing("fc.**").ignore("m.stem.weight");
+        let rules = rules.ignore("m.bn9.*").ignore("other.*");
         let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err().message().to_string();
-        assert!(e.ends_with("\n  missing: `stem.kernel`"), "{e}");
+        let report = "\n  missing in the checkpoint:\n    stem.kernel\nrename, ";
+        assert!(e.contains(report) && !e.contains("left over"), "{e}");
     }
 
     #[test]
@@ -509,7 +512,7 @@ mod tests {
         assert_eq!(vars.get("fc.kernel").unwrap().shape(), [12, 2]);
         let rules = rules.rename("bn.*", "norm.{1}");
         let e = Vars::load_renamed(&path, &net(), &rules).unwrap_err();
-        assert!(e.message().contains("left over: `model.m.bn.bias` (renamed `norm.bias`)"), "{e}");
+        assert!(e.message().contains("\n    model.m.bn.bias (renamed to norm.bias)\n"), "{e}");
     }
 
     #[test]
@@ -529,7 +532,7 @@ mod tests {
         assert_eq!(vars.get("q.bias").unwrap().to_vec::<f32>().unwrap(), [9.0, 18.0]);
         tensors.pop();
         let e = Vars::load_renamed(file("part", &tensors), &model, &rules).unwrap_err();
-        let want = "expected 2 tensors for `q.bias`, got only `m.q.second`";
+        let want = "\n    q.bias: expected 2 tensors to join, got only m.q.second\n";
         assert!(e.message().contains(want), "{e}");
     }
 
