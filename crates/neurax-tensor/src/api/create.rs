@@ -1,17 +1,19 @@
 //! Tensors from literals, constants and sequences.
 
 use crate::{
-    DType, Element, IntoShape, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed,
+    DType, IntoShape, IntoTensor, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed,
     tensor::CallSite,
 };
 use neurax_ir::op::{Compare, Convert, Direction};
 use neurax_ir::{Literal, Shape};
 use std::panic::Location;
 
-/// Creates a tensor from a number, an array of numbers, or nested arrays of numbers.
+/// Creates a tensor from a number, or from an array, a vector or a slice of numbers or, nested, of
+/// such.
 ///
 /// Float literals are f32, integer literals i32. f64 is not accepted, so that `1.0` means f32
-/// without a suffix; use [`Tensor::from_vec`] for other dtypes. Follows `jax.numpy.array`.
+/// without a suffix; use [`Tensor::from_vec`] for other dtypes. `Tensor::from(data)` is the same.
+/// Follows `jax.numpy.array`.
 ///
 /// # Errors
 ///
@@ -24,99 +26,19 @@ use std::panic::Location;
 /// assert_eq!(tensor([[1.0, 2.0], [3.0, 4.0]]).ty()?.to_string(), "f32[2, 2]");
 /// assert_eq!(tensor(3).ty()?.to_string(), "i32[]");
 /// assert_eq!(tensor([true, false]).dtype(), BOOL);
+/// let rows = vec![[1u8, 2, 3]; 5];
+/// assert_eq!(tensor(&rows[1..]).shape(), [4, 3]);
+/// assert_eq!(Tensor::from(rows).shape(), [5, 3]);
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn tensor<D: IntoTensor>(data: D) -> Tensor {
+pub fn tensor(data: impl IntoTensor) -> Tensor {
     let at = Location::caller();
     let (mut shape, mut elements) = (vec![], vec![]);
     match data.collect(0, &mut shape, &mut elements) {
         Ok(()) => Literal::from_vec(shape, elements)
             .map_or_else(|e| Tensor::error_at(e, at), Tensor::from),
         Err(why) => Tensor::fail("tensor", why, at),
-    }
-}
-
-/// Arguments of [`tensor`]: f32, i32, i64, u8, u32 and bool, and arrays and vectors of them.
-#[diagnostic::on_unimplemented(
-    message = "`tensor` cannot be made of `{Self}`",
-    note = "float literals are f32 here; `Tensor::from_vec(data, shape)` keeps the type of its \
-            data, f64 for example"
-)]
-pub trait IntoTensor {
-    /// The type of the elements.
-    type Of: Element;
-    /// Appends the elements to `out`. `depth` is the number of enclosing arrays; `shape` holds the
-    /// length of the first array at each level.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message if arrays at one level differ in length.
-    fn collect(
-        &self,
-        depth: usize,
-        shape: &mut Vec<usize>,
-        out: &mut Vec<Self::Of>,
-    ) -> Result<(), String>;
-}
-
-/// Implementations of [`IntoTensor`] for scalars.
-macro_rules! literals {
-    ($($t:ty),*) => {$(
-        impl IntoTensor for $t {
-            type Of = $t;
-            fn collect(
-                &self,
-                _: usize,
-                _: &mut Vec<usize>,
-                out: &mut Vec<$t>,
-            ) -> Result<(), String> {
-                out.push(*self);
-                Ok(())
-            }
-        }
-    )*};
-}
-
-literals!(f32, i32, i64, u8, u32, bool);
-
-/// Appends the elements of an array, and checks its length against that of the first array at this
-/// level.
-fn collect_all<T: IntoTensor>(
-    items: &[T],
-    depth: usize,
-    shape: &mut Vec<usize>,
-    out: &mut Vec<T::Of>,
-) -> Result<(), String> {
-    match shape.get(depth) {
-        None => shape.push(items.len()),
-        Some(&n) if n == items.len() => {}
-        Some(n) => return Err(format!("rows differ in length: {n} and {}", items.len())),
-    }
-    items.iter().try_for_each(|x| x.collect(depth + 1, shape, out))
-}
-
-impl<T: IntoTensor, const N: usize> IntoTensor for [T; N] {
-    type Of = T::Of;
-    fn collect(
-        &self,
-        depth: usize,
-        shape: &mut Vec<usize>,
-        out: &mut Vec<T::Of>,
-    ) -> Result<(), String> {
-        collect_all(self, depth, shape, out)
-    }
-}
-
-impl<T: IntoTensor> IntoTensor for Vec<T> {
-    type Of = T::Of;
-    fn collect(
-        &self,
-        depth: usize,
-        shape: &mut Vec<usize>,
-        out: &mut Vec<T::Of>,
-    ) -> Result<(), String> {
-        collect_all(self, depth, shape, out)
     }
 }
 
