@@ -1,5 +1,5 @@
 //! A package that depends on `neurax` alone derives `Tree`, runs every program of the README, and
-//! trains. Little of the library is compiled in it.
+//! trains. Little of the library is compiled in it. A program that is refused is told why.
 //!
 //! The package is generated in a temporary folder. Building `neurax` and its dependencies a second
 //! time took 184 CPU seconds, so the package reuses what `cargo test` has built (7 CPU seconds).
@@ -40,6 +40,15 @@ pub fn main() -> Result<()> {
 }
 "#;
 
+/// A program that is refused: a transform of a function that returns a `Result`.
+const RETURNS_RESULT: &str = r#"
+use neurax::prelude::*;
+
+fn main() {
+    let _ = jit(|x: Tensor| -> Result<Tensor> { x.sin().ok() });
+}
+"#;
+
 /// The bounds of the code that is compiled in the package, a third above what was measured. It is
 /// what a user waits for after each change.
 const MAX_FUNCTIONS: usize = 1_450;
@@ -54,9 +63,18 @@ fn a_package_that_depends_on_neurax_alone_runs_the_readme() {
     write_package(&folder, &root, &readme);
     let run = run_package(&folder);
     let code = run.status.success().then(|| code_of_package(&folder));
+    fs::write(folder.join("src/main.rs"), RETURNS_RESULT).unwrap();
+    let refused = cargo(&folder, "build", &[]);
     fs::remove_dir_all(&folder).unwrap();
     let (out, err) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success() && out.contains("all good"), "{out}\n{err}");
+    let refused = String::from_utf8_lossy(&refused.stderr);
+    for part in ["is not a tree of tensors", "returns tensors, not a `Result` of them"] {
+        assert!(
+            refused.contains(part),
+            "`{part}` is missing in the error of the compiler: {refused}"
+        );
+    }
     let (count, lines) = code.unwrap();
     assert!(
         count <= MAX_FUNCTIONS && lines <= MAX_LINES,

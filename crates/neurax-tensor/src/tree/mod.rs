@@ -64,7 +64,9 @@ use std::{any::Any, panic::Location};
     label = "not a tensor or a container of tensors",
     note = "derive it: #[derive(Tree)]; mark fields that are not tensors #[tree(static)]",
     note = "a plain number would be compiled in as a constant: pass `Static(n)`, or a `Tensor` if \
-            it changes from call to call"
+            it changes from call to call",
+    note = "a transformed function returns tensors, not a `Result` of them: they carry the first \
+            error, so that no `?` is needed in it, and `run(..)?` returns the error"
 )]
 pub trait Tree: Sized + Send + Sync + 'static {
     /// Visits the leaves, in order, and the static fields.
