@@ -61,16 +61,18 @@ pub use transform::*;
 pub use tree::{Static, Tree};
 pub use windows::{IntoEach, Padding, Windows};
 
-/// The names that `use neurax::prelude::*` imports: everything that the programs of the manual use.
+/// The names that `use neurax::prelude::*` imports: every free function of `docs/functions.md`, the
+/// transforms, and the types and macros that programs name when they call these.
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func, Function, IntoAxes,
-        IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand, Padding, Result, Side, Static, Tensor,
-        Tree, Type, TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp,
-        custom_tangent, custom_vjp, dims, eval_shape, fori, grad, hessian, hstack, jacobian,
-        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, multiply_adds,
-        pmax, pmean, pmin, psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor,
-        types, value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
+        AttentionOptions, Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func,
+        Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand, Padding,
+        Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index, checkpoint,
+        concat, cond, custom_jvp, custom_tangent, custom_vjp, dims, dot_product_attention, einsum,
+        eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit,
+        jvp, keep, key, linearize, matmul, meshgrid, multiply_adds, pmax, pmean, pmin, psum, scan,
+        scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
+        value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

@@ -27,6 +27,25 @@ fn the_page_of_functions_is_up_to_date() {
     assert!(written == text, "docs/functions.md is out of date; generate it with BLESS=1");
 }
 
+#[test]
+fn every_free_function_is_in_the_prelude() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = fs::read_to_string(root.join("src/lib.rs")).unwrap();
+    let prelude = source.split_once("pub mod prelude {").unwrap().1;
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let names: Vec<&str> = prelude.split(|c| !is_name(c)).collect();
+    let families = families(&root.join("src/api"));
+    let functions = families.iter().flat_map(|f| &f.functions);
+    let free: Vec<&str> = functions
+        .map(|f| f.name.split('(').next().unwrap_or_default())
+        .filter(|name| name.chars().all(is_name))
+        .collect();
+    assert!(free.contains(&"einsum") && free.len() > 8, "{free:?}");
+    for name in free {
+        assert!(names.contains(&name), "`{name}` is not in the prelude");
+    }
+}
+
 /// The functions of one file.
 struct Family {
     title: String,

@@ -67,13 +67,29 @@ pub use neurax_nn as nn;
 pub use neurax_tensor::*;
 pub use neurax_train as train;
 
-/// The names that the example programs use.
+/// The names of most programs: the modules, the types of data sets, models and trainings, the
+/// layers that most networks are made of, and the functions and transforms of tensors. All other
+/// layers are `nn::Lora` and the like; so are those whose names are common words (`nn::Pad`,
+/// `nn::Split`).
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = nn::input("image", dims![_, 1, 28, 28]).layer(Conv::new(8, 3).strides(2)).relu();
+/// let y = x.layer(BatchNorm::new()).layer(MaxPool::new(2)).flatten().layer(Dense::new(10));
+/// let vars = y.init(key(0), &types![f32[1, 1, 28, 28]])?;
+/// assert_eq!(vars.params.leaf("dense.bias").shape(), [10]);
+/// # Ok::<(), Error>(())
+/// ```
 pub mod prelude {
     pub use crate::{data, nn, train};
     pub use neurax_data::{Batches, Dataset, Source};
     pub use neurax_nn::{
-        Applied, Cx, Dense, Dropout, Flatten, Layer, Mode, Model, Net, Node, Optim, Params, Vars,
-        init, loss, metric, optim,
+        Applied, Cx, Layer, Mode, Model, Net, Node, Optim, Params, Vars, init, loss, metric, optim,
+    };
+    pub use neurax_nn::{
+        AvgPool, BatchNorm, Bidirectional, Conv, ConvTranspose, Dense, DepthwiseConv, Dropout,
+        Embedding, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Gru, LayerNorm, Lstm, MaxPool,
+        MultiHeadAttention, RmsNorm, SeparableConv, SimpleRnn, TransformerLayer,
     };
     pub use neurax_tensor::prelude::*;
     pub use neurax_train::{Event, Flow, Predict, State, Trained, Trainer, epochs};
