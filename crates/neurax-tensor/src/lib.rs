@@ -25,7 +25,9 @@ mod macros;
 mod operators;
 mod print;
 mod random_bits;
+mod random_parameters;
 mod reentrancy;
+mod sampling_options;
 mod scalar;
 mod shape;
 mod slices;
@@ -52,6 +54,7 @@ pub use neurax_ir::{
 };
 pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
+pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
 pub use tensor::Tensor;

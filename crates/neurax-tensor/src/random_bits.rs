@@ -79,7 +79,7 @@ pub(crate) fn bits(b: &mut Builder, key: Value, shape: &Shape, width: usize) -> 
 }
 
 /// Returns the unsigned dtype of `width` bits.
-fn unsigned(width: usize) -> DType {
+pub(crate) fn unsigned(width: usize) -> DType {
     match width {
         8 => DType::U8,
         16 => DType::U16,
@@ -314,13 +314,18 @@ pub(crate) fn integers(
     b.convert(x, dtype)
 }
 
+/// Returns the number of sorts by random words after which ties in all of them are improbable, for
+/// `n` elements.
+pub(crate) fn shuffle_rounds(n: usize) -> usize {
+    (3.0 * (n.max(1) as f64).ln() / (u32::MAX as f64).ln()).ceil() as usize
+}
+
 /// Adds a random permutation of the vector `x`: it is sorted by random words, and again until a tie
 /// of words in all rounds is improbable.
 pub(crate) fn shuffled(b: &mut Builder, key: Value, x: Value) -> Value {
     let n = b.ty(x).size();
-    let rounds = (3.0 * (n.max(1) as f64).ln() / (u32::MAX as f64).ln()).ceil() as usize;
     let (mut key, mut x) = (key, x);
-    for _ in 0..rounds {
+    for _ in 0..shuffle_rounds(n) {
         let (next, sub) = split(b, key);
         let words = bits(b, sub, &[n].into(), 32);
         x = b.emit_n(Sort { axis: 0, keys: 1 }, &[words, x], 2)[1];

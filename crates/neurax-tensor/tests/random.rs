@@ -38,7 +38,7 @@ fn sample(k: &Key, name: &str, logits: impl Fn(&str) -> Tensor) -> Option<Tensor
         }
         ["uniform", _, shape] => k.uniform_of(dtype(1), shape_of(shape), 0.0, 1.0),
         ["uniform", _, shape, ..] => {
-            let (a, b) = range_of(&words[3..]);
+            let (a, b) = range_of::<f64>(&words[3..]);
             k.uniform_of(dtype(1), shape_of(shape), a, b)
         }
         ["normal", _, shape] => k.normal_of(dtype(1), shape_of(shape)),

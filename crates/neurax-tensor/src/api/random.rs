@@ -13,12 +13,14 @@ use crate::{
     random_bits::{
         bits, block, gumbel, integers, normal, shuffled, uniform, uniform_bounds, words_of,
     },
+    random_parameters::{Domain, Parameter},
     shape::fixed,
+    stop_gradient,
     tensor::CallSite,
     tree::Visitor,
 };
 use neurax_ir::{Builder, Graph, Kind, Literal, Place, Value, op};
-use std::{ops::Range, panic::Location};
+use std::{f64::consts::SQRT_2, ops::Range, panic::Location};
 
 /// A key of random numbers: two 32-bit words.
 ///
@@ -241,10 +243,14 @@ impl Key {
     /// Samples uniformly from `[low, high)`. `dtype` is f16, bf16, f32 or f64. Follows
     /// `jax.random.uniform`, but `high`, which is rounded up to there, is never reached.
     ///
+    /// The bounds are numbers, or tensors that broadcast to `shape`; tensors in f64 may differ from
+    /// JAX in the last place. Where `low` is not below `high` in tensors, the result is `low`.
+    ///
     /// # Errors
     ///
     /// The result carries an error for other dtypes, and if no number of the dtype is at least
-    /// `low` and below `high`, or a bound or their distance is not finite in it.
+    /// `low` and below `high`, or a bound or their distance is not finite in it; of tensors, if
+    /// they are complex or do not broadcast to `shape`.
     ///
     /// # Examples
     ///
@@ -253,19 +259,60 @@ impl Key {
     /// let x = key(0).uniform_of(F64, [100], -1.0, 1.0);
     /// assert_eq!(x.ge(-1.0).all(..).to_vec::<bool>()?, [true]);
     /// assert_eq!(x.lt(1.0).all(..).to_vec::<bool>()?, [true]);
+    /// let x = key(0).uniform_of(F32, [100, 2], tensor([0.0, 5.0]), tensor([1.0, 6.0]));
+    /// assert_eq!(x.floor().min(0).to_vec::<f32>()?, [0.0, 5.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn uniform_of(&self, dtype: DType, shape: impl IntoShape, low: f64, high: f64) -> Tensor {
+    pub fn uniform_of(
+        &self,
+        dtype: DType,
+        shape: impl IntoShape,
+        low: impl Operand,
+        high: impl Operand,
+    ) -> Tensor {
         let at = Location::caller();
         if let Some(e) = float_only("uniform", dtype, at) {
             return e;
         }
-        match uniform_bounds(dtype, low, high) {
+        let (Some(from), Some(to)) = (real_number(&low), real_number(&high)) else {
+            return self.uniform_between(dtype, shape, low, high, at);
+        };
+        match uniform_bounds(dtype, from, to) {
             Ok((low, high)) => {
                 self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high))
             }
             Err(why) => Tensor::fail("uniform", why, at),
+        }
+    }
+
+    /// Samples uniformly between bounds that are tensors.
+    #[track_caller]
+    fn uniform_between(
+        &self,
+        dtype: DType,
+        shape: impl IntoShape,
+        low: impl Operand,
+        high: impl Operand,
+        at: CallSite,
+    ) -> Tensor {
+        let bounds = [
+            Parameter::new("lower bound", Domain::Any, low),
+            Parameter::new("upper bound", Domain::Any, high),
+        ];
+        match self.transformed("uniform", bounds, shape, at) {
+            Ok((shape, [low, high])) => {
+                let f = self.uniform_of(dtype, &shape, 0.0, 1.0);
+                let (low, high) = (low.convert(dtype, at), high.convert(dtype, at));
+                let span = &high - &low;
+                // One rounding in f32, as in JAX: the product is exact in f64.
+                let exact = if dtype == DType::F32 { DType::F64 } else { dtype };
+                let wide = |x: &Tensor| x.convert(exact, at);
+                let x = (wide(&f) * wide(&span) + wide(&low)).convert(dtype, at);
+                let below = stop_gradient(&high).nextafter(stop_gradient(&low));
+                x.minimum(below).maximum(low)
+            }
+            Err(e) => e,
         }
     }
 
@@ -286,7 +333,8 @@ impl Key {
     }
 
     /// Samples from the standard normal distribution, with mean 0 and variance 1. `dtype` is f16,
-    /// bf16, f32 or f64. Follows `jax.random.normal`.
+    /// bf16, f32 or f64, or c64 or c128: then real and imaginary part have variance 1/2 each.
+    /// Follows `jax.random.normal`.
     ///
     /// # Errors
     ///
@@ -302,6 +350,15 @@ impl Key {
     #[track_caller]
     pub fn normal_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
+        if dtype.is_complex() {
+            let dims = shape.dims();
+            let [of_real, of_imaginary] = self.split();
+            let (re, im) = (
+                of_real.normal_of(dtype.real(), dims.clone()),
+                of_imaginary.normal_of(dtype.real(), dims),
+            );
+            return re.complex(im) / SQRT_2;
+        }
         float_only("normal", dtype, at)
             .unwrap_or_else(|| self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, dtype)))
     }
@@ -395,12 +452,7 @@ impl Key {
     /// ```
     #[track_caller]
     pub fn bernoulli(&self, p: impl Operand, shape: impl IntoShape) -> Tensor {
-        let number = match p.number() {
-            Some(Scalar::Float(p)) => Some(p),
-            Some(Scalar::Int(p)) => Some(p as f64),
-            _ => None,
-        };
-        if let Some(p) = number.filter(|p| !(0.0..=1.0).contains(p)) {
+        if let Some(p) = real_number(&p).filter(|p| !(0.0..=1.0).contains(p)) {
             let why = format!("expected a probability from 0 to 1, got {p:?}");
             return Tensor::fail("bernoulli", why, Location::caller());
         }
@@ -500,6 +552,16 @@ impl Key {
             mode: op::OutOfBounds::Clip,
         };
         dispatch(gather, [rows, order.expand_dims(1)], at).move_axis(0, axis)
+    }
+}
+
+/// Returns the number if the operand is a real one.
+fn real_number(x: &impl Operand) -> Option<f64> {
+    match x.number()? {
+        Scalar::Float(x) => Some(x),
+        Scalar::Int(x) => Some(x as f64),
+        Scalar::Bool(x) => Some(x.into()),
+        Scalar::Complex(..) => None,
     }
 }
 

@@ -151,6 +151,17 @@ smooth! {
     "x.flatten", MATRIX, |x| m(x).flatten().square();
     "x.squeeze", REAL, |x| x.reshape([1, 5]).squeeze(0).square();
     "x.sort_by_key", REAL, |x| x.sort_by_key(&tensor([3, 1, 2, 0, 4]), 0).square();
+    "Key::shuffle_each", REAL, |x| key(0).shuffle_each(x, 0) * x;
+    "Key::uniform_of", POSITIVE, |x| key(0).uniform_of(x.dtype(), [4], -x, x.square());
+    "Key::normal_around", POSITIVE, |x| key(0).normal_around(x, x.square(), [4]);
+    "Key::lognormal", POSITIVE, |x| key(0).lognormal(x, [2, 4]);
+    "Key::pareto", POSITIVE, |x| key(0).pareto(x, [2, 4]);
+    "Key::rayleigh", POSITIVE, |x| key(0).rayleigh(x, [4]).square();
+    "Key::weibull_min", POSITIVE, |x| key(0).weibull_min(x, x, [4]);
+    "Key::triangular", UNIT, |x| key(0).triangular(-x, x * 0.3, x + 1.0, [4]);
+    "Key::double_sided_maxwell", POSITIVE, |x| key(0).double_sided_maxwell(x, x.square(), [4]);
+    "Key::truncated_normal", POSITIVE, |x| key(0).truncated_normal(-x, x, [4]);
+    "Key::wald", POSITIVE, |x| key(0).wald(x, [4]);
     "Key::shuffle", REAL, |x| key(0).shuffle(x, 0) * x;
     // Elementwise functions.
     "x.sin", REAL, |x| x.sin();

@@ -2,8 +2,8 @@
 
 use crate::draw::Draw;
 use neurax::{
-    Indexing, PadMode, Side, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
-    prelude::*, stack, step, vstack, where_,
+    CategoricalOptions, ChoiceOptions, Indexing, PadMode, Side, concat, dot_product_attention,
+    einsum, hstack, matmul, meshgrid, prelude::*, stack, step, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -202,7 +202,7 @@ calls! { OTHERS:
     "Key::bits_of" => |d| vec![d.key().bits_of(d.dtype(), d.shape())];
     "Key::uniform" => |d| vec![d.key().uniform(d.shape()), d.key().uniform(d.size())];
     "Key::uniform_of" => |d| vec![{
-        let (t, s, a, b) = (d.dtype(), d.shape(), d.float(), d.float());
+        let (t, s, a, b) = (d.dtype(), d.shape_of_sample(), d.operand(), d.operand());
         d.key().uniform_of(t, s, a, b)
     }];
     "Key::normal" => |d| vec![d.key().normal(d.shape()), d.key().normal(d.size())];
@@ -222,6 +222,84 @@ calls! { OTHERS:
         d.key().bernoulli(p, s)
     }];
     "Key::categorical" => |d| vec![{ let axis = d.axis(); d.key().categorical(&d.x, axis) }];
+    "Key::exponential" => |d| vec![d.key().exponential(d.shape())];
+    "Key::laplace" => |d| vec![d.key().laplace(d.shape())];
+    "Key::logistic" => |d| vec![d.key().logistic(d.shape())];
+    "Key::cauchy" => |d| vec![d.key().cauchy(d.shape())];
+    "Key::gumbel" => |d| vec![d.key().gumbel(d.shape())];
+    "Key::maxwell" => |d| vec![d.key().maxwell(d.shape())];
+    "Key::exponential_of" => |d| vec![d.key().exponential_of(d.dtype(), d.shape())];
+    "Key::laplace_of" => |d| vec![d.key().laplace_of(d.dtype(), d.shape())];
+    "Key::logistic_of" => |d| vec![d.key().logistic_of(d.dtype(), d.shape())];
+    "Key::cauchy_of" => |d| vec![d.key().cauchy_of(d.dtype(), d.shape())];
+    "Key::maxwell_of" => |d| vec![d.key().maxwell_of(d.dtype(), d.shape())];
+    "Key::rademacher" => |d| vec![d.key().rademacher(d.shape())];
+    "Key::rademacher_of" => |d| vec![d.key().rademacher_of(d.dtype(), d.shape())];
+    "Key::normal_around" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().normal_around(a, b, s)
+    }];
+    "Key::lognormal" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().lognormal(a, s)
+    }];
+    "Key::pareto" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().pareto(a, s)
+    }];
+    "Key::rayleigh" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().rayleigh(a, s)
+    }];
+    "Key::weibull_min" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().weibull_min(a, b, s)
+    }];
+    "Key::triangular" => |d| vec![{
+        let (a, b, c) = (d.operand(), d.operand(), d.operand());
+        d.key().triangular(a, b, c, d.shape_of_sample())
+    }];
+    "Key::geometric" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().geometric(a, s)
+    }];
+    "Key::double_sided_maxwell" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().double_sided_maxwell(a, b, s)
+    }];
+    "Key::truncated_normal" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().truncated_normal(a, b, s)
+    }];
+    "Key::wald" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().wald(a, s)
+    }];
+    "Key::choice" => |d| vec![{ let s = d.shape(); d.key().choice(&d.x, s) }];
+    "Key::choice_with" => |d| vec![{
+        let mut options = ChoiceOptions::new().axis(d.axis());
+        if d.rng.one_in(2) {
+            options = options.without_replacement();
+        }
+        if d.rng.one_in(2) {
+            options = options.weights(&d.tensor());
+        }
+        let s = d.shape();
+        d.key().choice_with(&d.x, s, options)
+    }];
+    "Key::categorical_with" => |d| vec![{
+        let mut options = CategoricalOptions::new().samples(d.shape());
+        if d.rng.one_in(2) {
+            options = options.without_replacement();
+        }
+        let axis = d.axis();
+        d.key().categorical_with(&d.x, axis, options)
+    }];
+    "Key::shuffle_each" => |d| vec![{ let axis = d.axis(); d.key().shuffle_each(&d.x, axis) }];
+    "Key::randint_between" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().randint_between(a, b, s)
+    }];
     "Key::permutation" => |d| vec![{ let n = d.size(); d.key().permutation(n) }];
     "Key::shuffle" => |d| vec![{ let axis = d.axis(); d.key().shuffle(&d.x, axis) }];
     "x.roll" => |d| vec![{ let (n, axis) = (d.int(), d.axis()); d.x.roll(n, axis) }];

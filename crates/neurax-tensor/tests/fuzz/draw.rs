@@ -112,6 +112,16 @@ impl Draw {
         shape(&mut self.rng)
     }
 
+    /// Returns the shape of the first tensor, mostly, behind other axes at times.
+    pub fn shape_of_sample(&mut self) -> Vec<usize> {
+        let sizes = self.x.shape().to_vec();
+        match self.rng.below(4) {
+            0 => self.shape(),
+            1 => [vec![2], sizes].concat(),
+            _ => sizes,
+        }
+    }
+
     /// Returns a shape of the size of the first tensor, mostly.
     pub fn reshape(&mut self) -> Vec<usize> {
         let mut sizes = self.x.shape().to_vec();
