@@ -52,7 +52,8 @@ impl Layer for ActivityRegularization {
     type Output = (Tensor, Tensor);
 
     fn mask_rule(&self) -> MaskRule {
-        MaskRule::Keep
+        // The penalty has no steps.
+        MaskRule::KeepOfFirst { outputs: 1 }
     }
 
     fn apply(&self, _: &mut Cx, [x]: [Tensor; 1]) -> (Tensor, Tensor) {
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
     use crate::check;
     use neurax_tensor::dtype_consts::F16;
-    use neurax_tensor::types;
+    use neurax_tensor::{dims, types};
 
     #[test]
     fn both_outputs_pass_the_checks() {
@@ -95,6 +96,13 @@ mod tests {
             &types![f32[3]],
         )
         .unwrap();
+    }
+
+    #[test]
+    fn the_penalty_carries_no_mask() {
+        let (x, mask) = (crate::input("x", dims![_, 3, 2]), crate::input("mask", dims![_, 3]));
+        let (x, penalty) = x.with_mask(mask).layer(ActivityRegularization::new().l1(0.5));
+        assert!(x.mask().is_some() && penalty.mask().is_none());
     }
 
     fn penalty(layer: ActivityRegularization, x: Tensor) -> Tensor {
