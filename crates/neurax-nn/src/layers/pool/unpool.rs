@@ -42,7 +42,10 @@ pub fn max_unpool(x: &Tensor, indices: &Tensor, space: &[usize]) -> Tensor {
     }
     let planes = of_x.shape[0] * of_x.shape[1];
     let windows: usize = of_x.shape[2..].iter().product();
-    let size: usize = space.iter().product();
+    let Some(size) = space.iter().try_fold(1usize, |size, &n| size.checked_mul(n)) else {
+        let why = format!("expected a space whose elements can be counted, got {space:?}");
+        return Tensor::from_error(Error::new("max_unpool", why));
+    };
     let indices = indices.reshape([planes, windows]).to(DType::I64);
     // Negative indices would count from the end; `size` is no element.
     let at = indices.lt(0).select(size, &indices);
@@ -259,6 +262,12 @@ mod tests {
         let at = Tensor::zeros([1, 1, 2]);
         assert!(message(&at, &[4]).contains("integer indices of the same shape"));
         let at = at.to(DType::I32);
+        let e = max_unpool(
+            &Tensor::ones([1, 1, 1, 2]),
+            &Tensor::zeros([1, 1, 1, 2]).to(DType::I32),
+            &[usize::MAX, 2],
+        );
+        assert!(e.error().unwrap().to_string().contains("can be counted"), "{e:?}");
         assert!(message(&at, &[2, 2]).contains("the space [2, 2], got f32[1, 1, 2]"));
         let e = check::nodes(
             |x: [_; 2]| MaxUnpool::new([2, 2]).call(x),
