@@ -74,6 +74,13 @@ pub struct TakeMask {
     pub(crate) outputs: usize,
 }
 
+impl TakeMask {
+    /// Returns a replacement with the layer that `f` makes of the one here.
+    pub(crate) fn map(self, f: impl FnOnce(Arc<dyn ModelLayer>) -> Arc<dyn ModelLayer>) -> Self {
+        TakeMask { layer: f(self.layer), ..self }
+    }
+}
+
 impl fmt::Debug for TakeMask {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("TakeMask").field("layer", &self.layer.kind()).finish_non_exhaustive()

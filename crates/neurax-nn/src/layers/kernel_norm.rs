@@ -6,10 +6,12 @@
 
 use super::axes::{describe, positions};
 use crate::init::{Init, KernelAxes};
+use crate::model_layer::ModelLayer;
 use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, LayerPrecision, MaskRule};
 use neurax_tensor::{Error, Key, Result, Tensor, keep, stop_gradient};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The iterations of the power method when a spectral normalization is initialized, those of
 /// PyTorch.
@@ -23,6 +25,16 @@ enum KernelNorm {
 }
 
 impl KernelNorm {
+    /// Returns the rule of masks of a layer with the rule `of_layer` whose kernels are normalized.
+    fn mask_rule(self, of_layer: MaskRule) -> MaskRule {
+        match of_layer {
+            MaskRule::Take(taken) => {
+                MaskRule::Take(taken.map(|layer| Arc::new(Normalized { norm: self, layer })))
+            }
+            other => other,
+        }
+    }
+
     /// Runs `f`, in which kernels are normalized.
     fn within<O>(self, cx: &mut Cx, f: impl FnOnce(&mut Cx) -> O) -> O {
         cx.with_kernel_map(move |cx, name, kernel, axes| self.apply(cx, name, kernel, axes), f)
@@ -32,6 +44,10 @@ impl KernelNorm {
     #[track_caller]
     fn apply(self, cx: &mut Cx, name: &str, kernel: &Tensor, axes: KernelAxes) -> Tensor {
         let (KernelNorm::Weight { axis } | KernelNorm::Spectral { axis, .. }) = self;
+        if let KernelNorm::Spectral { iterations: 0, .. } = self {
+            let why = "expected at least 1 iteration, got 0";
+            return Tensor::from_error(Error::new("spectral_norm", why));
+        }
         let axes = axis.map_or(axes, |outputs| KernelAxes { outputs, batch: None });
         let front = match front_axes(kernel, axes) {
             Ok(front) => front,
@@ -49,6 +65,26 @@ impl KernelNorm {
             }
         };
         narrow_as(kernel, normal.reshape(wide.shape()).permute(&back[..]))
+    }
+}
+
+/// The replacement of a wrapped layer that takes a mask.
+struct Normalized {
+    norm: KernelNorm,
+    layer: Arc<dyn ModelLayer>,
+}
+
+impl ModelLayer for Normalized {
+    fn kind(&self) -> &str {
+        self.layer.kind()
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.precision()
+    }
+
+    fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
+        self.norm.within(cx, |cx| self.layer.apply(cx, inputs))
     }
 }
 
@@ -166,6 +202,10 @@ impl<L> WeightNorm<L> {
     pub fn axis(self, axis: i64) -> WeightNorm<L> {
         WeightNorm { axis: Some(axis), ..self }
     }
+
+    fn norm(&self) -> KernelNorm {
+        KernelNorm::Weight { axis: self.axis }
+    }
 }
 
 impl<L: Layer> Layer for WeightNorm<L> {
@@ -178,12 +218,11 @@ impl<L: Layer> Layer for WeightNorm<L> {
     }
 
     fn mask_rule(&self) -> MaskRule {
-        self.layer.mask_rule()
+        self.norm().mask_rule(self.layer.mask_rule())
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {
-        let norm = KernelNorm::Weight { axis: self.axis };
-        norm.within(cx, |cx| self.layer.apply(cx, inputs))
+        self.norm().within(cx, |cx| self.layer.apply(cx, inputs))
     }
 }
 
@@ -225,6 +264,10 @@ impl<L> SpectralNorm<L> {
     pub fn iterations(self, iterations: usize) -> SpectralNorm<L> {
         SpectralNorm { iterations, ..self }
     }
+
+    fn norm(&self) -> KernelNorm {
+        KernelNorm::Spectral { axis: self.axis, iterations: self.iterations }
+    }
 }
 
 impl<L: Layer> Layer for SpectralNorm<L> {
@@ -237,19 +280,11 @@ impl<L: Layer> Layer for SpectralNorm<L> {
     }
 
     fn mask_rule(&self) -> MaskRule {
-        self.layer.mask_rule()
+        self.norm().mask_rule(self.layer.mask_rule())
     }
 
     fn apply(&self, cx: &mut Cx, inputs: [Tensor; 1]) -> L::Output {
-        let inputs = match self.iterations {
-            0 => {
-                let why = "expected at least 1 iteration, got 0";
-                [Tensor::from_error(Error::new("spectral_norm", why))]
-            }
-            _ => inputs,
-        };
-        let norm = KernelNorm::Spectral { axis: self.axis, iterations: self.iterations };
-        norm.within(cx, |cx| self.layer.apply(cx, inputs))
+        self.norm().within(cx, |cx| self.layer.apply(cx, inputs))
     }
 }
 
@@ -257,7 +292,7 @@ impl<L: Layer> Layer for SpectralNorm<L> {
 mod tests {
     use super::*;
     use crate::{
-        Conv, ConvTranspose, Dense, DepthwiseConv, EinsumDense, MixtureOfExperts, Mode,
+        Conv, ConvTranspose, Dense, DepthwiseConv, EinsumDense, Lstm, MixtureOfExperts, Mode,
         SeparableConv, check, init, input,
     };
     use neurax_tensor::{dims, key, tensor, types};
@@ -278,6 +313,27 @@ mod tests {
         check::layer(converged, &types![f32[2, 3]]).unwrap();
         let both = SpectralNorm::new(WeightNorm::new(Conv::new(2, 2))).iterations(60);
         check::layer(both, &types![f32[1, 2, 3]]).unwrap();
+    }
+
+    #[test]
+    fn recurrent_layers_take_masks_and_stay_normalized() {
+        fn check_norm(layer: impl Layer<1, Output = Tensor> + Clone, normalized: &str) {
+            let x = input("x", dims![_, _, 3]);
+            let mask = input("mask", dims![_, _]);
+            let plain = x.layer(layer.clone()).model();
+            let masked = x.with_mask(&mask).layer(layer).model();
+            let vars = masked.init(key(0), &types![f32[_, _, 3], bool[_, _]]).unwrap();
+            let names = [&vars.params, &vars.state].map(|v| v.get("lstm"));
+            assert!(names.iter().flatten().any(|v| v.contains_key(normalized)), "{vars:?}");
+            let x = key(1).normal([2, 3, 3]);
+            let keep = tensor([[true, true, false], [true, true, false]]);
+            let found = masked.apply(&vars, [&x, &keep], &Mode::Eval);
+            let want = plain.apply(&vars, x.slice(1, ..2), &Mode::Eval);
+            let found = found.y().slice(1, ..2);
+            assert_eq!(found.allclose(want.y(), 1e-6, 1e-6).item().unwrap(), 1.0);
+        }
+        check_norm(WeightNorm::new(Lstm::new(2)), "kernel_scale");
+        check_norm(SpectralNorm::new(Lstm::new(2)), "kernel_u");
     }
 
     #[test]
