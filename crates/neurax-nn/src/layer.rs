@@ -334,7 +334,8 @@ impl TakeMask {
     }
 
     /// Sets the input whose mask is taken, which is input 0 by default, and the position of the
-    /// mask among the inputs of the replacement, 1 by default.
+    /// mask among the inputs of the replacement, 1 by default; a position behind all inputs is the
+    /// last one. If there is no such input, or if it carries no mask, the layer is not replaced.
     pub fn from_input(self, source: usize, position: usize) -> TakeMask {
         TakeMask { source, position, ..self }
     }
