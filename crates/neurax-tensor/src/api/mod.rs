@@ -60,6 +60,7 @@ pub(crate) mod reduce;
 pub(crate) mod reshape;
 pub(crate) mod sampling;
 pub(crate) mod sort;
+pub(crate) mod special;
 pub(crate) mod statistics;
 pub(crate) mod windows;
 

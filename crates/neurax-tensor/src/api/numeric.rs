@@ -57,7 +57,7 @@ macro_rules! pair_formulas {
 /// Returns a tensor that carries the error of `op` for complex numbers, dtypes without a common
 /// one, and shapes that do not broadcast.
 #[track_caller]
-fn float_pair(
+pub(super) fn float_pair(
     op: &str,
     x: &Tensor,
     y: impl Operand,

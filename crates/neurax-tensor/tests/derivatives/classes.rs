@@ -71,6 +71,7 @@ const CONSTANT: &[(&str, &[&str])] = &[
             "x.trunc",
             "x.floor_divide",
             "x.heaviside",
+            "x.gammasgn",
         ],
     ),
     ("the values of the tensor are not read", &["x.zeros_like", "x.ones_like", "x.full_like"]),
