@@ -108,8 +108,8 @@ impl Node {
     /// take it as an input, as if they were `masked()`; all others drop it, and blocks do, which
     /// get a mask as an explicit input.
     ///
-    /// The last axis counts as features, so that layers along axis -1 keep the mask: before they are
-    /// applied to `[batch, time]` itself, e.g. before indices are concatenated along time, call
+    /// The last axis counts as features, so that layers along axis -1 keep the mask: before they
+    /// are applied to `[batch, time]` itself, e.g. before indices are concatenated along time, call
     /// [`Node::without_mask`].
     ///
     /// ```
