@@ -60,6 +60,7 @@ mod exp;
 
 mod gather;
 mod iota;
+mod linalg;
 mod linear;
 mod pad;
 mod pointwise;
@@ -153,6 +154,7 @@ ops! {
         reduce: Reduce, ArgReduce;
         sort: Sort;
         dot: DotGeneral;
+        linalg: Cholesky, Eigh, Lu, Qr, Svd, TriangularSolve;
         convolution: Convolution;
         windows: ReduceWindow, SelectAndGather, SelectAndScatter;
         gather: Gather;

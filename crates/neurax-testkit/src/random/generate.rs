@@ -1,6 +1,9 @@
 //! The generator: a pool of values with known bounds, and rules that read some and add others.
 
-use super::{Member, RandomProgram, composite, control, elementwise, indexing, movement, windows};
+use super::{
+    Member, RandomProgram, composite, control, elementwise, indexing, linear_algebra, movement,
+    windows,
+};
 use crate::rng::Rng;
 use neurax_ir::op::{Binary, Compare, Direction, ReduceKind};
 use neurax_ir::{Axis, Builder, DType, Graph, Literal, Op, Shape, Type, Value, transform};
@@ -150,8 +153,13 @@ impl Gen {
         match self.rng.below(13) {
             0..6 => self.rng.pick(elementwise::ELEMENTWISE_RULES),
             6..12 => self.rng.pick(
-                &[movement::MOVEMENT_RULES, indexing::INDEXING_RULES, composite::COMPOSITE_RULES]
-                    .concat(),
+                &[
+                    movement::MOVEMENT_RULES,
+                    indexing::INDEXING_RULES,
+                    composite::COMPOSITE_RULES,
+                    linear_algebra::LINEAR_ALGEBRA_RULES,
+                ]
+                .concat(),
             ),
             _ => self.rng.pick(windows::WINDOW_RULES),
         }

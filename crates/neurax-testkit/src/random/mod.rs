@@ -11,6 +11,7 @@ mod custom;
 mod elementwise;
 mod generate;
 mod indexing;
+mod linear_algebra;
 mod movement;
 mod property;
 mod shrink;
