@@ -74,8 +74,8 @@ pub mod prelude {
         Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index, checkpoint,
         concat, cond, custom_jvp, custom_tangent, custom_vjp, dims, dot_product_attention, einsum,
         eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit,
-        jvp, keep, key, linearize, matmul, meshgrid, multiply_adds, pmax, pmean, pmin, psum, scan,
-        scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
-        value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
+        jvp, keep, key, linearize, matmul, meshgrid, multi_dot, multiply_adds, pmax, pmean, pmin,
+        psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types,
+        value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

@@ -284,10 +284,9 @@ impl Tensor {
     }
 
     /// Computes the power `n` of square matrices (the last two axes); the identity matrix for `n`
-    /// of 0.
+    /// of 0, and the power of the inverse for negative `n`, which converts integers to f32.
     ///
-    /// It takes at most `2 log2(n)` matrix products. Follows `numpy.linalg.matrix_power`, without
-    /// negative powers.
+    /// It takes at most `2 log2(n)` matrix products. Follows `numpy.linalg.matrix_power`.
     ///
     /// # Errors
     ///
@@ -298,26 +297,22 @@ impl Tensor {
     /// ```
     /// use neurax::prelude::*;
     /// assert_eq!(tensor([[1, 1], [0, 1]]).matrix_power(5).to_vec::<i32>()?, [1, 5, 0, 1]);
+    /// let inverse = tensor([[2.0, 0.0], [0.0, 4.0]]).matrix_power(-1);
+    /// assert_eq!(inverse.to_vec::<f32>()?, [0.5, 0.0, 0.0, 0.25]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn matrix_power(&self, n: u32) -> Tensor {
+    pub fn matrix_power(&self, n: i64) -> Tensor {
         let at = Location::caller();
-        let size = match self.matrix_size("matrix_power", at) {
-            Ok((n, m)) if n == m => n,
-            Ok(_) => {
-                return Tensor::fail(
-                    "matrix_power",
-                    format!("expected square matrices, got {}", self.dtype_and_shape()),
-                    at,
-                );
-            }
+        let size = match self.square_size("matrix_power", at) {
+            Ok(size) => size,
             Err(e) => return e,
         };
         if n == 0 {
             return Tensor::eye(size).convert(self.dtype(), at).broadcast_to(self.shape());
         }
-        let (mut power, mut square, mut rest) = (None::<Tensor>, self.clone(), n);
+        let base = if n < 0 { self.inv() } else { self.clone() };
+        let (mut power, mut square, mut rest) = (None::<Tensor>, base, n.unsigned_abs());
         loop {
             if rest % 2 == 1 {
                 power = Some(match power {

@@ -54,6 +54,7 @@ const CONSTANT: &[(&str, &[&str])] = &[
             "x.argmax",
             "x.argmin",
             "x.max_pool_indices",
+            "x.matrix_rank",
             "x.count_nonzero",
             "x.argsort",
             "x.searchsorted",

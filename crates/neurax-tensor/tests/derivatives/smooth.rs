@@ -3,8 +3,8 @@
 
 use crate::law::{complex, f64s, halves};
 use neurax::{
-    AttentionOptions, Indexing, PadMode, Windows, dot_product_attention, einsum, meshgrid,
-    prelude::*,
+    AttentionOptions, Indexing, MatrixNorm, PadMode, Triangle, Windows, dot_product_attention,
+    einsum, meshgrid, multi_dot, prelude::*,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
@@ -40,6 +40,11 @@ const MATRICES: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.4, 0.0, -0.3, 0.7];
 
 /// Six numbers, then scales and biases.
 const NORMS: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.3, 0.3, 1.0, 0.0, 0.5, 0.5, 2.0, 0.1];
+
+/// A positive definite matrix with different eigenvalues.
+const POSITIVE_DEFINITE: &[f64] = &[2.0, 0.7, 0.7, 3.5];
+/// A positive definite matrix, and a right side.
+const SYSTEM: &[f64] = &[2.0, 0.7, 0.7, 3.5, 0.0, 1.5, -0.3, 0.7];
 
 smooth! {
     // Activations and losses.
@@ -104,6 +109,46 @@ smooth! {
     "x.kron", MATRICES, |x, y| x.kron(y);
     "x.cross", PAIRS, |x, y| x.slice(0, ..3).cross(y.slice(0, 1..4));
     "x.matrix_power", MATRIX, |x| m(x).matrix_power(3);
+    // Linear algebra.
+    "x.cholesky", POSITIVE_DEFINITE, |x| m(x).cholesky();
+    "x.adjoint", MATRIX, |x| m(x).adjoint().square();
+    "x.cho_solve", SYSTEM, |x, y| m(x).cholesky().cho_solve(y.slice(0, ..2));
+    "x.det", MATRIX, |x| m(x).det();
+    "x.inv", POSITIVE_DEFINITE, |x| m(x).inv();
+    "x.solve", SYSTEM, |x, y| m(x).solve(m(y));
+    "x.lu_solve", SYSTEM, |x, y| {
+        let (lu, _, permutation) = m(x).lu_factor();
+        lu.lu_solve(&permutation, m(y))
+    };
+    "x.solve_triangular", SYSTEM, |x, y| m(x).solve_triangular(m(y), Triangle::Upper);
+    "x.lu_factor", POSITIVE_DEFINITE, |x| m(x).lu_factor().0;
+    "x.lu", POSITIVE_DEFINITE, |x| {
+        let (p, l, u) = m(x).lu();
+        p + l * u
+    };
+    "x.slogdet", POSITIVE_DEFINITE, |x| m(x).slogdet().1;
+    "x.qr", POSITIVE_DEFINITE, |x| {
+        let (q, r) = m(x).qr();
+        q * r
+    };
+    "x.qr_full", POSITIVE_DEFINITE, |x| m(x).qr_full().1;
+    "x.eigh", POSITIVE_DEFINITE, |x| {
+        let (w, v) = m(x).eigh();
+        v * w
+    };
+    "x.eigvalsh", POSITIVE_DEFINITE, |x| m(x).eigvalsh();
+    "x.svd", POSITIVE_DEFINITE, |x| {
+        let (u, s, vh) = m(x).svd();
+        u * s + vh
+    };
+    "x.svd_full", POSITIVE_DEFINITE, |x| m(x).svd_full().0;
+    "x.svdvals", POSITIVE_DEFINITE, |x| m(x).svdvals();
+    "x.cond", POSITIVE_DEFINITE, |x| m(x).cond();
+    "x.pinv", POSITIVE_DEFINITE, |x| m(x).pinv();
+    "x.lstsq", SYSTEM, |x, y| m(x).lstsq(y.slice(0, ..2));
+    "x.expm", MATRIX, |x| m(x).expm();
+    "x.matrix_norm", POSITIVE_DEFINITE, |x| m(x).matrix_norm(MatrixNorm::Nuclear);
+    "multi_dot", MATRICES, |x, y| multi_dot([m(x), m(y), m(x)]);
     "x.cosine_similarity", PAIRS, |x, y| x.cosine_similarity(y, 0);
     "x.cosine_similarity", &[0.0, 2.0, 0.0, 2.0], |x, y| x.cosine_similarity(y, 0);
     // Indexing, joining and moving.

@@ -2,8 +2,9 @@
 
 use crate::draw::Draw;
 use neurax::{
-    CategoricalOptions, ChoiceOptions, Indexing, PadMode, Side, concat, dot_product_attention,
-    einsum, hstack, matmul, meshgrid, prelude::*, stack, step, vstack, where_,
+    CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, PadMode, Side, Triangle, concat,
+    dot_product_attention, einsum, hstack, matmul, meshgrid, multi_dot, prelude::*, stack, step,
+    vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -36,16 +37,26 @@ methods! { UNARY:
     asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
+<<<<<<< HEAD
     is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef entr
     gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv
+=======
+    is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef adjoint
+    cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
+>>>>>>> 45d0015 (tensor: add functions of linear algebra)
 }
 
 methods! { BINARY(Draw::operand):
     leaky_relu cross_entropy equal not_equal lt le gt ge array_equal logical_and logical_or
     logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
     right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
+<<<<<<< HEAD
     xlog1py rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside floor_divide remainder
     dot vdot inner outer kron cross matmul
+=======
+    xlog1py heaviside floor_divide remainder dot vdot inner outer kron cross matmul
+    solve cho_solve lstsq
+>>>>>>> 45d0015 (tensor: add functions of linear algebra)
 }
 
 methods! { OVER_AXES(Draw::axes):
@@ -190,7 +201,30 @@ calls! { OTHERS:
         let (y, a, b) = (d.operand(), d.axes(), d.axes());
         d.x.tensordot(y, a, b)
     }];
-    "x.matrix_power" => |d| vec![{ let n = d.size() as u32; d.x.matrix_power(n) }];
+    "x.lu" => |d| { let (p, l, u) = d.x.lu(); vec![p, l, u] };
+    "x.lu_factor" => |d| <[Tensor; 3]>::from(d.x.lu_factor()).to_vec();
+    "x.qr" => |d| { let (q, r) = d.x.qr(); vec![q, r] };
+    "x.qr_full" => |d| { let (q, r) = d.x.qr_full(); vec![q, r] };
+    "x.svd" => |d| { let (u, s, vh) = d.x.svd(); vec![u, s, vh] };
+    "x.svd_full" => |d| { let (u, s, vh) = d.x.svd_full(); vec![u, s, vh] };
+    "x.eigh" => |d| { let (w, v) = d.x.eigh(); vec![w, v] };
+    "x.slogdet" => |d| { let (sign, log) = d.x.slogdet(); vec![sign, log] };
+    "x.lu_solve" => |d| vec![{
+        let (permutation, b) = (d.tensor(), d.operand());
+        d.x.lu_solve(&permutation, b)
+    }];
+    "x.solve_triangular" => |d| vec![{
+        let triangle = if d.rng.one_in(2) { Triangle::Lower } else { Triangle::Upper };
+        let b = d.operand();
+        d.x.solve_triangular(b, triangle)
+    }];
+    "x.matrix_norm" => |d| {
+        use MatrixNorm::*;
+        let orders = [Frobenius, Nuclear, Spectral, SmallestSingularValue, One, NegativeOne];
+        orders.into_iter().chain([Infinity, NegativeInfinity]).map(|o| d.x.matrix_norm(o)).collect()
+    };
+    "multi_dot" => |d| vec![multi_dot(d.tensors())];
+    "x.matrix_power" => |d| vec![{ let n = d.size() as i64 - 1; d.x.matrix_power(n) }];
     "x.cosine_similarity" => |d| vec![{
         let (y, axis) = (d.operand(), d.axis());
         d.x.cosine_similarity(y, axis)

@@ -8,6 +8,7 @@ mod counting;
 mod control;
 mod elementwise;
 mod harness;
+mod linear_algebra;
 mod nested;
 mod networks;
 mod reductions;
@@ -30,12 +31,22 @@ macro_rules! families {
     };
 }
 
-families!(control, rules, transforms, networks, shapes, reductions, elementwise, windows);
+families!(
+    control,
+    rules,
+    transforms,
+    networks,
+    shapes,
+    reductions,
+    linear_algebra,
+    elementwise,
+    windows
+);
 
 #[test]
 fn every_recorded_function_has_a_mirror() {
     let mut mirrored: Vec<&str> = FAMILIES.iter().copied().flatten().map(|m| m.0).collect();
-    assert!(mirrored.len() >= 190, "{}", mirrored.len());
+    assert!(mirrored.len() >= 218, "{}", mirrored.len());
     mirrored.sort();
     let recorded: Vec<String> =
         neurax_testkit::fixtures::names().unwrap().into_iter().filter(|n| n != "random").collect();

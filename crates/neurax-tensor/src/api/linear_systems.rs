@@ -1,0 +1,337 @@
+//! Systems of linear equations, inverses and determinants.
+
+use super::common::promote_operands;
+use crate::{
+    DType, Operand, Tensor, Type,
+    dispatch::{common_shape, dispatch},
+    tensor::CallSite,
+};
+use neurax_ir::op::{MatrixForm, TriangularSolve};
+use std::panic::Location;
+
+/// A triangle of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Triangle {
+    /// The elements on and below the diagonal.
+    Lower,
+    /// The elements on and above the diagonal.
+    Upper,
+}
+
+impl Tensor {
+    /// Computes the solution `x` of `a · x = b` for square matrices `a` `[.., n, n]`; `b` is a
+    /// vector `[n]` or matrices `[.., n, m]`. Batch axes broadcast.
+    ///
+    /// It takes the LU factorization with partial pivoting. A singular matrix gives infinities or
+    /// NaN. Integers are converted to f32; f16 and bf16 compute in f32. Follows
+    /// `numpy.linalg.solve`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square or the sizes differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let a = tensor([[2.0, 1.0], [1.0, 1.0]]);
+    /// assert_eq!(a.solve(tensor([4.0, 3.0])).to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn solve(&self, b: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let system = match System::of("solve", self, &b.operand(self), at) {
+            Ok(system) => system,
+            Err(e) => return e,
+        };
+        let (lu, _, permutation) = system.a.lu_factor();
+        system.result(permuted_solution(&lu, &permutation, &system.b, at), at)
+    }
+
+    /// Computes the solution `x` of `a · x = b`, given the compact factors and the permutation of
+    /// `a` that [`Tensor::lu_factor`] returns: `lu.lu_solve(&permutation, b)`. Follows
+    /// `scipy.linalg.lu_solve`, which takes pivots.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square or the sizes differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (lu, _, permutation) = tensor([[2.0, 1.0], [4.0, 1.0]]).lu_factor();
+    /// assert_eq!(lu.lu_solve(&permutation, tensor([4.0, 6.0])).to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn lu_solve(&self, permutation: &Tensor, b: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let system = match System::of("lu_solve", self, &b.operand(self), at) {
+            Ok(system) => system,
+            Err(e) => return e,
+        };
+        system.result(permuted_solution(&system.a, permutation, &system.b, at), at)
+    }
+
+    /// Computes the solution `x` of `a · x = b`, given the lower triangular factor of `a` that
+    /// [`Tensor::cholesky`] returns: `l.cho_solve(b)`. Follows `scipy.linalg.cho_solve`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square or the sizes differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let l = tensor([[4.0, 2.0], [2.0, 5.0]]).cholesky();
+    /// assert_eq!(l.cho_solve(tensor([8.0, 12.0])).to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cho_solve(&self, b: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let system = match System::of("cho_solve", self, &b.operand(self), at) {
+            Ok(system) => system,
+            Err(e) => return e,
+        };
+        let solve = |form, b| dispatch(TriangularSolve::lower(form), [system.a.clone(), b], at);
+        let y = solve(MatrixForm::Plain, system.b.clone());
+        system.result(solve(MatrixForm::Adjoint, y), at)
+    }
+
+    /// Computes the solution `x` of `a · x = b` for triangular matrices `a` `[.., n, n]`, of which
+    /// only the given triangle is read. `b` is as in [`Tensor::solve`]. Follows
+    /// `scipy.linalg.solve_triangular`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square or the sizes differ.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::{Triangle, prelude::*};
+    /// let a = tensor([[2.0, 9.0], [4.0, 5.0]]);
+    /// let x = a.solve_triangular(tensor([2.0, 14.0]), Triangle::Lower);
+    /// assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn solve_triangular(&self, b: impl Operand, triangle: Triangle) -> Tensor {
+        let at = Location::caller();
+        let system = match System::of("solve_triangular", self, &b.operand(self), at) {
+            Ok(system) => system,
+            Err(e) => return e,
+        };
+        let op = match triangle {
+            Triangle::Lower => TriangularSolve::lower(MatrixForm::Plain),
+            Triangle::Upper => TriangularSolve::upper(MatrixForm::Plain),
+        };
+        system.result(dispatch(op, [system.a.clone(), system.b.clone()], at), at)
+    }
+
+    /// Computes the inverse of square matrices `[.., n, n]`. A singular matrix gives infinities or
+    /// NaN. To solve equations, [`Tensor::solve`] is faster and more accurate. Follows
+    /// `numpy.linalg.inv`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let inverse = tensor([[2.0, 1.0], [1.0, 1.0]]).inv();
+    /// assert_eq!(inverse.to_vec::<f32>()?, [1.0, -1.0, -1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn inv(&self) -> Tensor {
+        let at = Location::caller();
+        let n = match self.square_size("inv", at) {
+            Ok(n) => n,
+            Err(e) => return e,
+        };
+        let (x, dtype) = self.clone().float(at).wide(at);
+        x.solve(Tensor::eye(n).convert(x.dtype(), at)).convert(dtype, at)
+    }
+
+    /// Computes the determinant of square matrices `[.., n, n]`.
+    ///
+    /// Matrices up to 3 rows take the polynomial, whose derivative exists everywhere, larger ones
+    /// the LU factorization, which has no derivative at a singular matrix. Follows
+    /// `numpy.linalg.det`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if the matrices are not square.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([[1.0, 2.0], [3.0, 4.0]]).det().item()?, -2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn det(&self) -> Tensor {
+        let at = Location::caller();
+        let n = match self.square_size("det", at) {
+            Ok(n) => n,
+            Err(e) => return e,
+        };
+        let (x, dtype) = self.clone().float(at).wide(at);
+        if n <= 3 {
+            return small_determinant(&x, n).convert(dtype, at);
+        }
+        let (lu, pivots, _) = x.lu_factor();
+        let det = sign_of_pivots(&pivots, &lu, at) * lu.diagonal(0, -2, -1).prod(-1);
+        det.convert(dtype, at)
+    }
+
+    /// Computes the sign and the logarithm of the absolute value of the determinant of square
+    /// matrices `[.., n, n]`, which neither overflow nor vanish: `det = sign · exp(log)`. The sign
+    /// of a complex determinant has absolute value 1; that of a singular matrix is 0, and the
+    /// logarithm negative infinity. Follows `numpy.linalg.slogdet`.
+    ///
+    /// # Errors
+    ///
+    /// The results carry an error if the matrices are not square.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (sign, log) = tensor([[0.0, 1.0], [1.0, 0.0]]).slogdet();
+    /// assert_eq!((sign.item()?, log.item()?), (-1.0, 0.0));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn slogdet(&self) -> (Tensor, Tensor) {
+        let at = Location::caller();
+        if let Err(e) = self.square_size("slogdet", at) {
+            return (e.clone(), e);
+        }
+        let (x, dtype) = self.clone().float(at).wide(at);
+        let (lu, pivots, _) = x.lu_factor();
+        let diagonal = lu.diagonal(0, -2, -1);
+        let sign = sign_of_pivots(&pivots, &lu, at) * diagonal.sign().prod(-1);
+        let log = diagonal.abs().log().sum(-1);
+        (sign.convert(dtype, at), log.convert(dtype.real(), at))
+    }
+
+    /// Returns the number of rows of the square matrices of this tensor.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if they are not square.
+    pub(crate) fn square_size(&self, op: &str, at: CallSite) -> Result<usize, Tensor> {
+        let ty = self.type_or_error()?;
+        match ty.shape[..] {
+            [.., n, m] if n == m => Ok(n),
+            _ => {
+                Err(Tensor::fail(op, format!("expected square matrices [.., n, n], got {ty}"), at))
+            }
+        }
+    }
+}
+
+/// A system of linear equations in at least single precision, with equal batch axes.
+struct System {
+    a: Tensor,
+    b: Tensor,
+    /// True if the right side is a vector, which is a column here.
+    is_vector: bool,
+    /// The dtype of the solution.
+    dtype: DType,
+}
+
+impl System {
+    #[track_caller]
+    fn of(op: &str, a: &Tensor, b: &Tensor, at: CallSite) -> Result<System, Tensor> {
+        let n = a.square_size(op, at)?;
+        let (left, right) = (a.type_or_error()?, b.type_or_error()?);
+        let is_vector = right.rank() == 1;
+        let rows = if is_vector { right.shape.first() } else { right.shape.iter().nth_back(1) };
+        if rows != Some(&n) {
+            let why = format!(
+                "expected a right side [{n}] or [.., {n}, m] for matrices {left}, got {right}"
+            );
+            return Err(Tensor::fail(op, why, at));
+        }
+        let both = [a.clone().float(at), b.clone().float(at)];
+        let promoted = promote_operands(op, &both, at)?;
+        let [(a, dtype), (b, _)] = [promoted[0].wide(at), promoted[1].wide(at)];
+        let b = if is_vector { b.expand_dims(-1) } else { b };
+        let batch = |x: &Tensor| Type::new(x.dtype(), &x.shape()[..x.rank() - 2]);
+        let shape = common_shape(op, &[batch(&a), batch(&b)]).map_err(|_| {
+            let why = format!("the batch axes of {left} and {right} do not broadcast");
+            Tensor::fail(op, why, at)
+        })?;
+        let grow = |x: Tensor| {
+            let matrix = x.shape()[x.rank() - 2..].to_vec();
+            x.broadcast_at([&shape[..], &matrix].concat(), at)
+        };
+        Ok(System { a: grow(a), b: grow(b), is_vector, dtype })
+    }
+
+    /// Returns the solution `x`, `[.., n, m]`, in the shape and dtype of the right side.
+    #[track_caller]
+    fn result(&self, x: Tensor, at: CallSite) -> Tensor {
+        let x = x.convert(self.dtype, at);
+        if self.is_vector { x.squeeze(-1) } else { x }
+    }
+}
+
+/// Computes the solution of a system from the compact LU factors.
+#[track_caller]
+fn permuted_solution(lu: &Tensor, permutation: &Tensor, b: &Tensor, at: CallSite) -> Tensor {
+    let b = b.take_along_axis(&permutation.expand_dims(-1), -2);
+    let unit = TriangularSolve { unit_diagonal: true, ..TriangularSolve::lower(MatrixForm::Plain) };
+    let y = dispatch(unit, [lu.clone(), b], at);
+    dispatch(TriangularSolve::upper(MatrixForm::Plain), [lu.clone(), y], at)
+}
+
+/// Computes the determinant of the permutation that the pivots of a factorization make, 1 or -1.
+#[track_caller]
+fn sign_of_pivots(pivots: &Tensor, lu: &Tensor, at: CallSite) -> Tensor {
+    if pivots.error().is_some() {
+        return pivots.clone();
+    }
+    let exchanges = pivots.not_equal(Tensor::arange(pivots.dim(-1))).to(DType::I32).sum(-1);
+    let odd = exchanges.convert(DType::F64, at) % 2.0;
+    (1.0 - odd * 2.0).convert(lu.dtype(), at)
+}
+
+/// Computes the determinant of matrices of up to 3 rows as a polynomial of their elements.
+#[track_caller]
+fn small_determinant(x: &Tensor, n: usize) -> Tensor {
+    match n {
+        0 => x.sum([-2, -1]) + 1.0,
+        1 => element(x, 0, 0),
+        2 => minor(x, [0, 1], [0, 1]),
+        _ => {
+            let rows = [1, 2];
+            let first = element(x, 0, 0) * minor(x, rows, [1, 2]);
+            let second = element(x, 0, 1) * minor(x, rows, [0, 2]);
+            first - second + element(x, 0, 2) * minor(x, rows, [0, 1])
+        }
+    }
+}
+
+/// Computes the determinant of two rows and columns of matrices.
+#[track_caller]
+fn minor(x: &Tensor, [i, k]: [usize; 2], [j, l]: [usize; 2]) -> Tensor {
+    element(x, i, j) * element(x, k, l) - element(x, i, l) * element(x, k, j)
+}
+
+/// Returns the elements of matrices in row `i` and column `j`.
+#[track_caller]
+fn element(x: &Tensor, i: usize, j: usize) -> Tensor {
+    let (i, j) = (i as i64, j as i64);
+    x.slice(-2, i..i + 1).slice(-1, j..j + 1).squeeze([-2, -1])
+}
