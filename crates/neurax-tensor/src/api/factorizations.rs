@@ -177,7 +177,8 @@ impl Tensor {
     /// use neurax::prelude::*;
     /// let (u, s, vh) = tensor([[3.0], [4.0]]).svd_full();
     /// assert_eq!(s.to_vec::<f32>()?, [5.0]);
-    /// assert_eq!((u.shape(), vh.shape()), ([2, 2].into(), [1, 1].into()));
+    /// assert_eq!(u.shape(), [2, 2]);
+    /// assert_eq!(vh.shape(), [1, 1]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]

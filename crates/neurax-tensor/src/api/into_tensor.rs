@@ -119,11 +119,12 @@ mod tests {
     #[test]
     fn all_sequences_of_equal_elements_are_equal_tensors() {
         let nested = [[1.0, 2.0], [3.0, 4.0]];
+        let by_reference = &nested;
         let rows = vec![vec![1.0, 2.0], vec![3.0, 4.0]];
         let slices = [&rows[0][..], &rows[1]];
         let all = [
             tensor(nested),
-            tensor(&nested),
+            tensor(by_reference),
             tensor(slices),
             tensor(&rows),
             tensor(&rows[..]),

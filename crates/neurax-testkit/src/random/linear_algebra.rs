@@ -43,7 +43,7 @@ fn matrix(g: &mut Gen, n: usize) -> Value {
     let x = g.pick_shaped(DType::F64, &[n, n].as_slice().into());
     let x = g.b.tanh(x.v);
     let small = g.b.mul_scalar(x, 0.1);
-    let at = |i: usize| if i % (n + 1) == 0 { 2.0 * (i / (n + 1) + 1) as f64 } else { 0.0 };
+    let at = |i: usize| if i.is_multiple_of(n + 1) { 2.0 * (i / (n + 1) + 1) as f64 } else { 0.0 };
     let diagonal: Vec<f64> = (0..n * n).map(at).collect();
     let diagonal = g.b.constant(Literal::from_f64s(DType::F64, [n, n], &diagonal));
     g.b.add(small, diagonal)
