@@ -37,26 +37,17 @@ methods! { UNARY:
     asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
-<<<<<<< HEAD
     is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef entr
-    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv
-=======
-    is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef adjoint
-    cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
->>>>>>> 45d0015 (tensor: add functions of linear algebra)
+    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv adjoint cholesky svdvals eigvalsh
+    inv det cond matrix_rank pinv expm
 }
 
 methods! { BINARY(Draw::operand):
     leaky_relu cross_entropy equal not_equal lt le gt ge array_equal logical_and logical_or
     logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
     right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
-<<<<<<< HEAD
     xlog1py rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside floor_divide remainder
-    dot vdot inner outer kron cross matmul
-=======
-    xlog1py heaviside floor_divide remainder dot vdot inner outer kron cross matmul
-    solve cho_solve lstsq
->>>>>>> 45d0015 (tensor: add functions of linear algebra)
+    dot vdot inner outer kron cross matmul solve cho_solve lstsq
 }
 
 methods! { OVER_AXES(Draw::axes):
