@@ -57,6 +57,7 @@ mod custom;
 mod dot;
 mod dynamic_slice;
 mod exp;
+mod fft;
 
 mod gather;
 mod iota;
@@ -156,6 +157,7 @@ ops! {
         dot: DotGeneral;
         linalg: Cholesky, Eigh, Lu, Qr, Svd, TriangularSolve;
         convolution: Convolution;
+        fft: Fft;
         windows: ReduceWindow, SelectAndGather, SelectAndScatter;
         gather: Gather;
         scatter: Scatter;

@@ -117,6 +117,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::SelectAndScatter(_)
         | Op::Scatter(_)
         | Op::Sort(_)
+        | Op::Fft(_)
         | Op::AllReduce(_)
         // A user's op may fail or be slow.
         | Op::Custom(_) => false,

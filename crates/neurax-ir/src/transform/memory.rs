@@ -81,6 +81,11 @@ fn scratch(op: &Op, xs: &[Type], ys: &[Type]) -> usize {
         Op::Reduce(_) => times(size(xs, 0).min(times(size(ys, 0), 64)), 16),
         // The keys as integers, the order, and one row of both.
         Op::Sort(s) => times(size(xs, 0), 8 * (2 * s.keys + 1) + 16),
+        // Complex numbers of 16 bytes in two arrays, and a few lines with their roots of unity.
+        Op::Fft(f) if size(ys, 0) > 0 => {
+            let line = f.lengths.iter().copied().max().unwrap_or(0);
+            add(times(size(xs, 0).max(size(ys, 0)), 32), times(line, 8 * 16))
+        }
         Op::DotGeneral(d) => product(d, xs),
         Op::Convolution(c) => convolution(c, xs, ys),
         Op::ReduceWindow(w) => windows(&w.sizes, &xs[0].shape, &ys[0].shape),
