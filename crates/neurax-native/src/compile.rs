@@ -19,8 +19,8 @@ use crate::{
     emit::CodegenTarget,
     kernel::{Kernel, verify},
     launch::{
-        ControlTask, ConvolutionTask, FallbackTask, KernelTask, ProductTask, Program, SortTask,
-        Task, Tasks, WindowsTask, carried,
+        ControlTask, ConvolutionTask, FallbackTask, FftTask, KernelTask, ProductTask, Program,
+        SortTask, Task, Tasks, WindowsTask, carried,
     },
     lower,
     plan::{self, Carried, MemoryPlan},
@@ -163,7 +163,7 @@ impl Compiler {
 }
 
 /// Returns the task of an equation that runs as a library step: a matrix product, a convolution,
-/// windows, a sort, or the fallback to the reference interpreter.
+/// windows, a sort, a Fourier transform, or the fallback to the reference interpreter.
 fn library_task(
     graph: &Graph,
     e: &Eqn,
@@ -181,6 +181,7 @@ fn library_task(
         }
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),
+        (Op::Fft(op), EqnClass::Fft) => Task::Fft(FftTask::new(graph, e, op, reads[0], writes[0])),
         (op, EqnClass::Fallback) => {
             let typed = |buffers: &[BufferId], values: &[Value]| {
                 let types = values.iter().map(|&v| graph.ty(v).clone());

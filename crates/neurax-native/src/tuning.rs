@@ -345,6 +345,16 @@ pub const SORT_GRAIN_ELEMENTS: usize = 1 << 12;
 /// The most chunks of rows of a sort: enough for threads to finish together. Not measured.
 pub const SORT_MAX_CHUNKS: usize = 16;
 
+/// The elements that one thread transforms, at least. Not measured.
+pub const FFT_GRAIN_ELEMENTS: usize = 1 << 12;
+
+/// The most chunks of lines of a Fourier transform: enough for threads to finish together. Not
+/// measured.
+pub const FFT_MAX_CHUNKS: usize = 16;
+
+/// The neighboring lines that are copied together: eight c64 fill a cache line. Not measured.
+pub const FFT_BLOCK_LINES: usize = 8;
+
 /// The elements under windows, counted once for each window, that are worth waking a thread for.
 /// Not measured.
 pub const WINDOWS_GRAIN_TAPS: usize = 1 << 15;

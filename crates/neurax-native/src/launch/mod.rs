@@ -11,6 +11,7 @@
 //! | `convolution` | im2col block by block, and products of the blocks |
 //! | `windows` | pooling, and the selections behind its derivatives |
 //! | `sort` | rows, by keys as integers |
+//! | `fft` | Fourier transforms, along one axis after the other |
 //! | `control` | loops and branches: programs inside of the program |
 //! | `fallback` | an op without machine code, on the reference interpreter |
 //!
@@ -40,6 +41,7 @@ mod control;
 mod convolution;
 mod executable;
 mod fallback;
+mod fft;
 mod frame;
 mod kernel;
 mod matmul;
@@ -61,6 +63,7 @@ pub use control::{ControlTask, carried};
 pub use convolution::ConvolutionTask;
 pub use executable::NativeExecutable;
 pub use fallback::FallbackTask;
+pub use fft::FftTask;
 pub use kernel::KernelTask;
 pub use pool::Pool;
 pub use product::ProductTask;

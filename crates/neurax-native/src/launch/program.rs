@@ -6,6 +6,7 @@ use super::{
     control::{self, ControlTask},
     convolution::ConvolutionTask,
     fallback::FallbackTask,
+    fft::FftTask,
     frame::Frame,
     kernel::KernelTask,
     pool::Pool,
@@ -54,6 +55,8 @@ pub enum Task {
     Windows(WindowsTask),
     /// A sort.
     Sort(SortTask),
+    /// A discrete Fourier transform.
+    Fft(FftTask),
     /// A loop or a branch.
     Control(ControlTask),
     /// An op on the reference interpreter.
@@ -76,6 +79,9 @@ impl Task {
             Task::Control(c) => c.memory(),
             Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
             Task::Sort(s) => StepMemory { in_place: s.in_place(), ..StepMemory::default() },
+            Task::Fft(t) => {
+                StepMemory { in_place: t.in_place(), scratch: t.spare(), ..StepMemory::default() }
+            }
             Task::Kernel(_)
             | Task::Convolution(_)
             | Task::Windows(_)
@@ -93,6 +99,7 @@ impl Task {
             Task::Convolution(c) => c.scratch(threads),
             Task::Windows(w) => w.scratch(threads),
             Task::Sort(s) => s.scratch(threads),
+            Task::Fft(t) => t.scratch(threads),
             Task::Fallback(f) => f.scratch(),
             // empty: the plan has their memory, or it is bounded by a constant.
             Task::Kernel(_) | Task::Product(_) | Task::Control(_) | Task::Copy { .. } => 0,
@@ -236,6 +243,7 @@ impl Program {
                 Task::Convolution(c) => c.run(f, pool),
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),
+                Task::Fft(t) => t.run(&f.slots, pool, scratch),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
                 Task::Fallback(r) => with_subnormals(|| r.run(&f.slots))?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),

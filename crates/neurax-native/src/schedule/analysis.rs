@@ -170,7 +170,11 @@ impl<'g> Analysis<'g> {
                     [0, 1].into_iter().for_each(|side| stored[self.base(e, side).index()] = true);
                     stored[e.outputs[0].index()] = true;
                 }
-                EqnClass::Control | EqnClass::Windows | EqnClass::Sort | EqnClass::Fallback => {
+                EqnClass::Control
+                | EqnClass::Windows
+                | EqnClass::Sort
+                | EqnClass::Fft
+                | EqnClass::Fallback => {
                     e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true)
                 }
             }

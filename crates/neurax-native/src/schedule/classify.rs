@@ -54,6 +54,8 @@ pub enum EqnClass {
     Windows,
     /// A sort.
     Sort,
+    /// A discrete Fourier transform.
+    Fft,
     /// A loop or branch.
     Control,
     /// An op that runs on the reference interpreter.
@@ -99,6 +101,7 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
             EqnClass::Windows
         }
         Sort(op) if is_sortable(graph, e, op.axis) => EqnClass::Sort,
+        Fft(_) => EqnClass::Fft,
         op if !native
             && e.inputs
                 .iter()

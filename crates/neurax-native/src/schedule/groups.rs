@@ -138,6 +138,7 @@ fn append<'a>(
         | EqnClass::Convolution
         | EqnClass::Windows
         | EqnClass::Sort
+        | EqnClass::Fft
         | EqnClass::Control
         | EqnClass::Fallback => {
             // An op of the user's runs in any case.
