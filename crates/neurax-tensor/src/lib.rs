@@ -16,6 +16,7 @@ mod attention_options;
 mod compiled;
 pub mod device;
 mod dispatch;
+mod fft_options;
 mod function;
 pub mod io;
 mod jit;
@@ -44,6 +45,7 @@ pub use args::{AxisInt, IntoAxes, Keep, Operand, keep};
 pub use attention_options::AttentionOptions;
 pub use compiled::{Compiled, Example};
 pub use device::{Device, backends, default_device, set_default_device};
+pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
 #[doc(hidden)]
@@ -69,13 +71,14 @@ pub use windows::{IntoEach, Padding, Windows};
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        AttentionOptions, Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, Func,
-        Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis, Operand, Padding,
-        Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index, checkpoint,
-        concat, cond, custom_jvp, custom_tangent, custom_vjp, dims, dot_product_attention, einsum,
-        eval_shape, fori, grad, hessian, hstack, jacobian, jacobian_forward, jacobian_reverse, jit,
-        jvp, keep, key, linearize, matmul, meshgrid, multi_dot, multiply_adds, pmax, pmean, pmin,
-        psum, scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types,
-        value_and_grad, value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
+        AttentionOptions, Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, FftNorm,
+        FftOptions, Func, Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis,
+        Operand, Padding, Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index,
+        checkpoint, concat, cond, custom_jvp, custom_tangent, custom_vjp, dims,
+        dot_product_attention, einsum, eval_shape, fori, grad, hessian, hstack, jacobian,
+        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, meshgrid,
+        multi_dot, multiply_adds, pmax, pmean, pmin, psum, scan, scan_reverse, stack, step,
+        stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap,
+        vmap_with, vstack, where_, while_loop,
     };
 }

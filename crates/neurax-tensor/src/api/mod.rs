@@ -43,6 +43,7 @@ pub(crate) mod cumulative;
 pub(crate) mod distributions;
 pub(crate) mod einsum;
 pub(crate) mod factorizations;
+pub(crate) mod fft;
 pub(crate) mod gather;
 pub(crate) mod index;
 pub(crate) mod index_entry;

@@ -98,6 +98,8 @@ const CONSTANT: &[(&str, &[&str])] = &[
             "Tensor::logspace",
             "Tensor::indices",
             "Tensor::tri",
+            "Tensor::fftfreq",
+            "Tensor::rfftfreq",
         ],
     ),
     ("selects places; its methods are listed", &["step", "x.at", "x.at(i).unique"]),

@@ -46,7 +46,48 @@ const POSITIVE_DEFINITE: &[f64] = &[2.0, 0.7, 0.7, 3.5];
 /// A positive definite matrix, and a right side.
 const SYSTEM: &[f64] = &[2.0, 0.7, 0.7, 3.5, 0.0, 1.5, -0.3, 0.7];
 
+/// Returns options with other sizes, axes and factors than the default ones.
+fn fft(sizes: &[usize]) -> FftOptions {
+    let axes = (0..sizes.len() as i64).rev().map(|a| -1 - a);
+    FftOptions::new().sizes(sizes).axes(axes.collect::<Vec<_>>()).norm(FftNorm::Ortho)
+}
+
 smooth! {
+    // Discrete Fourier transforms.
+    "x.fft", REAL, |x| x.square().fft();
+    "x.fft_with", MATRICES, |x, y| complex(x).square().fft_with(fft(&[3])) * y.get(0);
+    "x.ifft", MATRICES, |x, y| complex(x).square().ifft() * y.square().ifft().get(0);
+    "x.ifft_with", REAL, |x| x.square().ifft_with(fft(&[3]));
+    "x.rfft", REAL, |x| x.square().rfft();
+    "x.rfft_with", REAL, |x| x.square().rfft_with(fft(&[6]));
+    "x.irfft", MATRICES, |x, y| x.complex(y).square().irfft();
+    "x.irfft_with", MATRICES, |x, y| x.complex(y).square().irfft_with(fft(&[7]));
+    "x.hfft", MATRICES, |x, y| x.complex(y).square().hfft();
+    "x.hfft_with", MATRICES, |x, y| x.complex(y).square().hfft_with(fft(&[5]));
+    "x.ihfft", REAL, |x| x.square().ihfft();
+    "x.ihfft_with", REAL, |x| x.square().ihfft_with(fft(&[4]));
+    "x.fft2", MATRIX, |x| x.square().reshape([2, 2]).fft2();
+    "x.fft2_with", MATRIX, |x| x.square().reshape([2, 2]).fft2_with(fft(&[3, 1]));
+    "x.ifft2", MATRIX, |x| x.square().reshape([2, 2]).ifft2();
+    "x.ifft2_with", MATRIX, |x| x.square().reshape([2, 2]).ifft2_with(fft(&[1, 3]));
+    "x.rfft2", MATRIX, |x| x.square().reshape([2, 2]).rfft2();
+    "x.rfft2_with", MATRIX, |x| x.square().reshape([2, 2]).rfft2_with(fft(&[3, 3]));
+    "x.irfft2", MATRICES, |x, y| x.complex(y).square().reshape([2, 2]).irfft2();
+    "x.irfft2_with", MATRICES, |x, y| {
+        x.complex(y).square().reshape([2, 2]).irfft2_with(fft(&[2, 3]))
+    };
+    "x.fftn", MATRICES, |x, y| x.complex(y).square().reshape([2, 2]).fftn();
+    "x.fftn_with", MATRIX, |x| x.square().reshape([2, 2]).fftn_with(fft(&[3]));
+    "x.ifftn", MATRICES, |x, y| x.complex(y).square().reshape([2, 2]).ifftn();
+    "x.ifftn_with", MATRIX, |x| x.square().reshape([2, 2]).ifftn_with(fft(&[3]));
+    "x.rfftn", MATRIX, |x| x.square().reshape([1, 2, 2]).rfftn();
+    "x.rfftn_with", MATRIX, |x| x.square().reshape([2, 2]).rfftn_with(fft(&[5]));
+    "x.irfftn", MATRICES, |x, y| x.complex(y).square().reshape([2, 1, 2]).irfftn();
+    "x.irfftn_with", MATRICES, |x, y| {
+        x.complex(y).square().reshape([2, 2]).irfftn_with(fft(&[3, 4]))
+    };
+    "x.fftshift", REAL, |x| x.square().fftshift(0);
+    "x.ifftshift", REAL, |x| x.square().ifftshift(0);
     // Activations and losses.
     "x.silu", REAL, |x| x.silu();
     "x.softplus", REAL, |x| x.softplus();

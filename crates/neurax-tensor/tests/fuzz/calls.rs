@@ -34,6 +34,7 @@ macro_rules! methods {
 methods! { UNARY:
     relu relu6 silu selu softplus softsign squareplus log_sigmoid hard_tanh hard_sigmoid hard_silu
     mish tanh_shrink logical_not zeros_like ones_like sin cos tan asin acos atan sinh cosh tanh
+    fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn
     asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
@@ -52,7 +53,7 @@ methods! { BINARY(Draw::operand):
 
 methods! { OVER_AXES(Draw::axes):
     softmax log_softmax logsumexp all any flip sum prod mean max min count_nonzero ptp nansum
-    nanprod nanmean nanmax nanmin norm permute squeeze median
+    nanprod nanmean nanmax nanmin norm permute squeeze median fftshift ifftshift
 }
 
 methods! { ALONG_AXIS(Draw::axis):
@@ -62,6 +63,11 @@ methods! { ALONG_AXIS(Draw::axis):
 methods! { OFFSETS(Draw::int): tril triu diag trace }
 
 methods! { FLOATS(Draw::float): elu celu hard_shrink soft_shrink }
+
+methods! { FFT_OPTIONS(Draw::fft):
+    fft_with ifft_with rfft_with irfft_with hfft_with ihfft_with fft2_with ifft2_with rfft2_with
+    irfft2_with fftn_with ifftn_with rfftn_with irfftn_with
+}
 
 methods! { SIZES(Draw::size): one_hot cov bincount multigammaln }
 
@@ -172,6 +178,8 @@ calls! { OTHERS:
     "Tensor::range" => |d| vec![Tensor::range(d.float(), d.float(), d.float())];
     "Tensor::logspace" => |d| vec![Tensor::logspace(d.float(), d.float(), d.size(), d.float())];
     "Tensor::indices" => |d| vec![Tensor::indices(d.shape())];
+    "Tensor::fftfreq" => |d| vec![Tensor::fftfreq(d.size(), d.float())];
+    "Tensor::rfftfreq" => |d| vec![Tensor::rfftfreq(d.size(), d.float())];
     "Tensor::tri" => |d| vec![Tensor::tri(d.size(), d.size(), d.int())];
     "x.diagonal" => |d| vec![{
         let (k, a, b) = (d.int(), d.axis(), d.axis());
@@ -394,5 +402,5 @@ calls! { OTHERS:
 
 /// Returns all calls.
 pub fn all() -> Vec<Call> {
-    [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, OTHERS].concat()
+    [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, FFT_OPTIONS, OTHERS].concat()
 }

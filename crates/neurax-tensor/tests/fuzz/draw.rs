@@ -228,6 +228,18 @@ impl Draw {
         options
     }
 
+    pub fn fft(&mut self) -> FftOptions {
+        let mut options = FftOptions::new();
+        let n = self.rng.between(1, 2);
+        if self.rng.one_in(3) {
+            options = options.sizes((0..n).map(|_| self.size()).collect::<Vec<_>>());
+        }
+        if self.rng.one_in(3) {
+            options = options.axes((0..n).map(|_| self.axis()).collect::<Vec<_>>());
+        }
+        options.norm(self.rng.pick(&[FftNorm::Backward, FftNorm::Ortho, FftNorm::Forward]))
+    }
+
     pub fn key(&mut self) -> Key {
         key(self.int())
     }

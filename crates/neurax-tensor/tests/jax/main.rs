@@ -7,6 +7,7 @@ mod counting;
 
 mod control;
 mod elementwise;
+mod fft;
 mod harness;
 mod linear_algebra;
 mod nested;
@@ -33,6 +34,7 @@ macro_rules! families {
 
 families!(
     control,
+    fft,
     rules,
     transforms,
     networks,
