@@ -18,6 +18,7 @@ pub(super) const MOVEMENT_RULES: &[GenRule] = &[
     arg_reduce,
     sort_by_floats,
     sort_by_integers,
+    fft,
     dot,
     dot,
 ];
@@ -238,6 +239,25 @@ fn sort_by_integers(g: &mut Gen) -> Option<()> {
     let ys = g.b.emit_n(Sort { axis, keys }, &[x.v, second.v, with.v], 3);
     g.keep(ys[0], x.bound)?;
     g.keep(ys[2], with.bound)
+}
+
+/// Transforms the last axes of a value; those of an inverse real transform have no other sizes.
+fn fft(g: &mut Gen) -> Option<()> {
+    let kind = g.rng.pick(FftKind::ALL);
+    let x = g.pick_value(if kind == FftKind::Rfft { DType::F64 } else { DType::C128 });
+    let shape = g.ty(x).shape;
+    if shape.rank() == 0 {
+        return None;
+    }
+    let axes = g.rng.between(1, shape.rank());
+    let mut lengths = shape[shape.rank() - axes..].to_vec();
+    if let (FftKind::Irfft, Some(n)) = (kind, lengths.last_mut()) {
+        *n = (2 * *n).saturating_sub(g.rng.between(1, 2));
+    }
+    let terms: usize = lengths.iter().product();
+    let sum = if kind.is_inverse() { 2.0 } else { 2.0 * terms as f64 };
+    let y = g.emit(Fft { kind, lengths }, &[x.v]);
+    g.keep(y, x.bound * sum)
 }
 
 fn dot(g: &mut Gen) -> Option<()> {
