@@ -22,10 +22,12 @@ impl LabelSequences {
     /// front of the first negative label.
     #[track_caller]
     pub fn new(t: &Tensor, lengths: Option<&Tensor>, blank: usize, classes: usize) -> Self {
+        // Before the conversion to i32, which wraps.
+        let wide = t.to(DType::I64);
+        let is_label = wide.ge(0) & wide.lt(classes as i64) & wide.not_equal(blank as i64);
         let labels = t.to(DType::I32);
-        let given = || labels.ge(0).to(DType::I32).cumprod(1).sum(1);
+        let given = || wide.ge(0).to(DType::I32).cumprod(1).sum(1);
         let lengths = lengths.map_or_else(given, |n| n.to(DType::I32));
-        let is_label = labels.ge(0) & labels.lt(classes) & labels.not_equal(blank as i32);
         let is_behind = Tensor::arange(labels.dim(1)).ge(lengths.expand_dims(1));
         let are_labels = (is_label | is_behind).all(1);
         let are_valid = are_labels & lengths.ge(0) & lengths.le(labels.dim(1));
@@ -70,4 +72,20 @@ pub(super) fn wrong_blank(name: &str, blank: usize, classes: usize) -> Option<Te
 pub(super) fn shifted(x: &Tensor, n: usize, fill: impl neurax_tensor::Operand) -> Tensor {
     let n = n.min(x.dim(-1));
     x.slice(-1, ..(x.dim(-1) - n) as i64).pad([(0, 0), (n, 0)], fill)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::tensor;
+
+    #[test]
+    fn labels_beyond_i32_are_no_classes() {
+        let t = tensor([[1i64, (1 << 32) + 1], [1, 2]]);
+        let sequences = LabelSequences::new(&t, None, 0, 3);
+        assert_eq!(sequences.are_valid.to_vec::<bool>().unwrap(), [false, true]);
+        let t = tensor([[1u32, u32::MAX]]);
+        let sequences = LabelSequences::new(&t, None, 0, 3);
+        assert_eq!(sequences.are_valid.to_vec::<bool>().unwrap(), [false]);
+    }
 }
