@@ -14,6 +14,7 @@ pub mod api;
 mod args;
 mod attention_options;
 mod compiled;
+mod cumulative_options;
 pub mod device;
 mod dispatch;
 mod fft_options;
@@ -32,6 +33,7 @@ mod sampling_options;
 mod scalar;
 mod shape;
 mod slices;
+mod sort_options;
 mod tensor;
 mod trace;
 mod traced_fn;
@@ -44,6 +46,7 @@ pub use api::*;
 pub use args::{AxisInt, IntoAxes, Keep, Operand, keep};
 pub use attention_options::AttentionOptions;
 pub use compiled::{Compiled, Example};
+pub use cumulative_options::CumulativeOptions;
 pub use device::{Device, backends, default_device, set_default_device};
 pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};
@@ -59,6 +62,7 @@ pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages
 pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
+pub use sort_options::SortOptions;
 pub use tensor::Tensor;
 #[doc(hidden)]
 pub use trace::Recorder;
@@ -71,14 +75,14 @@ pub use windows::{IntoEach, Padding, Windows};
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        AttentionOptions, Axes, Compiled, DType, Device, Dim, Ellipsis, Error, Failed, FftNorm,
-        FftOptions, Func, Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss, Mapped, NewAxis,
-        Operand, Padding, Result, Side, Static, Tensor, Tree, Type, TypeSpec, Windows, axis_index,
-        checkpoint, concat, cond, custom_jvp, custom_tangent, custom_vjp, dims,
-        dot_product_attention, einsum, eval_shape, fori, grad, hessian, hstack, jacobian,
-        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, linearize, matmul, meshgrid,
-        multi_dot, multiply_adds, pmax, pmean, pmin, psum, scan, scan_reverse, stack, step,
-        stop_gradient, switch, tensor, types, value_and_grad, value_and_grad_at, vjp, vmap,
-        vmap_with, vstack, where_, while_loop,
+        AttentionOptions, Axes, Compiled, CumulativeOptions, DType, Device, Dim, Ellipsis, Error,
+        Failed, FftNorm, FftOptions, Func, Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss,
+        Mapped, NewAxis, Operand, Padding, Result, Side, SortOptions, Static, Tensor, Tree, Type,
+        TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp, custom_tangent,
+        custom_vjp, dims, dot_product_attention, einsum, eval_shape, fori, grad, hessian, hstack,
+        jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, lexsort, linearize,
+        matmul, meshgrid, multi_dot, multiply_adds, optimization_barrier, pmax, pmean, pmin, psum,
+        scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
+        value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

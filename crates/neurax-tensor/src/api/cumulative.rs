@@ -1,7 +1,7 @@
 //! Cumulative sums and products, and differences.
 
 use super::common::{example, tensor_or_error};
-use crate::{AxisInt, Tensor, dispatch::dispatch, tensor::CallSite};
+use crate::{AxisInt, CumulativeOptions, Tensor, dispatch::dispatch, tensor::CallSite};
 use neurax_ir::composite::{Cumulative, CumulativeKind};
 use std::panic::Location;
 
@@ -16,7 +16,8 @@ macro_rules! running {
             #[track_caller]
             pub fn $f(&self, axis: impl AxisInt) -> Tensor {
                 let at = Location::caller();
-                tensor_or_error(self.$how(at).running(stringify!($f), CumulativeKind::$V, axis, at))
+                let kind = CumulativeKind::$V;
+                tensor_or_error(self.$how(at).running(stringify!($f), kind, axis, false, at))
             }
         )*}
     };
@@ -45,6 +46,47 @@ running! {
         "tensor([0.0, 0.0, 1000.0]).cumlogsumexp(0)" => "[0.0, 0.6931472, 1000.0]";
 }
 
+/// A table of cumulative functions with options. A row is
+/// `name = Kind by conversion, "doc", "code" => "value";`, as in `running!`.
+macro_rules! running_with {
+    ($($f:ident = $V:ident by $how:ident, $doc:literal, $code:literal => $value:literal;)*) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            #[doc = example!($code => $value)]
+            #[track_caller]
+            pub fn $f(&self, axis: impl AxisInt, options: CumulativeOptions) -> Tensor {
+                let (at, kind) = (Location::caller(), CumulativeKind::$V);
+                let x = self.$how(at);
+                tensor_or_error(x.running(stringify!($f), kind, axis, options.is_reverse, at))
+            }
+        )*}
+    };
+}
+
+running_with! {
+    cumsum_with = Sum by widen_integers,
+        "Computes the cumulative sum along an axis with options: [`Tensor::cumsum`].",
+        "tensor([1, 2, 3]).cumsum_with(0, CumulativeOptions::new().reverse())" =>
+        "[6, 5, 3]";
+    cumprod_with = Prod by widen_integers,
+        "Computes the cumulative product along an axis with options: [`Tensor::cumprod`].",
+        "tensor([1, 2, 3]).cumprod_with(0, CumulativeOptions::new().reverse())" =>
+        "[6, 6, 3]";
+    cummax_with = Max by itself,
+        "Computes the cumulative maximum along an axis with options: [`Tensor::cummax`].",
+        "tensor([1, 3, 2]).cummax_with(0, CumulativeOptions::new().reverse())" =>
+        "[3, 3, 2]";
+    cummin_with = Min by itself,
+        "Computes the cumulative minimum along an axis with options: [`Tensor::cummin`].",
+        "tensor([2, 1, 3]).cummin_with(0, CumulativeOptions::new().reverse())" =>
+        "[1, 1, 3]";
+    cumlogsumexp_with = LogSumExp by floats,
+        "Computes the cumulative `log(sum(e^x))` along an axis with options: \
+         [`Tensor::cumlogsumexp`].",
+        "tensor([0.0, 0.0]).cumlogsumexp_with(0, CumulativeOptions::new().reverse())" =>
+        "[0.6931472, 0.0]";
+}
+
 impl Tensor {
     /// Returns `self`: no conversion of the operand.
     fn itself(&self, _: CallSite) -> Tensor {
@@ -56,16 +98,17 @@ impl Tensor {
         self.clone().float(at)
     }
 
-    /// Applies the cumulative op `kind` along `axis`.
+    /// Applies the cumulative op `kind` along `axis`, from its end if `reverse`.
     fn running(
         &self,
         op: &str,
         kind: CumulativeKind,
         axis: impl AxisInt,
+        reverse: bool,
         at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
-        Ok(dispatch(Cumulative { kind, axis, reverse: false }, [self.clone()], at))
+        Ok(dispatch(Cumulative { kind, axis, reverse }, [self.clone()], at))
     }
 
     /// Computes the difference of adjacent elements along `axis`, `n` times; the size of the axis

@@ -225,15 +225,7 @@ impl Tensor {
         let value = value.operand(self);
         let pad = || {
             let widths = self.checked_widths(widths.as_ref(), "pad", at)?;
-            value.type_or_error()?;
-            if value.dtype() != self.dtype() {
-                let why = format!(
-                    "expected a value of the dtype of {}, got {}; convert one with `to`",
-                    self.dtype_and_shape(),
-                    value.dtype_and_shape()
-                );
-                return Err(Tensor::fail("pad", why, at));
-            }
+            self.check_pad_value(&value, "pad", at)?;
             let (low, high): (Vec<i64>, Vec<i64>) = widths.into_iter().unzip();
             let interior = vec![0; low.len()];
             Ok(dispatch(Pad { low, high, interior }, [self.clone(), value.clone()], at))
@@ -287,6 +279,28 @@ impl Tensor {
             Ok(x)
         };
         tensor_or_error(pad())
+    }
+
+    /// Checks that `value` has the dtype of this tensor.
+    ///
+    /// # Errors
+    ///
+    /// Returns a tensor that carries the error of `op` if it has not.
+    pub(super) fn check_pad_value(
+        &self,
+        value: &Tensor,
+        op: &str,
+        at: CallSite,
+    ) -> Result<(), Tensor> {
+        if value.type_or_error()?.dtype == self.type_or_error()?.dtype {
+            return Ok(());
+        }
+        let why = format!(
+            "expected a value of the dtype of {}, got {}; convert one with `to`",
+            self.dtype_and_shape(),
+            value.dtype_and_shape()
+        );
+        Err(Tensor::fail(op, why, at))
     }
 
     /// Converts the widths of a padding.

@@ -150,7 +150,7 @@ impl Tensor {
     }
 
     /// Returns the index along `axis` of each element, in the shape of this tensor.
-    fn indices_along(&self, axis: usize, at: CallSite) -> Result<Tensor, Tensor> {
+    pub(super) fn indices_along(&self, axis: usize, at: CallSite) -> Result<Tensor, Tensor> {
         let ty = Type::new(DType::I32, self.type_or_error()?.shape.clone());
         Ok(lazy_constant(at, |b| b.iota(ty, axis)))
     }

@@ -210,12 +210,12 @@ impl Tensor {
 }
 
 /// Returns a tensor that carries an error of `op` with the type of `x`.
-fn fail(op: &str, why: String, x: &Tensor, at: CallSite) -> Tensor {
+pub(super) fn fail(op: &str, why: String, x: &Tensor, at: CallSite) -> Tensor {
     Tensor::fail(op, format!("{why}; the operand is {}", x.dtype_and_shape()), at)
 }
 
 /// Returns an error if an option is set that the operation does not use.
-fn all_used(
+pub(super) fn all_used(
     op: &str,
     x: &Tensor,
     options: &Windows,

@@ -79,6 +79,28 @@ fn apply_checkpoint(traced: &TracedFn, leaves: Vec<Tensor>, at: CallSite) -> Out
     traced.fill_or_fail(outs, at)
 }
 
+/// Returns the same values behind a barrier: the compiler computes all of them before it computes
+/// what reads the result, and merges nothing across. Follows `jax.lax.optimization_barrier`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (x, y) = neurax::optimization_barrier(&(tensor(2.0), tensor(3.0)));
+/// assert_eq!((x * y).item()?, 6.0);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn optimization_barrier<T: Tree>(x: &T) -> T {
+    let at = Location::caller();
+    let leaves: Vec<Tensor> = x.leaves().into_iter().map(|(_, leaf)| leaf.clone()).collect();
+    if leaves.is_empty() {
+        return x.map_leaves(Tensor::clone);
+    }
+    match dispatch_multi(op::OptimizationBarrier {}, leaves, at) {
+        Ok(ys) => x.with_leaves(ys),
+        Err(e) => x.map_leaves(|_| Tensor::error_at(e.clone(), at)),
+    }
+}
+
 /// Returns the same values with a derivative of zero.
 ///
 /// ```

@@ -24,7 +24,7 @@ mod multiply_adds;
 mod shapes;
 mod vmap;
 
-pub use checkpoint::{checkpoint, stop_gradient};
+pub use checkpoint::{checkpoint, optimization_barrier, stop_gradient};
 pub use collective::{axis_index, pmax, pmean, pmin, psum};
 pub use control::{cond, fori, scan, scan_reverse, switch, while_loop};
 pub use custom::{custom_jvp, custom_tangent, custom_vjp};

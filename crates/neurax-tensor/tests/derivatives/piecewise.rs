@@ -87,4 +87,27 @@ piecewise! {
     "x.max_pool", "kinks where elements are equal", PAIRS, |x, y| {
         (x * y).reshape([1, 1, 4]).max_pool(2, Windows::default())
     };
+    "x.window_max", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).window_max(2, Windows::new())
+    };
+    "x.window_min", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).window_min(2, Windows::new())
+    };
+    "x.cummax_with", "a kink where elements are equal", PAIRS, |x, y| {
+        (x * y).cummax_with(0, CumulativeOptions::new().reverse())
+    };
+    "x.cummin_with", "a kink where elements are equal", PAIRS, |x, y| {
+        (x * y).cummin_with(0, CumulativeOptions::new().reverse())
+    };
+    "x.sort_with", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).sort_with(0, SortOptions::new().descending())
+    };
+    "x.fmax", "a kink at ties", PAIRS, |x, y| x.square().fmax(y.square());
+    "x.fmin", "a kink at ties", PAIRS, |x, y| x.square().fmin(y.square());
+    "x.divmod", "jumps at multiples", PAIRS, |x, y| x.divmod(y).1.square();
+    "x.modf", "jumps at integers", &[0.3, 0.7, 0.7, -1.2, -3.4], |x| x.modf().0.square();
+    "x.frexp", "jumps at powers of 2", REAL, |x| x.frexp().0.square();
+    "x.unwrap_phase", "jumps where elements differ by half a period", REAL, |x| {
+        x.unwrap_phase(3.0, 0).square()
+    };
 }

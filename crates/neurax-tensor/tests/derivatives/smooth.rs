@@ -135,6 +135,9 @@ smooth! {
     "x.cumsum", REAL, |x| x.cumsum(0).square();
     "x.cumprod", REAL, |x| x.cumprod(0);
     "x.cumlogsumexp", REAL, |x| x.cumlogsumexp(0);
+    "x.cumsum_with", REAL, |x| x.cumsum_with(0, CumulativeOptions::new().reverse()).square();
+    "x.cumprod_with", REAL, |x| x.cumprod_with(0, CumulativeOptions::new().reverse());
+    "x.cumlogsumexp_with", REAL, |x| x.cumlogsumexp_with(0, CumulativeOptions::new().reverse());
     "x.diff", REAL, |x| x.diff(2, 0).square();
     "x.trapezoid", REAL, |x| x.square().trapezoid(0.5, 0);
     // Sums of products.
@@ -225,6 +228,7 @@ smooth! {
     "x.repeat", REAL, |x| x.repeat(2, 0).square();
     "x.tile", REAL, |x| x.tile([2]).square();
     "x.pad", REAL, |x| x.pad([(1, 2)], 0.5).square();
+    "x.pad_dilated", REAL, |x| x.pad_dilated([(2, -1, 1)], 0.5).square();
     "x.pad_with", REAL, |x| x.pad_with([(2, 3)], PadMode::Reflect).square();
     "x.reshape", MATRIX, |x| x.reshape([2, 2]).square();
     "x.permute", MATRIX, |x| m(x).permute([1, 0]) * m(x);
@@ -359,6 +363,11 @@ smooth! {
     };
     "x.avg_pool", REAL, |x| x.reshape([1, 1, 5]).avg_pool(2, Windows::default()).square();
     "x.sum_pool", REAL, |x| x.reshape([1, 1, 5]).sum_pool(2, Windows::default()).square();
+    "x.window_sum", REAL, |x| x.window_sum(2, Windows::new()).square();
+    "x.ldexp", REAL, |x| x.ldexp(3).square();
+    "x.sort_by_keys", REAL, |x| {
+        x.square().sort_by_keys([tensor([1, 0, 1, 0, 1]), tensor([4, 3, 2, 1, 0])], 0) * x
+    };
 }
 
 /// Returns a 2 by 2 matrix.

@@ -2,9 +2,9 @@
 
 use crate::draw::Draw;
 use neurax::{
-    CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, PadMode, Side, Triangle, concat,
-    dot_product_attention, einsum, hstack, matmul, meshgrid, multi_dot, prelude::*, stack, step,
-    vstack, where_,
+    CategoricalOptions, ChoiceOptions, CumulativeOptions, Indexing, MatrixNorm, PadMode, Side,
+    SortOptions, Triangle, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
+    multi_dot, prelude::*, stack, step, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -38,26 +38,28 @@ methods! { UNARY:
     asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
-    is_inf angle is_finite sinc ndtr signbit nan_to_num t transpose flatten corrcoef entr
-    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv adjoint cholesky svdvals eigvalsh
-    inv det cond matrix_rank pinv expm
+    is_inf is_pos_inf is_neg_inf is_real is_complex spacing angle is_finite sinc ndtr signbit
+    nan_to_num t transpose flatten corrcoef entr gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri
+    erfcinv adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
 }
 
 methods! { BINARY(Draw::operand):
     leaky_relu cross_entropy equal not_equal lt le gt ge array_equal logical_and logical_or
     logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
     right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
-    xlog1py rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside floor_divide remainder
-    dot vdot inner outer kron cross matmul solve cho_solve lstsq
+    xlog1py fmax fmin ldexp rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside
+    floor_divide remainder dot vdot inner outer kron cross matmul solve cho_solve lstsq
 }
 
 methods! { OVER_AXES(Draw::axes):
     softmax log_softmax logsumexp all any flip sum prod mean max min count_nonzero ptp nansum
-    nanprod nanmean nanmax nanmin norm permute squeeze median fftshift ifftshift
+    nanprod nanmean nanmax nanmin norm permute squeeze median
+    reduce_and reduce_or reduce_xor fftshift ifftshift
 }
 
 methods! { ALONG_AXIS(Draw::axis):
     glu cumsum cumprod cummax cummin cumlogsumexp get argmax argmin expand_dims sort argsort
+    packbits unpackbits
 }
 
 methods! { OFFSETS(Draw::int): tril triu diag trace }
@@ -386,6 +388,36 @@ calls! { OTHERS:
         let (q, axes) = (d.operand(), d.axes());
         d.x.percentile(q, axes)
     }];
+    "x.bitcast" => |d| vec![{ let t = d.dtype(); d.x.bitcast(t) }];
+    "x.divmod" => |d| { let y = d.operand(); let (q, r) = d.x.divmod(y); vec![q, r] };
+    "x.modf" => |d| { let (part, whole) = d.x.modf(); vec![part, whole] };
+    "x.frexp" => |d| { let (mantissa, exponent) = d.x.frexp(); vec![mantissa, exponent] };
+    "x.unwrap_phase" => |d| vec![{
+        let (period, axis) = (d.float(), d.axis());
+        d.x.unwrap_phase(period, axis)
+    }];
+    "x.cumsum_with" => |d| vec![{ let a = d.axis(); d.x.cumsum_with(a, reverse()) }];
+    "x.cumprod_with" => |d| vec![{ let a = d.axis(); d.x.cumprod_with(a, reverse()) }];
+    "x.cummax_with" => |d| vec![{ let a = d.axis(); d.x.cummax_with(a, reverse()) }];
+    "x.cummin_with" => |d| vec![{ let a = d.axis(); d.x.cummin_with(a, reverse()) }];
+    "x.cumlogsumexp_with" => |d| vec![{ let a = d.axis(); d.x.cumlogsumexp_with(a, reverse()) }];
+    "x.sort_with" => |d| vec![{ let a = d.axis(); d.x.sort_with(a, descending()) }];
+    "x.argsort_with" => |d| vec![{ let a = d.axis(); d.x.argsort_with(a, descending()) }];
+    "x.sort_by_keys" => |d| vec![{
+        let (keys, axis) = (d.tensors(), d.axis());
+        d.x.sort_by_keys(keys, axis)
+    }];
+    "lexsort" => |d| vec![{ let (keys, axis) = (d.tensors(), d.axis()); lexsort(keys, axis) }];
+    "x.pad_dilated" => |d| vec![{
+        let (widths, value) = (d.widths(), d.operand());
+        let widths: Vec<(i64, i64, usize)> =
+            widths.iter().map(|&(low, high)| (low as i64 - 1, d.int(), high)).collect();
+        d.x.pad_dilated(widths, value)
+    }];
+    "x.window_sum" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.window_sum(s, w) }];
+    "x.window_prod" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.window_prod(s, w) }];
+    "x.window_max" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.window_max(s, w) }];
+    "x.window_min" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.window_min(s, w) }];
     "x.conv" => |d| vec![{ let (k, w) = (d.tensor(), d.windows()); d.x.conv(&k, w) }];
     "x.conv_transpose" => |d| vec![{
         let (k, w) = (d.tensor(), d.windows());
@@ -398,6 +430,16 @@ calls! { OTHERS:
     }];
     "x.sum_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.sum_pool(s, w) }];
     "x.avg_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.avg_pool(s, w) }];
+}
+
+/// Returns the options of cumulative functions.
+fn reverse() -> CumulativeOptions {
+    CumulativeOptions::new().reverse()
+}
+
+/// Returns the options of sorts.
+fn descending() -> SortOptions {
+    SortOptions::new().descending()
 }
 
 /// Returns all calls.

@@ -67,4 +67,19 @@ mirrors! {
     integer_operand(x, i) => x * i.to(x.dtype()) + x.pow(2);
     through_bfloat16(x) => x.to(BF16).to(x.dtype()).sin() * x;
     to_float16(x) => (x.square().to(F16), x.to(BF16));
+    fmax_fmin(x, y) => (x.square().fmax(y), x.fmin(y * 2.0));
+    divmod(x, y) => {
+        let (quotient, rest) = (x * 3.0).divmod(y);
+        (rest * x, quotient)
+    };
+    modf(x) => {
+        let (part, whole) = (x * 3.0).modf();
+        (part * x, whole)
+    };
+    ldexp_frexp(x, i) => {
+        let y = x.square().ldexp(i);
+        let (mantissa, exponent) = neurax::stop_gradient(&y).frexp();
+        (y * x, mantissa, exponent)
+    };
+    unwrap(x) => x.unwrap_phase(3.0, 1) * x;
 }

@@ -1,7 +1,7 @@
 //! Reductions, cumulative reductions, products and sorts.
 
 use crate::harness::mirrors;
-use neurax::{einsum, prelude::*};
+use neurax::prelude::*;
 
 /// Returns `1, 2, .. n` in the dtype of `like`.
 fn counting(n: usize, like: &Tensor) -> Tensor {
@@ -26,7 +26,17 @@ mirrors! {
         (x.square().take_along_axis(&i.expand_dims(1), 1).squeeze(1), i)
     };
     cumsum(x) => x.square().cumsum(1);
-    cumsum_reverse(x) => x.square().flip(0).cumsum(0).flip(0);
+    cumsum_reverse(x) => x.square().cumsum_with(0, CumulativeOptions::new().reverse());
+    cumprod_reverse(x) => x.cumprod_with(1, CumulativeOptions::new().reverse());
+    cummax_cummin_reverse(x) => {
+        let reverse = CumulativeOptions::new().reverse();
+        (x.square().cummax_with(0, reverse.clone()), x.cummin_with(1, reverse))
+    };
+    cumlogsumexp_reverse(x) => {
+        x.square().cumlogsumexp_with(1, CumulativeOptions::new().reverse())
+    };
+    bit_reductions(i) => vec![i.reduce_and(1), i.reduce_or(1), i.reduce_xor(1)];
+    packed_bits(i, j) => vec![i.packbits(1).to(I32), j.to(U8).unpackbits(0).to(I32)];
     cumprod(x) => x.cumprod(1);
     cummax(x) => x.cummax(1).square();
     cummin(x) => x.cummin(0).square();
@@ -43,16 +53,26 @@ mirrors! {
     quadratic_form(a, x) => x.matmul(a).matmul(x);
     matrix_cube(x) => x.matrix_power(3);
     sort(x) => x.sort(1).square();
-    sort_descending(x) => -(-x).sort(0) * counting(5, x).expand_dims(1);
+    sort_descending(x) => {
+        x.sort_with(0, SortOptions::new().descending()) * counting(5, x).expand_dims(1)
+    };
     argsort(x) => x.argsort(1);
     sort_by_key(k, x, y) => {
         let (x, y) = (x.square().sort_by_key(k, 0), y.sort_by_key(k, 0));
         (k.sort(0) * &x * &y, stack([x, y], 0))
     };
     sort_stable_two_keys(k, x) => {
-        // The second key is the position, which a stable sort keeps in order anyway.
-        let x = x.sort_by_key(k, 0);
-        (x.square() * counting(8, &x), k.argsort(0))
+        let i = Tensor::arange(8);
+        let x = x.sort_by_keys([k, &i], 0);
+        (x.square() * counting(8, &x), i.sort_by_keys([k, &i], 0))
+    };
+    lexsort(k, l, x) => {
+        let i = lexsort([l, k], 0);
+        (x.square().take(&i, 0) * counting(8, x), i)
+    };
+    argsort_stable_descending(k, x) => {
+        let i = k.argsort_with(0, SortOptions::new().descending());
+        (x.square().take(&i, 0) * counting(8, x), i)
     };
     top_k(x) => {
         let (values, indices) = x.top_k(3);

@@ -39,4 +39,12 @@ mirrors! {
         let y = x.conv(w, windows()).softplus().avg_pool(2, windows()).reshape([2, 8]);
         -y.matmul(dense).log_softmax(1).take_along_axis(&labels.expand_dims(1), 1).mean(..)
     };
+    window_sum_all_axes(x) => {
+        let options = windows().strides([1, 2, 1]).padding([(1, 0), (0, 0), (0, 1)]);
+        x.square().window_sum([2, 2, 3], options.dilation([1, 2, 1]))
+    };
+    window_max_min(x) => {
+        let options = windows().strides([1, 2]).padding([(0, 1), (1, 0)]);
+        (x.square().window_max([2, 3], options), x.window_min([3, 2], windows().strides([2, 1])))
+    };
 }
