@@ -79,9 +79,7 @@ impl Task {
             Task::Control(c) => c.memory(),
             Task::Product(p) => StepMemory { scratch: p.scratch(), ..StepMemory::default() },
             Task::Sort(s) => StepMemory { in_place: s.in_place(), ..StepMemory::default() },
-            Task::Fft(t) => {
-                StepMemory { in_place: t.in_place(), scratch: t.spare(), ..StepMemory::default() }
-            }
+            Task::Fft(t) => StepMemory { in_place: t.in_place(), scratch: t.spare() },
             Task::Kernel(_)
             | Task::Convolution(_)
             | Task::Windows(_)
