@@ -9,7 +9,8 @@
 //! operation on such a tensor; a list without a lock costs about ten.
 
 use crate::tuning::{
-    MAX_FREE_LINES, MAX_RECYCLED_LINES, MAX_SMALL_BLOCKS, MAX_SMALL_LINES, MIN_RECYCLED_LINES,
+    MAX_FREE_LINES, MAX_RECYCLED_LINES, MAX_SMALL_BLOCKS, MAX_SMALL_LINES, MIN_BORROWED_BYTES,
+    MIN_RECYCLED_LINES,
 };
 use crate::{Error, Result};
 use bytemuck::{Pod, Zeroable};
@@ -253,6 +254,32 @@ pub fn check_memory(bytes: usize) -> Result<()> {
 pub(crate) fn out_of_memory(bytes: usize) -> Error {
     let why = format!("not enough memory for {bytes} bytes; use smaller shapes or batches");
     Error::new("memory", why)
+}
+
+/// The memory of a vector, without a copy; a copy of a small one, which costs less than memory that
+/// can never be reused in place.
+impl From<Vec<u8>> for Bytes {
+    fn from(data: Vec<u8>) -> Bytes {
+        if data.len() < MIN_BORROWED_BYTES {
+            return Bytes::copy_of(&data);
+        }
+        Bytes::from(Arc::new(data) as Arc<dyn AsRef<[u8]> + Send + Sync>)
+    }
+}
+
+/// The memory of another object, without a copy.
+impl From<Arc<dyn AsRef<[u8]> + Send + Sync>> for Bytes {
+    fn from(owner: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Bytes {
+        let len = (*owner).as_ref().len();
+        Bytes { len, memory: ByteStorage::Borrowed { owner, start: 0 } }
+    }
+}
+
+/// A copy.
+impl From<&[u8]> for Bytes {
+    fn from(data: &[u8]) -> Bytes {
+        Bytes::copy_of(data)
+    }
 }
 
 impl std::ops::Deref for Bytes {

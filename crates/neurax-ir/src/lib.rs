@@ -34,6 +34,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bytes;
+pub mod close;
 pub mod composite;
 mod dtype;
 mod element;
@@ -42,6 +43,7 @@ mod graph;
 mod literal;
 pub mod op;
 pub mod passes;
+pub mod rng;
 pub mod transform;
 mod tuning;
 mod ty;

@@ -35,6 +35,7 @@ mod shape;
 mod slices;
 mod sort_options;
 mod tensor;
+pub mod testing;
 mod trace;
 mod traced_fn;
 pub mod transform;

@@ -7,11 +7,11 @@
 //! of ops by dtypes from the sample rows. Start with [`laws`] to write an op, with [`conformance`]
 //! to write a backend. Not published.
 
-pub mod close;
 pub mod conformance;
 pub mod edges;
 pub mod fixtures;
 pub mod laws;
 pub mod random;
-pub mod rng;
 pub mod table;
+
+pub use neurax_ir::{close, rng};

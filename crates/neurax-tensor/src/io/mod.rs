@@ -1,7 +1,33 @@
-//! Tensors in files: safetensors.
+//! Tensors in files and bytes: safetensors, NumPy's `.npy` and `.npz`, raw elements, text; trees in
+//! bytes; nested vectors and heat maps for readers.
 
+mod elements;
+mod heatmap;
 mod map;
+mod nested;
+pub mod npy;
+pub mod npz;
 mod open;
+mod raw;
+mod replace;
 pub mod safetensors;
+mod serialize;
+pub mod text;
 
+pub use heatmap::HeatmapOptions;
+pub use nested::Nested;
 pub use open::open_file;
+pub use serialize::{deserialize, deserialize_like, serialize};
+
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Returns an error of `op` that names the file.
+fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::new(op, format!("{}: {why}", path.display()))
+}
+
+/// Runs `load` on the path of a file; its error names the file.
+fn load_file<T>(path: &Path, load: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    load(path).map_err(|e| in_file("load", path, e.message()))
+}

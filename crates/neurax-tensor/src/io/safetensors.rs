@@ -2,10 +2,15 @@
 //! of names, types and offsets, then the elements in little-endian byte order.
 
 mod header;
-mod replace;
 
-use super::map::{MappedFile, map};
-use crate::{Tensor, Tree, io::open_file};
+use super::{
+    elements::little_endian,
+    in_file,
+    map::{MappedFile, map},
+    open_file,
+    replace::replace,
+};
+use crate::{Tensor, Tree};
 use header::{DTYPES, MAX_HEADER_BYTES, MAX_TENSORS, METADATA, TensorEntry, leaf_name, malformed};
 use neurax_ir::{Bytes, DType, Error, Literal, OrBug, Result};
 use safetensors::{Dtype, tensor::TensorInfo};
@@ -14,7 +19,7 @@ use std::{
     borrow::Cow,
     collections::BTreeMap,
     fs::File,
-    io::{BufWriter, Read, Seek, SeekFrom, Write},
+    io::{BufWriter, Cursor, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::Path,
 };
@@ -91,14 +96,10 @@ fn save_leaves(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<()> {
-    let mut leaves =
-        leaves.into_iter().map(|(name, t)| stored(name, t)).collect::<Result<Vec<_>>>()?;
-    // The widest elements first: each tensor then starts at a multiple of its element size and can
-    // be mapped without a copy.
-    leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+    let leaves = leaves.into_iter().map(|(name, t)| stored(name, t));
+    let leaves = sorted(leaves.collect::<Result<_>>()?);
     let header = header_of(&leaves, metadata)?;
-    replace::replace(path, |file| write(file, &header, &leaves))
-        .map_err(|e| in_file("save", path, e))
+    replace(path, |file| write(file, &header, &leaves)).map_err(|e| in_file("save", path, e))
 }
 
 /// Reads the tensors of a file and returns them by name. The file may change afterwards;
@@ -201,16 +202,24 @@ fn load_leaves(like: Vec<(String, &Tensor)>, path: &Path) -> Result<Vec<Tensor>>
     Ok(leaves)
 }
 
-/// Returns an error of `op` that names the file.
-fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::new(op, format!("{}: {why}", path.display()))
-}
-
 /// A leaf that is written to a file.
-struct Stored {
+pub(super) struct Stored {
     name: String,
     dtype: Dtype,
     literal: Literal,
+}
+
+impl Stored {
+    /// Returns the leaf `x` in the dtype of the format; `None` if the format lacks it.
+    pub(super) fn new(name: String, literal: Literal) -> Option<Stored> {
+        let (_, dtype) = *DTYPES.iter().find(|(ours, _)| *ours == literal.dtype())?;
+        Some(Stored { name, dtype, literal })
+    }
+
+    /// Returns a leaf of bytes, u8.
+    pub(super) fn bytes(name: String, literal: Literal) -> Stored {
+        Stored { name, dtype: Dtype::U8, literal }
+    }
 }
 
 /// Returns the leaf `t` in the dtype of the format.
@@ -219,13 +228,42 @@ struct Stored {
 /// When the leaf carries an error or the format lacks its dtype.
 fn stored(name: String, t: &Tensor) -> Result<Stored> {
     let literal = t.to_literal()?;
-    match DTYPES.iter().find(|(ours, _)| *ours == literal.dtype()) {
-        Some(&(_, dtype)) => Ok(Stored { name, dtype, literal }),
-        None => {
-            let why = "which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`";
-            Err(Error::new("save", format!("{} is {}, {why}", leaf_name(&name), literal.ty())))
-        }
-    }
+    let what = format!("{} is {}", leaf_name(&name), literal.ty());
+    Stored::new(name, literal).ok_or_else(|| {
+        let why = "which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`, \
+                   or use `io::serialize`";
+        Error::new("save", format!("{what}, {why}"))
+    })
+}
+
+/// Returns the bytes of a file that holds the leaves.
+///
+/// # Errors
+/// As [`save`].
+pub(super) fn encode(leaves: Vec<Stored>, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+    let leaves = sorted(leaves);
+    let header = header_of(&leaves, metadata)?;
+    let mut bytes = Vec::new();
+    write(&mut bytes, &header, &leaves)?;
+    Ok(bytes)
+}
+
+/// Returns the tensors and the metadata of the bytes of a file.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn decode(bytes: &[u8]) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
+    let (entries, metadata) = header::read_all(&mut &bytes[..], bytes.len() as u64)?;
+    let mut elements = Elements::Copied(Cursor::new(bytes));
+    let tensors = entries.into_iter().map(|entry| tensor(&mut elements, entry));
+    Ok((tensors.collect::<Result<_>>()?, metadata))
+}
+
+/// Sorts the widest elements to the front: each tensor then starts at a multiple of its element
+/// size and can be mapped without a copy.
+fn sorted(mut leaves: Vec<Stored>) -> Vec<Stored> {
+    leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+    leaves
 }
 
 /// Returns the header's JSON, padded with spaces to a multiple of 8 bytes.
@@ -271,7 +309,7 @@ fn header_of(leaves: &[Stored], metadata: &BTreeMap<String, String>) -> Result<V
     Ok(text)
 }
 
-fn write(file: &mut File, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
+fn write(file: impl Write, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
     let mut file = BufWriter::new(file);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
@@ -282,9 +320,9 @@ fn write(file: &mut File, header: &[u8], leaves: &[Stored]) -> std::io::Result<(
 }
 
 /// The source of the elements of tensors.
-enum Elements {
+enum Elements<F> {
     /// Copied from this file.
-    Copied(File),
+    Copied(F),
     /// Borrowed from a mapped file.
     Mapped(MappedFile),
 }
@@ -292,7 +330,7 @@ enum Elements {
 /// Reads the header of a file and returns its tensors, with the elements that `elements` opens.
 fn load_from(
     path: &Path,
-    elements: fn(File) -> Result<Elements>,
+    elements: fn(File) -> Result<Elements<File>>,
 ) -> Result<BTreeMap<String, Tensor>> {
     let load = || -> Result<BTreeMap<String, Tensor>> {
         let mut file = open_file(path)?;
@@ -305,13 +343,16 @@ fn load_from(
 }
 
 /// Returns the name and the value of a tensor.
-fn tensor(elements: &mut Elements, entry: TensorEntry) -> Result<(String, Tensor)> {
+fn tensor(
+    elements: &mut Elements<impl Read + Seek>,
+    entry: TensorEntry,
+) -> Result<(String, Tensor)> {
     let TensorEntry { name, ty, bytes } = entry;
     let bytes = elements.bytes(bytes, ty.dtype, &leaf_name(&name))?;
     Ok((name, Tensor::from(Literal::new(ty, bytes)?)))
 }
 
-impl Elements {
+impl<F: Read + Seek> Elements<F> {
     /// Returns the bytes in `range` of the file as elements of `dtype`, in the byte order of this
     /// machine. `name` is the [`leaf_name`] of the tensor.
     fn bytes(&mut self, range: Range<usize>, dtype: DType, name: &str) -> Result<Bytes> {
@@ -332,29 +373,12 @@ impl Elements {
 }
 
 /// Reads the bytes in `range` of a file, which is larger.
-fn read_bytes(file: &mut File, range: Range<usize>, name: &str) -> Result<Bytes> {
+fn read_bytes(file: &mut (impl Read + Seek), range: Range<usize>, name: &str) -> Result<Bytes> {
     let mut bytes = Bytes::try_recycled(range.len())?;
     let to = bytes.get_mut().or_bug("new memory has one owner")?;
     let read = file.seek(SeekFrom::Start(range.start as u64)).and_then(|_| file.read_exact(to));
     read.map_err(|e| malformed(format!("{name}: {e}; did the file change while it was read?")))?;
     Ok(bytes)
-}
-
-/// Converts the bytes of elements between the byte order of this machine and little-endian, the
-/// order of the files.
-fn little_endian(bytes: &[u8], dtype: DType) -> Cow<'_, [u8]> {
-    if cfg!(target_endian = "little") {
-        Cow::Borrowed(bytes)
-    } else {
-        Cow::Owned(byte_swapped(bytes, dtype))
-    }
-}
-
-/// Returns the bytes with those of every number in reverse order.
-fn byte_swapped(bytes: &[u8], dtype: DType) -> Vec<u8> {
-    let numbers = if dtype.is_complex() { 2 } else { 1 };
-    let width = (dtype.bits() / 8 / numbers).max(1);
-    bytes.chunks(width).flat_map(|number| number.iter().rev().copied()).collect()
 }
 
 #[cfg(test)]

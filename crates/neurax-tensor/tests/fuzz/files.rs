@@ -1,9 +1,10 @@
-//! Damaged files: of safetensors, trained variables and states of optimizers in them, IDX, CSV, and
-//! the text of graphs. No file causes a panic or takes much more memory than it has bytes; what is
-//! read from it is an error or has the sizes that the file declares.
+//! Damaged files: of safetensors, trained variables and states of optimizers in them, serialized
+//! trees, `.npy`, `.npz`, matrices as text, IDX, CSV, and the text of graphs. No file causes a
+//! panic or takes much more memory than it has bytes; what is read from it is an error or has the
+//! sizes that the file declares.
 
 use crate::{memory, number};
-use neurax::io::safetensors;
+use neurax::io::{self, npy, npz, safetensors};
 use neurax::ir::{self, Graph};
 use neurax::{data, nn, prelude::*};
 use neurax_testkit::{conformance, rng::Rng};
@@ -144,6 +145,11 @@ fn kinds() -> Result<Vec<Kind>> {
         kind("safetensors", saved(&|path| safetensors::save(&tensors(), path))?, read_tensors),
         kind("variables", saved(&|path| vars()?.save(path))?, read_vars),
         kind("training state", saved(&|path| safetensors::save(&state()?, path))?, read_state),
+        kind("serialized", io::serialize(&packed())?, read_serialized),
+        kind("npy", npy::to_bytes(&tensors().0)?, read_npy),
+        kind("npz", saved(&|path| npz::save(&tensors(), path))?, read_npz),
+        kind("compressed npz", saved(&|path| npz::save_compressed(&tensors(), path))?, read_npz),
+        kind("text", io::text::format(&tensors().0)?.into_bytes(), read_text),
         kind("idx", idx, read_idx),
         kind("idx.gz", zip.finish()?, read_idx),
         kind("csv", csv, read_csv),
@@ -154,6 +160,11 @@ fn kinds() -> Result<Vec<Kind>> {
 fn tensors() -> (Tensor, Vec<Tensor>) {
     let bools = tensor([1.0, 0.0]).gt(0.0);
     (Tensor::arange(6).reshape([2, 3]), vec![bools, Tensor::eye(2), Tensor::zeros([0, 3])])
+}
+
+/// Returns leaves of dtypes that safetensors files lack.
+fn packed() -> Vec<Tensor> {
+    vec![Tensor::eye(2), tensor([1, -2, 3]).to(I4), tensor([1.0, 2.0]).to(C128)]
 }
 
 fn vars() -> Result<Vars> {
@@ -200,6 +211,26 @@ fn nested_graph() -> Result<String> {
 
 fn read_tensors(path: &Path) -> Result<()> {
     fits(path, safetensors::load(path)?.into_values().collect())
+}
+
+fn read_serialized(path: &Path) -> Result<()> {
+    fits(path, io::deserialize(&std::fs::read(path)?)?.into_values().collect())
+}
+
+fn read_npy(path: &Path) -> Result<()> {
+    fits(path, vec![npy::load(path)?])
+}
+
+fn read_npz(path: &Path) -> Result<()> {
+    npz::load(path)?.into_values().try_for_each(|t| t.to_literal().map(|_| ()))
+}
+
+fn read_text(path: &Path) -> Result<()> {
+    let numbers = io::text::load(path, F32)?.size() as u64;
+    match 2 * numbers <= std::fs::metadata(path)?.len() + 1 {
+        true => Ok(()),
+        false => Err(Error::new(WRONG, format!("{numbers} numbers"))),
+    }
 }
 
 fn read_vars(path: &Path) -> Result<()> {

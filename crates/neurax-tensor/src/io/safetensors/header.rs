@@ -59,15 +59,28 @@ pub(super) struct TensorEntry {
 /// Reads the header of a file of `size` bytes. Returns the tensors in the order of their bytes,
 /// which cover the rest of the file without holes and without overlap.
 pub(super) fn read(file: &mut impl Read, size: u64) -> Result<Vec<TensorEntry>> {
+    Ok(read_with::<()>(file, size)?.0)
+}
+
+/// Reads the header of a file of `size` bytes as [`read`] does, and its metadata.
+pub(super) fn read_all(
+    file: &mut impl Read,
+    size: u64,
+) -> Result<(Vec<TensorEntry>, BTreeMap<String, String>)> {
+    read_with(file, size)
+}
+
+fn read_with<S: MetadataSink>(file: &mut impl Read, size: u64) -> Result<(Vec<TensorEntry>, S)> {
     let text = text(file, size)?;
     let start = 8 + text.len();
-    let Header { tensors, metadata: () } = parsed(&text)?;
+    let Header { tensors, metadata } = parsed(&text)?;
     drop(text);
     let size = usize::try_from(size).map_err(|_| malformed("is larger than the address space"))?;
     let mut tensors: Vec<_> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     check_cover(&tensors, size - start)?;
-    tensors.into_iter().map(|(name, info)| entry(name, info, start)).collect()
+    let entries = tensors.into_iter().map(|(name, info)| entry(name, info, start));
+    Ok((entries.collect::<Result<_>>()?, metadata))
 }
 
 /// Reads the metadata of a file of `size` bytes.

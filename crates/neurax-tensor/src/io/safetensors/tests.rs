@@ -43,19 +43,6 @@ fn files_are_little_endian() {
 }
 
 #[test]
-fn bytes_are_swapped_number_by_number() {
-    let bytes = [1, 2, 3, 4, 5, 6, 7, 8];
-    assert_eq!(byte_swapped(&bytes, DType::U8), bytes);
-    assert_eq!(byte_swapped(&bytes, DType::BF16), [2, 1, 4, 3, 6, 5, 8, 7]);
-    assert_eq!(byte_swapped(&bytes, DType::F64), [8, 7, 6, 5, 4, 3, 2, 1]);
-    assert_eq!(
-        byte_swapped(&bytes, DType::C64),
-        [4, 3, 2, 1, 8, 7, 6, 5],
-        "the two parts of a complex number"
-    );
-}
-
-#[test]
 fn an_unsupported_dtype_is_refused_by_name() {
     let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
     let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();

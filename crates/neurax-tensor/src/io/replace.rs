@@ -1,7 +1,7 @@
 //! Replacing a file atomically: the new contents are written beside it, reach the disk, and are
 //! then renamed over it.
 
-use crate::io::open::check_regular;
+use super::open::check_regular;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind, Result};
@@ -20,7 +20,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// When `write` fails, or the file system does, or `path` is not a regular file.
-pub(super) fn replace(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let path = resolved(path)?;
     let permissions = permissions_of(&path)?;
     remove_leftovers(&path);

@@ -4,8 +4,8 @@
 /// (<https://doi.org/10.1145/2660193.2660195>).
 ///
 /// ```
-/// let mut a = neurax_testkit::rng::Rng::new(7);
-/// assert_eq!(a.below(10), neurax_testkit::rng::Rng::new(7).below(10));
+/// let mut a = neurax_ir::rng::Rng::new(7);
+/// assert_eq!(a.below(10), neurax_ir::rng::Rng::new(7).below(10));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
