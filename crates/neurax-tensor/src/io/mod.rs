@@ -1,9 +1,13 @@
 //! Tensors in files and bytes: safetensors, NumPy's `.npy` and `.npz`, raw elements, text; trees in
 //! bytes; nested vectors and heat maps for readers.
 
+#[cfg(feature = "dlpack")]
+mod dlpack;
 mod elements;
 mod heatmap;
 mod map;
+#[cfg(feature = "ndarray")]
+mod ndarray;
 mod nested;
 pub mod npy;
 pub mod npz;
@@ -14,6 +18,10 @@ pub mod safetensors;
 mod serialize;
 pub mod text;
 
+#[cfg(feature = "dlpack")]
+pub use dlpack::{
+    DLDataType, DLDevice, DLManagedTensorVersioned, DLPackVersion, DLTensor, DlpackTensor,
+};
 pub use heatmap::HeatmapOptions;
 pub use nested::Nested;
 pub use open::open_file;
