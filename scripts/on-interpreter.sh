@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 # dependencies again with other features.
 built=$(cargo test --workspace --no-run --message-format=json 2>/dev/null | grep '"executable":"')
 count=0
-for name in neurax neurax-tensor neurax-nn neurax-data neurax-train neurax-examples neurax-cli; do
+for name in neurax neurax-tensor neurax-nn neurax-sparse neurax-data neurax-train \
+  neurax-examples neurax-cli; do
   binaries=$(grep -F "/crates/$name#" <<<"$built" | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
   for binary in $binaries; do
     # Programs outside of `deps` are no tests; four tests of the facade use no device.

@@ -64,6 +64,7 @@ mod models {}
 
 pub use neurax_data as data;
 pub use neurax_nn as nn;
+pub use neurax_sparse as sparse;
 pub use neurax_tensor::*;
 pub use neurax_train as train;
 

@@ -1,0 +1,124 @@
+//! Products of sparse matrices and dense tensors.
+//!
+//! `y[row] += value * x[column]` for every stored element: a gather of the rows of the dense
+//! operand, a product and a scatter-add. The derivative with respect to the values is a gather of
+//! both, that with respect to `x` the product with the transpose; both follow from gather and
+//! scatter. Sums of floats below 32 bits are in f32.
+
+use crate::{Coo, Csr};
+use neurax_tensor::{Error, Result, Tensor};
+
+impl Coo {
+    /// Returns the product of this matrix `[m, k]` with a dense vector `[k]` or matrix `[k, n]`:
+    /// `[m]` or `[m, n]`.
+    ///
+    /// # Errors
+    /// The result carries an error if this is no matrix, or the dense operand has another size or
+    /// number of axes.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.matmul(&tensor([1.0, 2.0, 3.0])).to_vec::<f32>()?, [4.0, 15.0]);
+    /// assert_eq!(a.matmul(&Tensor::ones([3, 5])).shape(), [2, 5]);
+    /// let e = a.matmul(&Tensor::ones(2)).ok().unwrap_err().to_string();
+    /// let want = "matmul: expected f32[3] or f32[3, n] for a sparse matrix [2, 3], got f32[2]";
+    /// assert!(e.starts_with(want), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul(&self, dense: &Tensor) -> Tensor {
+        let sizes = self.matrix("matmul");
+        let product = sizes.and_then(|(m, k)| {
+            check_dense(dense, k, 0, (m, k))?;
+            Ok(product(&self.values, &self.index(0), &self.index(1), m, dense))
+        });
+        product.unwrap_or_else(Tensor::from_error)
+    }
+
+    /// Returns the product of a dense vector `[m]` or matrix `[n, m]` with this matrix `[m, k]`:
+    /// `[k]` or `[n, k]`.
+    ///
+    /// # Errors
+    /// As [`Coo::matmul`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.matmul_from(&tensor([1.0, 10.0])).to_vec::<f32>()?, [30.0, 2.0, 40.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul_from(&self, dense: &Tensor) -> Tensor {
+        let sizes = self.matrix("matmul");
+        let product = sizes.and_then(|(m, k)| {
+            check_dense(dense, m, -1, (m, k))?;
+            Ok(product(&self.values, &self.index(1), &self.index(0), k, &dense.t()).t())
+        });
+        product.unwrap_or_else(Tensor::from_error)
+    }
+}
+
+impl Csr {
+    /// Returns the product of this matrix `[m, k]` with a dense vector `[k]` or matrix `[k, n]`:
+    /// `[m]` or `[m, n]`.
+    ///
+    /// # Errors
+    /// As [`Coo::matmul`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.matmul(&tensor([1.0, 2.0, 3.0])).to_vec::<f32>()?, [4.0, 15.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul(&self, dense: &Tensor) -> Tensor {
+        self.to_coo().matmul(dense)
+    }
+
+    /// Returns the product of a dense vector `[m]` or matrix `[n, m]` with this matrix `[m, k]`:
+    /// `[k]` or `[n, k]`.
+    ///
+    /// # Errors
+    /// As [`Coo::matmul`].
+    #[track_caller]
+    pub fn matmul_from(&self, dense: &Tensor) -> Tensor {
+        self.to_coo().matmul_from(dense)
+    }
+}
+
+/// Returns the tensor of `m` rows with the sum of `values[i] * dense[from[i]]` in row `to[i]`.
+#[track_caller]
+fn product(values: &Tensor, to: &Tensor, from: &Tensor, m: usize, dense: &Tensor) -> Tensor {
+    let rows = if dense.dim(0) == 0 {
+        // There is padding only.
+        Tensor::zeros([&[values.dim(0)], &dense.shape()[1..]].concat()).to(dense.dtype())
+    } else {
+        dense.take(from, 0)
+    };
+    let values = if dense.rank() == 2 { values.expand_dims(1) } else { values.clone() };
+    let terms = values * rows;
+    let (dtype, wide) = (terms.dtype(), terms.dtype().at_least_f32());
+    let shape = [&[m], &terms.shape()[1..]].concat();
+    let (zeros, outside) = (Tensor::zeros(shape).to(wide), m);
+    // Padding whose other index is outside of the shape only.
+    let k = dense.dim(0);
+    let to = (from.ge(k) | from.lt(-(k as i64))).select(outside, to);
+    zeros.at(to).add(terms.to(wide)).to(dtype)
+}
+
+/// Checks that the axis of a dense operand that is contracted has `k` elements.
+fn check_dense(dense: &Tensor, k: usize, axis: i64, (m, n): (usize, usize)) -> Result<()> {
+    let ty = dense.ty()?;
+    if matches!(ty.rank(), 1 | 2) && dense.dim(axis) == k {
+        return Ok(());
+    }
+    let d = ty.dtype;
+    let matrix = if axis == 0 { format!("{d}[{k}, n]") } else { format!("{d}[n, {k}]") };
+    let why = format!("expected {d}[{k}] or {matrix} for a sparse matrix [{m}, {n}], got {ty}");
+    Err(Error::new("matmul", why))
+}
