@@ -121,11 +121,11 @@ pub fn format(x: &Tensor) -> Result<String> {
     Ok(text)
 }
 
-/// Writes the elements to a file as [`format`] does. An existing file is replaced when the new one
+/// Writes the elements to a file as [`format()`] does. An existing file is replaced when the new one
 /// is complete.
 ///
 /// # Errors
-/// As [`format`]; when the file cannot be written.
+/// As [`format()`]; when the file cannot be written.
 #[track_caller]
 pub fn save(x: &Tensor, path: impl AsRef<Path>) -> Result<()> {
     let (text, path) = (format(x)?, path.as_ref());
