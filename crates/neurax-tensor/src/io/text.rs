@@ -121,8 +121,8 @@ pub fn format(x: &Tensor) -> Result<String> {
     Ok(text)
 }
 
-/// Writes the elements to a file as [`format()`] does. An existing file is replaced when the new one
-/// is complete.
+/// Writes the elements to a file as [`format()`] does. An existing file is replaced when the new
+/// one is complete.
 ///
 /// # Errors
 /// As [`format()`]; when the file cannot be written.
