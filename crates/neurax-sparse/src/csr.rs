@@ -7,7 +7,7 @@ use neurax_tensor::{DType, Error, Result, Side, Tensor, Tree};
 /// each, and for each row the number of elements before it (BCSR in JAX, `csr_array` in scipy).
 ///
 /// Elements behind the last row, and those with a column outside of the shape, are padding. It is a
-/// tree of three tensors.
+/// tree of four tensors: these, and the row of each element, which products need.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -22,6 +22,9 @@ pub struct Csr {
     values: Tensor,
     columns: Tensor,
     row_starts: Tensor,
+    /// The row of each element, i32 `[nse]`: products need it, and to find it takes several times
+    /// as long as the product of a vector.
+    rows: Tensor,
     #[tree(static)]
     shape: [usize; 2],
 }
@@ -48,7 +51,8 @@ impl Csr {
         match checked(&values, &columns, &row_starts, shape) {
             Ok(()) => {
                 let (columns, row_starts) = (columns.to(DType::I32), row_starts.to(DType::I32));
-                Csr { values, columns, row_starts, shape }
+                let rows = rows_of(&row_starts, values.dim(0));
+                Csr { values, columns, row_starts, rows, shape }
             }
             Err(e) => Csr::from_error(e, shape),
         }
@@ -101,12 +105,7 @@ impl Csr {
     /// ```
     #[track_caller]
     pub fn to_coo(&self) -> Coo {
-        let nse = self.nse();
-        // The row of an element is the number of rows that end at or before it. A sum over the ends
-        // takes a third of the time of a binary search for each element.
-        let ends = Tensor::zeros(nse).to(DType::I32).at(self.row_starts.slice(0, 1..)).add(1);
-        let rows = ends.cumsum(0);
-        let indices = stacked(vec![rows, self.columns.clone()], nse);
+        let indices = stacked(vec![self.rows.clone(), self.columns.clone()], self.nse());
         Coo { values: self.values.clone(), indices, shape: self.shape.to_vec() }
     }
 
@@ -134,7 +133,11 @@ impl Csr {
     /// The result carries an error if the number of values differs.
     #[track_caller]
     pub fn with_values(&self, values: Tensor) -> Csr {
-        Csr::new(values, self.columns.clone(), self.row_starts.clone(), self.shape)
+        let checked = checked(&values, &self.columns, &self.row_starts, self.shape);
+        match checked {
+            Ok(()) => Csr { values, ..self.clone() },
+            Err(e) => Csr::from_error(e, self.shape),
+        }
     }
 
     /// Returns the values of the stored elements, `[nse]`.
@@ -153,6 +156,11 @@ impl Csr {
         &self.row_starts
     }
 
+    /// Returns the row of each stored element, i32 `[nse]`; the number of rows for padding.
+    pub fn rows(&self) -> &Tensor {
+        &self.rows
+    }
+
     /// Returns the numbers of rows and columns.
     pub fn shape(&self) -> [usize; 2] {
         self.shape
@@ -166,7 +174,8 @@ impl Csr {
     #[track_caller]
     fn from_error(e: Error, shape: [usize; 2]) -> Csr {
         let error = Tensor::from_error(e);
-        Csr { values: error.clone(), columns: error.clone(), row_starts: error, shape }
+        let rows = error.clone();
+        Csr { values: error.clone(), columns: error.clone(), row_starts: error, rows, shape }
     }
 }
 
@@ -200,7 +209,22 @@ fn compressed(a: &Coo) -> Csr {
     };
     // Padding has the row `rows`, which is behind all others.
     let row_starts = a.index(0).searchsorted(Tensor::arange(rows + 1), Side::Left);
-    Csr { values: a.values.clone(), columns: a.index(1), row_starts, shape: [rows, columns] }
+    Csr {
+        values: a.values.clone(),
+        columns: a.index(1),
+        row_starts,
+        rows: a.index(0),
+        shape: [rows, columns],
+    }
+}
+
+/// Returns the row of each of `nse` elements: the number of rows that end at or before it.
+///
+/// A sum over the ends takes a third of the time of a binary search for each element.
+#[track_caller]
+fn rows_of(row_starts: &Tensor, nse: usize) -> Tensor {
+    let ends = Tensor::zeros(nse).to(DType::I32).at(row_starts.slice(0, 1..)).add(1);
+    ends.cumsum(0)
 }
 
 /// Checks the types of the parts of a matrix.

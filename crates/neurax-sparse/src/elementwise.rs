@@ -20,7 +20,7 @@ impl Coo {
     /// ```
     #[track_caller]
     pub fn mul_dense(&self, dense: &Tensor) -> Coo {
-        self.map_values(|values| values * self.gather(dense))
+        self.with_values(&self.values * self.gather(dense))
     }
 
     /// Returns the quotient by a dense tensor, which broadcasts to the shape, at the stored
@@ -30,7 +30,7 @@ impl Coo {
     /// As [`Coo::mul_dense`].
     #[track_caller]
     pub fn div_dense(&self, dense: &Tensor) -> Coo {
-        self.map_values(|values| values / self.gather(dense))
+        self.with_values(&self.values / self.gather(dense))
     }
 
     /// Returns the elements of a dense tensor, which broadcasts to the shape, at the indices of the
@@ -52,8 +52,10 @@ impl Coo {
             // There is padding only.
             return Tensor::zeros(self.nse()).to(dense.dtype());
         }
-        self.at_indices(&dense, |x, index| x.index(index))
-            .unwrap_or_else(|| dense.broadcast_to(self.nse()))
+        if self.shape.is_empty() {
+            return dense.broadcast_to(self.nse());
+        }
+        dense.index(self.index_entries())
     }
 
     /// Returns the sum with a dense tensor of the same shape: a dense tensor.
@@ -89,22 +91,17 @@ impl Coo {
         if self.shape.is_empty() {
             return dense + self.values.sum(..);
         }
-        let values = self.values.to(dense.dtype());
-        self.at_indices(dense, |x, index| x.at(index).add(&values)).unwrap_or_else(|| dense.clone())
+        dense.at(self.index_entries()).add(self.values.to(dense.dtype()))
     }
 
-    /// Calls `f` with `dense` and the indices along all axes; `None` for rank 0, which has none.
+    /// Returns the index of the stored elements in a dense tensor, an entry for each axis.
     #[track_caller]
-    fn at_indices(
-        &self,
-        dense: &Tensor,
-        f: impl Fn(&Tensor, Vec<Index>) -> Tensor,
-    ) -> Option<Tensor> {
-        let mut axes = vec![];
+    fn index_entries(&self) -> Vec<Index> {
+        let mut entries = vec![];
         for axis in 0..self.rank() {
-            axes.push(Index::Tensor(self.index(axis)));
+            entries.push(Index::Tensor(self.index(axis)));
         }
-        (!axes.is_empty()).then(|| f(dense, axes))
+        entries
     }
 
     /// Returns the sum over axes: a dense tensor without them.
@@ -132,7 +129,10 @@ impl Coo {
         };
         let kept: Vec<usize> = (0..self.rank()).filter(|a| !summed.contains(a)).collect();
         let valid = self.without_padding();
-        let rows = kept.iter().map(|&a| valid.index(a)).collect();
+        let mut rows = vec![];
+        for &axis in &kept {
+            rows.push(valid.index(axis));
+        }
         let shape: Vec<usize> = kept.iter().map(|&a| self.shape[a]).collect();
         let indices = stacked(rows, self.nse());
         let sum = Coo { values: valid.values, indices, shape }.to_dense();
@@ -189,6 +189,6 @@ impl Coo {
     /// Returns the tensor with values of another dtype.
     #[track_caller]
     pub fn to(&self, dtype: DType) -> Coo {
-        self.map_values(|values| values.to(dtype))
+        self.with_values(self.values.to(dtype))
     }
 }

@@ -12,7 +12,8 @@
 //!
 //! ```text
 //! Coo { values: [2, 3, 4, 0], indices: [[0, 1, 1, 2], [1, 0, 2, 3]], shape: [2, 3] }
-//! Csr { values: [2, 3, 4, 0], columns: [1, 0, 2, 3], row_starts: [0, 1, 3], shape: [2, 3] }
+//! Csr { values: [2, 3, 4, 0], columns: [1, 0, 2, 3], row_starts: [0, 1, 3],
+//!       rows: [0, 1, 1, 2], shape: [2, 3] }
 //! ```
 //!
 //! # Invariants

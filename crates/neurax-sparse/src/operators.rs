@@ -7,7 +7,7 @@ impl Neg for &Coo {
     type Output = Coo;
     #[track_caller]
     fn neg(self) -> Coo {
-        self.map_values(|values| -values)
+        self.with_values(-self.values())
     }
 }
 
@@ -15,7 +15,7 @@ impl Mul<f64> for &Coo {
     type Output = Coo;
     #[track_caller]
     fn mul(self, by: f64) -> Coo {
-        self.map_values(|values| values * by)
+        self.with_values(self.values() * by)
     }
 }
 
@@ -23,7 +23,7 @@ impl Div<f64> for &Coo {
     type Output = Coo;
     #[track_caller]
     fn div(self, by: f64) -> Coo {
-        self.map_values(|values| values / by)
+        self.with_values(self.values() / by)
     }
 }
 

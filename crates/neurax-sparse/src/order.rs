@@ -21,7 +21,10 @@ impl Coo {
             return a;
         }
         // The last key is the first in order.
-        let keys: Vec<Tensor> = (0..a.rank()).rev().map(|axis| a.index(axis)).collect();
+        let mut keys = vec![];
+        for axis in (0..a.rank()).rev() {
+            keys.push(a.index(axis));
+        }
         let order = lexsort(keys, 0);
         let (values, indices) = (a.values.take(&order, 0), a.indices.take(&order, 1));
         Coo { values, indices, shape: a.shape }
@@ -48,12 +51,13 @@ impl Coo {
         let is_new = concat([Tensor::zeros(1).to(DType::I32), differs(&left, &right)], 0);
         let segment = is_new.cumsum(0);
         let values = a.values.zeros_like().at(&segment).add(&a.values);
-        let rows = (0..a.rank()).map(|axis| {
+        let mut rows = vec![];
+        for axis in 0..a.rank() {
             let size = Tensor::full_of(DType::I32, nse, a.shape[axis]);
             // Equal indices overwrite each other by themselves.
-            size.at(&segment).set(a.index(axis))
-        });
-        let indices = stacked(rows.collect(), nse);
+            rows.push(size.at(&segment).set(a.index(axis)));
+        }
+        let indices = stacked(rows, nse);
         Coo { values, indices, shape: a.shape }
     }
 
@@ -92,11 +96,13 @@ impl Coo {
     #[track_caller]
     fn normalized(&self) -> Coo {
         let padding = self.is_padding();
-        let rows = (0..self.rank()).map(|axis| {
+        let mut rows = vec![];
+        for axis in 0..self.rank() {
             let (index, n) = (self.index(axis), self.shape[axis]);
-            where_(&padding, n, index.lt(0).select(&index + n, &index)).to(DType::I32)
-        });
-        let indices = stacked(rows.collect(), self.nse());
+            let positive = index.lt(0).select(&index + n, &index);
+            rows.push(where_(&padding, n, positive).to(DType::I32));
+        }
+        let indices = stacked(rows, self.nse());
         let values = padding.select(self.values.zeros_like(), &self.values);
         Coo { values, indices, shape: self.shape.clone() }
     }

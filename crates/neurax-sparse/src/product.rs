@@ -29,12 +29,11 @@ impl Coo {
     /// ```
     #[track_caller]
     pub fn matmul(&self, dense: &Tensor) -> Tensor {
-        let sizes = self.matrix("matmul");
-        let product = sizes.and_then(|(m, k)| {
-            check_dense(dense, k, 0, (m, k))?;
-            Ok(product(&self.values, &self.index(0), &self.index(1), m, dense))
-        });
-        product.unwrap_or_else(Tensor::from_error)
+        let (m, k) = match self.matrix("matmul") {
+            Ok(sizes) => sizes,
+            Err(e) => return Tensor::from_error(e),
+        };
+        multiply([m, k], &self.values, [&self.index(0), &self.index(1)], dense)
     }
 
     /// Returns the product of a dense vector `[m]` or matrix `[n, m]` with this matrix `[m, k]`:
@@ -52,12 +51,11 @@ impl Coo {
     /// ```
     #[track_caller]
     pub fn matmul_from(&self, dense: &Tensor) -> Tensor {
-        let sizes = self.matrix("matmul");
-        let product = sizes.and_then(|(m, k)| {
-            check_dense(dense, m, -1, (m, k))?;
-            Ok(product(&self.values, &self.index(1), &self.index(0), k, &dense.t()).t())
-        });
-        product.unwrap_or_else(Tensor::from_error)
+        let (m, k) = match self.matrix("matmul") {
+            Ok(sizes) => sizes,
+            Err(e) => return Tensor::from_error(e),
+        };
+        multiply_from([m, k], &self.values, [&self.index(0), &self.index(1)], dense)
     }
 }
 
@@ -77,7 +75,7 @@ impl Csr {
     /// ```
     #[track_caller]
     pub fn matmul(&self, dense: &Tensor) -> Tensor {
-        self.to_coo().matmul(dense)
+        multiply(self.shape(), self.values(), [self.rows(), self.columns()], dense)
     }
 
     /// Returns the product of a dense vector `[m]` or matrix `[n, m]` with this matrix `[m, k]`:
@@ -87,8 +85,36 @@ impl Csr {
     /// As [`Coo::matmul`].
     #[track_caller]
     pub fn matmul_from(&self, dense: &Tensor) -> Tensor {
-        self.to_coo().matmul_from(dense)
+        multiply_from(self.shape(), self.values(), [self.rows(), self.columns()], dense)
     }
+}
+
+/// Returns the product of a sparse matrix `[m, k]` with a dense operand.
+#[track_caller]
+fn multiply(
+    [m, k]: [usize; 2],
+    values: &Tensor,
+    [rows, columns]: [&Tensor; 2],
+    dense: &Tensor,
+) -> Tensor {
+    if let Err(e) = check_dense(values, dense, k, 0, (m, k)) {
+        return Tensor::from_error(e);
+    }
+    product(values, rows, columns, m, dense)
+}
+
+/// Returns the product of a dense operand with a sparse matrix `[m, k]`.
+#[track_caller]
+fn multiply_from(
+    [m, k]: [usize; 2],
+    values: &Tensor,
+    [rows, columns]: [&Tensor; 2],
+    dense: &Tensor,
+) -> Tensor {
+    if let Err(e) = check_dense(values, dense, m, -1, (m, k)) {
+        return Tensor::from_error(e);
+    }
+    product(values, columns, rows, k, &dense.t()).t()
 }
 
 /// Returns the tensor of `m` rows with the sum of `values[i] * dense[from[i]]` in row `to[i]`.
@@ -112,7 +138,14 @@ fn product(values: &Tensor, to: &Tensor, from: &Tensor, m: usize, dense: &Tensor
 }
 
 /// Checks that the axis of a dense operand that is contracted has `k` elements.
-fn check_dense(dense: &Tensor, k: usize, axis: i64, (m, n): (usize, usize)) -> Result<()> {
+fn check_dense(
+    values: &Tensor,
+    dense: &Tensor,
+    k: usize,
+    axis: i64,
+    (m, n): (usize, usize),
+) -> Result<()> {
+    values.ty()?;
     let ty = dense.ty()?;
     if matches!(ty.rank(), 1 | 2) && dense.dim(axis) == k {
         return Ok(());

@@ -47,7 +47,11 @@ fn dense_tensors_return_from_both_formats() {
             check_equal(&csr.to_dense(), &x)?;
             check_equal(&csr.to_coo(), &a)?;
             check_equal(&a.to_csr(), &csr)?;
-            check_equal(&padded.to_csr().to_dense(), &x)?;
+            let padded = padded.to_csr();
+            check_equal(&padded.to_dense(), &x)?;
+            let parts = (padded.columns().clone(), padded.row_starts().clone());
+            let given = Csr::new(padded.values().clone(), parts.0, parts.1, [shape[0], shape[1]]);
+            check_equal(&given, &padded)?;
             check_equal(&csr.transpose().to_dense(), &x.t())?;
         }
         Ok(())
@@ -164,6 +168,10 @@ fn misuse_is_an_error() {
     assert!(bad(tensor([[1.0]]), tensor([[0]]), &[3]));
     assert!(bad(tensor([1.0]), tensor([[0.0]]), &[3]));
     assert!(bad(tensor([1.0]), tensor([[0]]), &[1 << 40]));
+    let error = a.matmul(&Tensor::ones(2)).ok().unwrap_err().to_string();
+    assert!(error.contains("tests/dense.rs"), "{error}");
+    let error = a.mul_dense(&Tensor::ones(2)).to_dense().ok().unwrap_err().to_string();
+    assert!(error.contains("tests/dense.rs"), "{error}");
     // Errors of operands are passed on.
     let failed = Coo::from_dense(&(Tensor::zeros(2) + Tensor::zeros(3)));
     assert!(failed.to_dense().ok().unwrap_err().message().contains("cannot broadcast"));
