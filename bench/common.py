@@ -19,11 +19,14 @@ SUITES = {
     "eager": "eager",
     "compile": "compile_times",
     "matmul": "matmul",
+    "sparse": "sparse",
 }
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 4, 256, 4, 128, 1000
 # The models of src/nets/zoo.rs: the channels of the stages of ResNet-18, the units of the LSTM, the
 # largest number of tokens of GPT-2.
 STAGES, UNITS, CONTEXT = [64, 128, 256, 512], 128, 256
+# The sizes of src/suites/sparse.rs.
+SPARSE_ROWS, DENSE_COLUMNS = 10_000, 32
 
 
 def arguments():

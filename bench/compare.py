@@ -30,13 +30,18 @@ JOBS = [
     ("latency", None),
     ("eager", None),
     ("matmul", None),
+    ("sparse", None),
     ("compile", None),
 ]
 PEERS = {
     "PyTorch": ["peer_torch.py"],
     "torch.compile": ["peer_torch.py", "--compiled"],
     "JAX": ["peer_jax.py"],
+    "SciPy": ["peer_scipy.py"],
 }
+# Peers that measure these suites only, and peers that have no such suite.
+ONLY = {"SciPy": {"sparse"}}
+LACKS = {"PyTorch": {"compile", "sparse"}, "torch.compile": {"sparse"}}
 # Suites that torch.compile does not affect, and `lstm`, whose compiled form fails in torch 2.15.
 NOT_COMPILED = {"eager", "matmul", "lstm"}
 # The largest relative difference of losses. Sums of f32 are rounded in another order; max-pooling
@@ -116,9 +121,8 @@ def commands(a, suite, batch, binary, folder):
     file = ["--from", weights.path(folder, suite, batch)] if suite in weights.STEPS else []
     found = {"Neurax": [binary, suite, "--json", *options, *file]}
     for peer in a.peers:
-        if not (peer == "torch.compile" and suite in NOT_COMPILED) and not (
-            peer == "PyTorch" and suite == "compile"
-        ):
+        lacks = suite in LACKS.get(peer, ()) or suite not in ONLY.get(peer, {suite})
+        if not lacks and not (peer == "torch.compile" and suite in NOT_COMPILED):
             script, *more = PEERS[peer]
             found[peer] = [sys.executable, HERE / script, suite, *more, *options, "--from", folder]
     return {name: [str(part) for part in command] for name, command in found.items()}
@@ -220,7 +224,8 @@ def page(a, rows, worst):
         platform.processor(),
     )
     device = {row.get("device") for by in table.values() for row in by.get("Neurax", [])}
-    packages = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ["torch", "jax", "optax"])
+    names = ["torch", "jax", "optax", "scipy"]
+    packages = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in names)
     lines = [
         "# Benchmarks",
         "",
@@ -274,6 +279,8 @@ NOTES = (
     "`mlp-memory` is the peak resident memory of the process by the end of its epochs, less "
     "the data set.\n"
     "`NAME-train` is a training step with Adam, `NAME-infer` a call with constant weights.\n"
+    "`sparse-matvec` and `sparse-matmul` multiply a matrix of 10,000 rows and columns, 1 % of "
+    "whose elements are stored, with a vector and with 32 columns.\n"
     "`NAME-compile` is the time to trace and compile a training step, in a new process.\n"
 )
 

@@ -5,12 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
+from jax.experimental.sparse import BCOO
 
+import peer_scipy
 import weights
 from common import (
     CONTEXT,
+    DENSE_COLUMNS,
     HEADS,
     LAYERS,
+    SPARSE_ROWS,
     STAGES,
     UNITS,
     WIDTH,
@@ -324,6 +328,17 @@ def compile_times(a, report):
         report.row(
             f"{name}-compile", len(xs[0]), "ms", [once(lambda: step.lower(*like).compile()) * 1e3]
         )
+
+
+def sparse(_, report):
+    values, rows, columns = peer_scipy.matrix()
+    n = SPARSE_ROWS
+    indices = jnp.stack([jnp.asarray(rows), jnp.asarray(columns)], axis=1)
+    a = BCOO((jnp.asarray(values), indices), shape=(n, n), indices_sorted=True)
+    x = jnp.asarray(np.random.default_rng(4).random((n, DENSE_COLUMNS), dtype=np.float32))
+    vector, product = x[:, 0], jax.jit(lambda a, x: a @ x)
+    report.millis("sparse-matvec", 1, lambda: product(a, vector).block_until_ready())
+    report.millis("sparse-matmul", 1, lambda: product(a, x).block_until_ready())
 
 
 def matmul(_, report):

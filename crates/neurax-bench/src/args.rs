@@ -69,4 +69,6 @@ pub enum Suite {
     Compile,
     /// f32 matrix products, and those of the `gemm` crate.
     Matmul,
+    /// Products of a sparse matrix with dense operands.
+    Sparse,
 }

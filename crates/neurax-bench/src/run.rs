@@ -120,6 +120,7 @@ mod tests {
         let supported = gemm_baseline::supports(processes::threads());
         let expected = if supported { &baseline[..] } else { &[] };
         assert_eq!(tasks("bench matmul --seconds 0 --task gemm-64"), expected);
+        assert_eq!(tasks("bench sparse --seconds 0"), ["sparse-matvec", "sparse-matmul"]);
         assert_eq!(tasks("bench compile --cold --task mlp-compile"), ["mlp-compile"]);
     }
 

@@ -6,6 +6,7 @@ mod latency;
 mod matmul;
 mod mlp;
 mod models;
+mod sparse;
 mod steps;
 
 use crate::{
@@ -31,5 +32,6 @@ pub fn run(suite: Suite, report: &mut Report) -> Result<()> {
         Suite::Eager => eager::run(report),
         Suite::Compile => compile::run(report),
         Suite::Matmul => matmul::run(report),
+        Suite::Sparse => sparse::run(report),
     }
 }
