@@ -40,6 +40,14 @@ fn indices_are_pythons() {
 }
 
 #[test]
+fn clip_passes_an_error_on_whatever_its_bounds_are() {
+    // 1e300 is no f32.
+    let y = (tensor([1.0]) + Tensor::zeros([2]).reshape([3])).clip(-1e300, 1e300);
+    assert!(why(&y).starts_with("reshape: "), "{}", why(&y));
+    assert_eq!(floats(&tensor([1.0]).clip(-1e300, 1e300)), [1.0]);
+}
+
+#[test]
 fn integer_tensors_as_indices_are_numpys() {
     let x = cube();
     assert_eq!(ints(&x.index((0, 0, tensor([3, -1, 0])))), [3, 3, 0]);

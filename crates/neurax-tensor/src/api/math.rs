@@ -352,7 +352,9 @@ impl Tensor {
     fn clip_to(&self, low: impl Operand, high: impl Operand, at: CallSite) -> Tensor {
         let numbers = [low.number(), high.number()];
         let dtype = self.dtype();
+        // A tensor that carries an error has no other dtype after a conversion.
         if let [Some(first), Some(second)] = numbers
+            && self.error().is_none()
             && (first.overflows(dtype) || second.overflows(dtype))
         {
             return self.convert(DType::F64, at).clip_to(low, high, at).convert(dtype, at);
