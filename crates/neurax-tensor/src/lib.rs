@@ -32,6 +32,7 @@ mod reentrancy;
 mod sampling_options;
 mod scalar;
 mod shape;
+mod size_options;
 mod slices;
 mod sort_options;
 mod tensor;
@@ -63,6 +64,7 @@ pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages
 pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
+pub use size_options::SizeOptions;
 pub use sort_options::SortOptions;
 pub use tensor::Tensor;
 #[doc(hidden)]
@@ -78,12 +80,15 @@ pub mod prelude {
     pub use crate::{
         AttentionOptions, Axes, Compiled, CumulativeOptions, DType, Device, Dim, Ellipsis, Error,
         Failed, FftNorm, FftOptions, Func, Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss,
-        Mapped, NewAxis, Operand, Padding, Result, Side, SortOptions, Static, Tensor, Tree, Type,
-        TypeSpec, Windows, axis_index, checkpoint, concat, cond, custom_jvp, custom_tangent,
-        custom_vjp, dims, dot_product_attention, einsum, eval_shape, fori, grad, hessian, hstack,
-        jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, lexsort, linearize,
-        matmul, meshgrid, multi_dot, multiply_adds, optimization_barrier, pmax, pmean, pmin, psum,
-        scan, scan_reverse, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
-        value_and_grad_at, vjp, vmap, vmap_with, vstack, where_, while_loop,
+        Mapped, NewAxis, Operand, Padding, Result, Side, SizeOptions, SortOptions, Static, Tensor,
+        Tree, Type, TypeSpec, Windows, associative_scan, associative_scan_reverse, axis_index,
+        block, broadcast_arrays, broadcast_shapes, checkpoint, column_stack, concat, cond,
+        custom_jvp, custom_tangent, custom_vjp, dims, dot_product_attention, dstack, einsum,
+        eval_shape, fori, fromfunction, grad, hessian, hstack, ix_, jacobian, jacobian_forward,
+        jacobian_reverse, jit, jvp, keep, key, lexsort, linearize, matmul, meshgrid, multi_dot,
+        multiply_adds, optimization_barrier, pmax, pmean, pmin, psum, ravel_multi_index, scan,
+        scan_reverse, select_first, stack, step, stop_gradient, switch, tensor, types,
+        value_and_grad, value_and_grad_at, vectorize, vjp, vmap, vmap_with, vstack, where_,
+        while_loop,
     };
 }

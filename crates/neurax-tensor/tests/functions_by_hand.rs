@@ -102,7 +102,12 @@ fn wrong_indices_say_what_is_wrong() {
         (x.index((Ellipsis, 0, Ellipsis)), "at most one Ellipsis"),
         (x.index(step(.., 0)), "expected a step other than 0"),
         (x.index(tensor([0.5])), "expected integer indices, got f32[1]"),
-        (x.index(tensor([true, false])), "expected integer indices, got the mask bool[2]"),
+        (
+            x.index(tensor([true])),
+            "expected a mask with the sizes of the axes of i32[2, 3, 4] that it indexes, got \
+             bool[1]",
+        ),
+        (x.take(tensor([true, false]), 0), "expected integer indices, got the mask bool[2]"),
         (
             x.at(0).set(0.5),
             "set: expected an update that promotes to the dtype of i32[2, 3, 4], got f32[]",

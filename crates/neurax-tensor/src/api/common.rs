@@ -5,10 +5,11 @@
 //! what the public function returns (see [`tensor_or_error`]).
 
 use crate::{
-    DType, Scalar, Tensor, Type,
+    DType, Place, Recorder, Scalar, Tensor, Tree, Type,
     args::{AxisInt, axis_of},
     dispatch::{common_shape, dispatch},
     tensor::CallSite,
+    tree::first_error,
 };
 use neurax_ir::{list_types, op::Reshape};
 use std::borrow::Borrow;
@@ -105,6 +106,18 @@ macro_rules! float_formulas {
 }
 
 pub(crate) use {example, float_formulas, formulas, functions, functions_of_two};
+
+/// Runs `f`, the body of a function of tensors, in which closures do not know the line of their
+/// caller: equations and errors without a line of the user get `at`. `operands` are the tensors
+/// that `f` computes with.
+pub(super) fn located<O: Tree>(at: CallSite, operands: &[&Tensor], f: impl FnOnce() -> O) -> O {
+    let y = Recorder::of(operands.iter().copied()).at(at, f);
+    let place = Place::Source(at);
+    match first_error(&y) {
+        None => y,
+        Some(_) => y.map_leaves(|x| x.clone().at_place(&place)),
+    }
+}
 
 /// Returns the tensor of either variant: the result, or the tensor that carries the error.
 pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {

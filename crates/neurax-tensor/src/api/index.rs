@@ -10,7 +10,7 @@ use super::{
     gather::{gather, scatter},
     index_entry::{Index, IndexEntry, IntoIndex},
 };
-use crate::{AxisInt, Operand, Tensor, args::axis_of, tensor::CallSite};
+use crate::{AxisInt, DType, Operand, Tensor, Type, args::axis_of, tensor::CallSite};
 use neurax_ir::op::ScatterKind;
 use std::{ops::RangeBounds, panic::Location};
 
@@ -99,6 +99,10 @@ impl Tensor {
     /// all axes that the other entries leave over; [`crate::NewAxis`] for a new axis of size 1.
     /// Axes at the end may be left out.
     ///
+    /// A bool tensor, whose axes are those that it indexes, stands for the indices at which it is
+    /// true, one tensor for each axis ([`Tensor::nonzero`]). It cannot be traced, as the shape of
+    /// the result depends on its values: [`Tensor::extract_with`] takes the size.
+    ///
     /// Several integer tensors broadcast to one shape and select elements together. Their axes are
     /// at the position of the first of them if they are adjacent, else at the front. Unlike in
     /// NumPy, integers do not count as tensors here. Integers in tensors count from the end if they
@@ -107,7 +111,8 @@ impl Tensor {
     /// # Errors
     ///
     /// The result carries an error if an integer is out of range, if the index has too many
-    /// entries, or if a tensor is not an integer tensor. Ranges are clamped as in Python.
+    /// entries, if a tensor is not of integers or bool, or if a mask is traced or has another shape
+    /// than the axes that it indexes. Ranges are clamped as in Python.
     ///
     /// # Examples
     ///
@@ -118,6 +123,7 @@ impl Tensor {
     /// assert_eq!(x.index((.., -1)).to_vec::<i32>()?, [3, 7, 11]);
     /// assert_eq!(x.index((Ellipsis, step(.., -2), NewAxis)).shape(), [3, 2, 1]);
     /// assert_eq!(x.index((tensor([0, 2]), tensor([1, -1]))).to_vec::<i32>()?, [1, 11]);
+    /// assert_eq!(x.index(x.gt(9)).to_vec::<i32>()?, [10, 11]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
@@ -234,13 +240,15 @@ impl Places<'_> {
 
     /// Resolves the index: the basic part, and the integer tensors with the axes that they index in
     /// the result of the basic part.
+    #[track_caller]
     fn resolve(
         &self,
         op: &str,
         at: CallSite,
     ) -> Result<(BasicIndex, Vec<(usize, Tensor)>), Tensor> {
         let ty = self.x.type_or_error()?;
-        BasicIndex::resolve(&ty.shape, &self.index)
+        let index = without_masks(&self.index, ty, op, at)?;
+        BasicIndex::resolve(&ty.shape, &index)
             .map_err(|why| Tensor::fail(op, format!("{why}; the operand is {ty}"), at))
     }
 
@@ -281,5 +289,70 @@ impl Places<'_> {
             None => update,
         };
         if basic.is_all() { Ok(new) } else { basic.write(op, self.x, &new, at) }
+    }
+}
+
+/// Replaces the bool tensors of an index of a tensor of type `ty` by the indices at which they are
+/// true.
+#[track_caller]
+fn without_masks(index: &[Index], ty: &Type, op: &str, at: CallSite) -> Result<Vec<Index>, Tensor> {
+    let is_mask = |entry: &Index| matches!(entry, Index::Tensor(x) if is_bool(x));
+    if !index.iter().any(is_mask) {
+        return Ok(index.to_vec());
+    }
+    let axes = |entry: &Index| match entry {
+        Index::Ellipsis | Index::NewAxis => 0,
+        Index::Tensor(mask) if is_mask(entry) => mask.rank(),
+        _ => 1,
+    };
+    let rest = ty.rank().saturating_sub(index.iter().map(axes).sum());
+    let (mut axis, mut out) = (0, vec![]);
+    for entry in index {
+        let count = if matches!(entry, Index::Ellipsis) { rest } else { axes(entry) };
+        match entry {
+            Index::Tensor(mask) if is_mask(entry) => {
+                let indexed = ty.shape.get(axis..axis + count).unwrap_or_default();
+                out.extend(places_of(mask, indexed, ty, op, at)?.into_iter().map(Index::Tensor));
+            }
+            _ => out.push(entry.clone()),
+        }
+        axis += count;
+    }
+    Ok(out)
+}
+
+/// Returns true if `x` is a mask; a tensor that carries an error is none.
+fn is_bool(x: &Tensor) -> bool {
+    x.error().is_none() && x.dtype() == DType::Bool
+}
+
+/// Returns the indices at which `mask` is true; `indexed` are the axes of `ty` that it indexes.
+#[track_caller]
+fn places_of(
+    mask: &Tensor,
+    indexed: &[usize],
+    ty: &Type,
+    op: &str,
+    at: CallSite,
+) -> Result<Vec<Tensor>, Tensor> {
+    if mask.rank() == 0 || mask.shape()[..] != *indexed {
+        let why = format!(
+            "expected a mask with the sizes of the axes of {ty} that it indexes, got {}",
+            mask.dtype_and_shape()
+        );
+        return Err(Tensor::fail(op, why, at));
+    }
+    if !mask.has_value() {
+        let why = format!(
+            "the shape of the result depends on the values of the mask {}, and a traced tensor has \
+             none yet; use `select` for a result of the same shape, or `extract_with` with a size",
+            mask.dtype_and_shape()
+        );
+        return Err(Tensor::fail(op, why, at));
+    }
+    let places = mask.nonzero();
+    match places.iter().find(|x| x.error().is_some()) {
+        Some(e) => Err(e.clone()),
+        None => Ok(places),
     }
 }

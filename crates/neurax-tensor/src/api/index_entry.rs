@@ -116,3 +116,21 @@ impl IntoIndex for Vec<Index> {
         self
     }
 }
+
+impl IntoIndex for Vec<Tensor> {
+    fn entries(self) -> Vec<Index> {
+        self.into_iter().map(Index::Tensor).collect()
+    }
+}
+
+impl IntoIndex for &Vec<Tensor> {
+    fn entries(self) -> Vec<Index> {
+        self.iter().cloned().map(Index::Tensor).collect()
+    }
+}
+
+impl<const N: usize> IntoIndex for [Tensor; N] {
+    fn entries(self) -> Vec<Index> {
+        self.into_iter().map(Index::Tensor).collect()
+    }
+}

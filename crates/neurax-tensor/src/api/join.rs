@@ -123,7 +123,7 @@ pub fn vstack<T: Borrow<Tensor>>(xs: impl IntoIterator<Item = T>) -> Tensor {
 }
 
 /// Concatenates tensors along `axis`, with errors that name the function `name`.
-fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: CallSite) -> Tensor {
+pub(super) fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: CallSite) -> Tensor {
     let Some(first) = xs.first() else { return Tensor::fail(name, NO_OPERANDS, at) };
     let axis = match axis_of(axis, first.rank()) {
         Ok(a) => a,
@@ -152,7 +152,7 @@ fn concat_at(xs: Vec<Tensor>, axis: i64, name: &str, at: CallSite) -> Tensor {
 const MAX_PARTS: usize = 1 << 20;
 
 /// The message for joining zero tensors.
-const NO_OPERANDS: &str = "expected at least one operand, got none";
+pub(super) const NO_OPERANDS: &str = "expected at least one operand, got none";
 
 /// Returns the error `e` as each of `n` parts, or once if `n` is 0 or above the maximum.
 fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
@@ -161,7 +161,7 @@ fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
 
 impl Tensor {
     /// Inserts axes of size 1 at the front up to rank `rank`.
-    fn of_rank(&self, rank: usize, at: CallSite) -> Tensor {
+    pub(super) fn of_rank(&self, rank: usize, at: CallSite) -> Tensor {
         let ones = std::iter::repeat_n(1, rank.saturating_sub(self.rank()));
         self.reshaped(ones.chain(self.shape().iter().copied()).collect::<crate::Shape>(), at)
     }

@@ -341,26 +341,28 @@ impl Tensor {
         }
         let order: Vec<usize> =
             (0..self.rank()).filter(|i| *i != a && *i != b).chain([a, b]).collect();
-        let (n, m) = (self.shape()[a] as i64, self.shape()[b] as i64);
-        // The diagonal begins at row `-offset` or at column `offset`.
-        let length = if offset < 0 {
-            n.saturating_add(offset).min(m)
-        } else {
-            m.saturating_sub(offset).min(n)
-        };
+        let length = diagonal_length(self.shape()[a], self.shape()[b], offset);
         let x = self.permute_at(order, at);
-        if length <= 0 {
+        if length == 0 {
             return x.slice(-1, ..0).reshaped([&x.shape()[..x.rank() - 2], &[0]].concat(), at);
         }
-        let [i, j] = diagonal_indices(length as usize, offset);
+        let [i, j] = diagonal_indices(length, offset);
         let last = x.rank();
         tensor_or_error(gather("diagonal", &x, &[(last - 2, i), (last - 1, j)], at))
     }
 }
 
+/// Returns the number of elements of diagonal `k` of an `n` by `m` matrix.
+pub(super) fn diagonal_length(n: usize, m: usize, k: i64) -> usize {
+    // The diagonal begins at row `-k` or at column `k`.
+    let (n, m) = (n as i64, m as i64);
+    let length = if k < 0 { n.saturating_add(k).min(m) } else { m.saturating_sub(k).min(n) };
+    length.max(0) as usize
+}
+
 /// Returns the row and column indices of the first `length` elements of diagonal `k`.
 #[track_caller]
-fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
+pub(super) fn diagonal_indices(length: usize, k: i64) -> [Tensor; 2] {
     let i = Tensor::arange(length);
     [&i + k.saturating_neg().max(0), &i + k.max(0)]
 }

@@ -135,7 +135,7 @@ impl Tensor {
     }
 
     /// Sorts this tensor and `others` together by the elements of this one.
-    fn sorted(
+    pub(super) fn sorted(
         &self,
         op: &str,
         others: &[Tensor],

@@ -1,7 +1,7 @@
 //! Functions with kinks or jumps, between them.
 
 use crate::law::{complex, halves};
-use neurax::{Windows, prelude::*};
+use neurax::{Windows, concat, prelude::*};
 
 /// Rows `name, reason, point, |x| formula;`, and `|a, b|` for a function of the two halves of the
 /// point. The point is away from the kinks.
@@ -101,6 +101,39 @@ piecewise! {
     };
     "x.sort_with", "kinks where elements are equal", PAIRS, |x, y| {
         (x * y).sort_with(0, SortOptions::new().descending())
+    };
+    "x.partition", "kinks where elements are equal", PAIRS, |x, y| (x * y).partition(1, 0).square();
+    "x.minmax", "kinks where elements are equal", PAIRS, |x, y| {
+        let (low, high) = (x * y).minmax(..);
+        low.square() * high
+    };
+    "x.approx_max_k", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).approx_max_k(2, 0).0.square()
+    };
+    "x.approx_min_k", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).approx_min_k(2, 0).0.square()
+    };
+    "x.unique_with", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).unique_with(SizeOptions::new().size(5).fill_value(1)).square()
+    };
+    "x.unique_all_with", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).unique_all_with(SizeOptions::new().size(3)).values.square()
+    };
+    "x.unique_along_with", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).reshape([2, 2]).unique_along_with(0, SizeOptions::new().size(3)).values.square()
+    };
+    "x.union1d_with", "kinks where elements are equal", &[0.4, 0.5, -1.0, 0.2], |x, y| {
+        x.square().union1d_with(y, SizeOptions::new().size(5)).square()
+    };
+    "x.intersect1d_with", "kinks where elements are equal", &[0.4, 0.5, -1.0, 0.2], |x, y| {
+        let (x, y) = (x.square(), concat([x.square(), y.square()], 0));
+        x.intersect1d_with(&y, SizeOptions::new().size(3)).square()
+    };
+    "x.setdiff1d_with", "kinks where elements are equal", &[0.4, 0.5, -1.0, 0.2], |x, y| {
+        x.square().setdiff1d_with(y, SizeOptions::new().size(3)).square()
+    };
+    "x.setxor1d_with", "kinks where elements are equal", &[0.4, 0.5, -1.0, 0.2], |x, y| {
+        x.square().setxor1d_with(y, SizeOptions::new().size(4)).square()
     };
     "x.fmax", "a kink at ties", PAIRS, |x, y| x.square().fmax(y.square());
     "x.fmin", "a kink at ties", PAIRS, |x, y| x.square().fmin(y.square());

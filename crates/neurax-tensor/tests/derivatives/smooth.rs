@@ -3,8 +3,8 @@
 
 use crate::law::{complex, f64s, halves};
 use neurax::{
-    AttentionOptions, Indexing, MatrixNorm, PadMode, Triangle, Windows, dot_product_attention,
-    einsum, meshgrid, multi_dot, prelude::*,
+    AttentionOptions, ConvolveMode, Indexing, MatrixNorm, PadMode, Triangle, Windows,
+    dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
@@ -131,6 +131,88 @@ smooth! {
     // Selections by constants.
     "x.select", REAL, |x| x.gt(0.1).select(x.square(), -x.square() + 0.5).slice(0, 1..4);
     "where_", REAL, |x| where_(&tensor([true, false, true, true, false]), x.square(), x.sin());
+    "block", MATRICES, |x, y| {
+        let (x, y) = (x.square().reshape([2, 2]), y.square().reshape([2, 2]));
+        block([[&x, &y], [&y, &x]]).square()
+    };
+    "column_stack", MATRICES, |x, y| column_stack([x.square(), y.square()]).square();
+    "dstack", MATRICES, |x, y| dstack([x.square(), y.square()]).square();
+    "broadcast_arrays", MATRICES, |x, y| {
+        let both = broadcast_arrays([x.square().expand_dims(1), y.square()]);
+        &both[0] * &both[1]
+    };
+    "x.atleast_1d", REAL, |x| x.square().atleast_1d();
+    "x.atleast_2d", REAL, |x| x.square().atleast_2d();
+    "x.atleast_3d", REAL, |x| x.square().atleast_3d();
+    "x.collapse", MATRIX, |x| x.square().reshape([2, 1, 2]).collapse(1..);
+    "x.ediff1d", MATRIX, |x| x.square().reshape([2, 2]).ediff1d().square();
+    "select_first", MATRICES, |x, y| {
+        let masks = [tensor([true, false, false, true]), tensor([true, true, false, false])];
+        select_first(masks, [x.square(), y.square()], 2.0) * x
+    };
+    "x.choose", MATRICES, |x, y| tensor([0, 1, 1, 0]).choose([x.square(), y.square()]) * x;
+    "x.piecewise", REAL, |x| {
+        let mask = tensor([true, false, false, true, true]);
+        x.piecewise([mask], &[&|x| x.square(), &|x| x.sin()])
+    };
+    "vectorize", MATRICES, |x, y| {
+        let f = vectorize("(n),(n)->(n)", |(x, y): (Tensor, Tensor)| x.square() * y.sum(..));
+        f((x.reshape([2, 2]), y.square().reshape([2, 2])))
+    };
+    "x.apply_along_axis", MATRIX, |x| {
+        x.reshape([2, 2]).apply_along_axis(0, |v: Tensor| v.square().cumsum(0).square())
+    };
+    "x.apply_over_axes", MATRIX, |x| {
+        x.square().reshape([2, 2]).apply_over_axes([0, 1], |x, axis| x.sum(axis).square())
+    };
+    "associative_scan", MATRIX, |x| {
+        associative_scan(|x: Tensor, y: Tensor| x * y, x.square(), 0)
+    };
+    "associative_scan_reverse", MATRIX, |x| {
+        associative_scan_reverse(|x: Tensor, y: Tensor| x + y, x.square(), 0).square()
+    };
+    "Tensor::kaiser", &[1.5], |x| Tensor::kaiser(5, x.get(0));
+    "x.convolve", MATRICES, |x, y| x.square().convolve(&y.square(), ConvolveMode::Same).square();
+    "x.correlate", MATRICES, |x, y| x.square().correlate(&y.square(), ConvolveMode::Full).square();
+    "x.fftconvolve", MATRICES, |x, y| {
+        x.square().fftconvolve(&y.square(), ConvolveMode::Full).square()
+    };
+    "x.patches", MATRIX, |x| x.square().reshape([1, 1, 4]).patches(2, Windows::new()).square();
+    "x.poly", MATRIX, |x| x.square().poly().square();
+    "x.polyadd", MATRICES, |x, y| x.square().polyadd(&y.square().slice(0, 1..)).square();
+    "x.polysub", MATRICES, |x, y| x.square().polysub(&y.square().slice(0, 1..)).square();
+    "x.polymul", MATRICES, |x, y| x.square().polymul(&y.square()).square();
+    "x.polydiv", &[0.0, 0.7, 0.7, 1.2, 0.5, -0.3], |x, y| {
+        let (quotient, rest) = x.square().polydiv(&(y.square().slice(0, ..2) + 1));
+        quotient.square().sum(..) * rest.get(-1)
+    };
+    "x.polyder", MATRIX, |x| x.square().polyder(2).square();
+    "x.polyint", MATRIX, |x| x.square().polyint(2, x.slice(0, ..2).square()).square();
+    "x.polyfit", &[0.0, 0.7, 1.5, -1.2, 0.4, 0.0, -0.3, 0.7], |x, y| x.polyfit(&y.square(), 1);
+    "x.compress_with", REAL, |x| {
+        let mask = tensor([true, false, true, true]);
+        x.square().compress_with(&mask, 0, SizeOptions::new().size(4).fill_value(2.0)).square()
+    };
+    "x.extract_with", REAL, |x| {
+        x.square().extract_with(&x.gt(0.1), SizeOptions::new().size(3)).square()
+    };
+    "x.put", MATRICES, |x, y| x.square().put(&tensor([2, 0]), y.square().slice(0, ..2)).square();
+    "x.put_along_axis", MATRICES, |x, y| {
+        x.square().put_along_axis(&tensor([3, 0, 1, 2]), y.square(), 0) * x
+    };
+    "x.place", MATRICES, |x, y| x.square().place(&tensor([1, 0, 1, 1]), y.square()) * x;
+    "x.fill_diagonal", MATRICES, |x, y| {
+        x.square().reshape([2, 2]).fill_diagonal(y.square().slice(0, ..2)).square()
+    };
+    "x.put_diagonal", MATRICES, |x, y| {
+        x.square().reshape([2, 2]).put_diagonal(y.square().slice(0, ..1), 1).square()
+    };
+    "x.insert", MATRICES, |x, y| x.square().insert(1, y.square(), 0).square();
+    "x.delete", REAL, |x| x.square().delete(1, 0).square();
+    "x.delete_unique", REAL, |x| x.square().delete_unique(&tensor([3, 0]), 0).square();
+    "x.vander", MATRIX, |x| x.vander(4, false);
+    "x.diagflat", MATRIX, |x| x.square().diagflat(1).square();
+    "x.resize", MATRIX, |x| x.square().resize([2, 3]).square();
     // Cumulative functions.
     "x.cumsum", REAL, |x| x.cumsum(0).square();
     "x.cumprod", REAL, |x| x.cumprod(0);

@@ -13,9 +13,10 @@ pub type Call = (&'static str, fn(&mut Draw) -> Vec<Tensor>);
 /// Defines a list of calls: `"name" => |d| tensors;`.
 macro_rules! calls {
     ($list:ident: $($name:literal => |$d:ident| $call:expr;)*) => {
-        const $list: &[Call] = &[$(($name, |$d| $call)),*];
+        pub const $list: &[Call] = &[$(($name, |$d| $call)),*];
     };
 }
+pub(crate) use calls;
 
 /// Defines a list of methods that are called without arguments, or all with one of the same kind,
 /// a method of [`Draw`].
@@ -39,7 +40,8 @@ methods! { UNARY:
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
     is_inf is_pos_inf is_neg_inf is_real is_complex spacing angle is_finite sinc ndtr signbit
-    nan_to_num t transpose flatten corrcoef entr gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri
+    nan_to_num t transpose flatten atleast_1d atleast_2d atleast_3d ediff1d poly corrcoef entr
+    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri
     erfcinv adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
 }
 
@@ -48,21 +50,23 @@ methods! { BINARY(Draw::operand):
     logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
     right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
     xlog1py fmax fmin ldexp rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside
-    floor_divide remainder dot vdot inner outer kron cross matmul solve cho_solve lstsq
+    floor_divide remainder gcd lcm mulhi array_equiv dot vdot inner outer kron cross matmul solve
+    cho_solve lstsq
 }
 
 methods! { OVER_AXES(Draw::axes):
     softmax log_softmax logsumexp all any flip sum prod mean max min count_nonzero ptp nansum
     nanprod nanmean nanmax nanmin norm permute squeeze median
-    reduce_and reduce_or reduce_xor fftshift ifftshift
+    reduce_and reduce_or reduce_xor collapse fftshift ifftshift
 }
 
 methods! { ALONG_AXIS(Draw::axis):
-    glu cumsum cumprod cummax cummin cumlogsumexp get argmax argmin expand_dims sort argsort
+    glu cumsum cumprod cummax cummin cumlogsumexp get argmax argmin nanargmax nanargmin expand_dims
+    sort argsort
     packbits unpackbits
 }
 
-methods! { OFFSETS(Draw::int): tril triu diag trace }
+methods! { OFFSETS(Draw::int): tril triu diag trace diagflat }
 
 methods! { FLOATS(Draw::float): elu celu hard_shrink soft_shrink }
 
@@ -71,7 +75,7 @@ methods! { FFT_OPTIONS(Draw::fft):
     irfft2_with fftn_with ifftn_with rfftn_with irfftn_with
 }
 
-methods! { SIZES(Draw::size): one_hot cov bincount multigammaln }
+methods! { SIZES(Draw::size): one_hot cov bincount multigammaln polyder }
 
 calls! { OTHERS:
     "x.gelu" => |d| vec![d.x.gelu(d.rng.one_in(2))];
@@ -444,5 +448,17 @@ fn descending() -> SortOptions {
 
 /// Returns all calls.
 pub fn all() -> Vec<Call> {
-    [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, FFT_OPTIONS, OTHERS].concat()
+    [
+        crate::calls_of_arrays::ARRAYS,
+        UNARY,
+        BINARY,
+        OVER_AXES,
+        ALONG_AXIS,
+        OFFSETS,
+        FLOATS,
+        SIZES,
+        FFT_OPTIONS,
+        OTHERS,
+    ]
+    .concat()
 }

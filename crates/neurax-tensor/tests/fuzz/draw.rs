@@ -1,6 +1,8 @@
 //! Random arguments: mostly small ones, for which a call has a value, and extreme ones.
 
-use neurax::{AttentionOptions, Index, Keep, Padding, Scalar, Windows, keep, prelude::*, step};
+use neurax::{
+    AttentionOptions, Index, Keep, Padding, Scalar, SizeOptions, Windows, keep, prelude::*, step,
+};
 use neurax_testkit::rng::Rng;
 use std::ops::Bound;
 
@@ -154,11 +156,17 @@ impl Draw {
         match self.rng.below(8) {
             0 => Index::Ellipsis,
             1 => Index::NewAxis,
-            2 => Index::Tensor(self.tensor()),
+            2 => Index::Tensor(self.places()),
             3 => Index::CallSite(self.int()),
             4 => step(.., self.int()),
             _ => Index::Range(self.bound(), self.bound(), self.int()),
         }
+    }
+
+    /// Returns a tensor that is no mask: a mask has no size in a trace.
+    fn places(&mut self) -> Tensor {
+        let x = self.tensor();
+        if x.dtype() == BOOL { x.to(I32) } else { x }
     }
 
     fn bound(&mut self) -> Bound<i64> {
@@ -238,6 +246,16 @@ impl Draw {
             options = options.axes((0..n).map(|_| self.axis()).collect::<Vec<_>>());
         }
         options.norm(self.rng.pick(&[FftNorm::Backward, FftNorm::Ortho, FftNorm::Forward]))
+    }
+
+    /// Returns options with a size.
+    pub fn sized(&mut self) -> SizeOptions {
+        let options = SizeOptions::new().size(self.size());
+        match self.rng.below(4) {
+            0 => options.fill_value(self.int()),
+            1 => options.fill_value(self.float()),
+            _ => options,
+        }
     }
 
     pub fn key(&mut self) -> Key {

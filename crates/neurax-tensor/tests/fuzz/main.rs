@@ -9,6 +9,7 @@
 
 mod backend;
 mod calls;
+mod calls_of_arrays;
 mod draw;
 mod files;
 mod memory;

@@ -9,12 +9,14 @@ mod control;
 mod elementwise;
 mod fft;
 mod harness;
+mod indices;
 mod linear_algebra;
 mod nested;
 mod networks;
 mod reductions;
 mod rules;
 mod shapes;
+mod signals;
 mod transforms;
 mod windows;
 
@@ -35,10 +37,12 @@ macro_rules! families {
 families!(
     control,
     fft,
+    indices,
     rules,
     transforms,
     networks,
     shapes,
+    signals,
     reductions,
     linear_algebra,
     elementwise,
@@ -56,8 +60,8 @@ fn every_recorded_function_has_a_mirror() {
 }
 
 /// Functions whose first result is not a float.
-const NO_FLOAT: [&str; 5] =
-    ["all_any", "argmax_argmin", "argsort", "bit_reductions", "packed_bits"];
+const NO_FLOAT: [&str; 7] =
+    ["all_any", "argmax_argmin", "argsort", "bit_reductions", "gcd_lcm", "mulhi", "packed_bits"];
 /// Functions with a custom reverse rule, which have no forward mode.
 const REVERSE_ONLY: [&str; 3] =
     ["custom_vjp_clip_gradient", "custom_vjp_in_scan", "custom_vjp_straight_through"];
