@@ -12,6 +12,7 @@
 #[derive(Clone, Debug, Default)]
 pub struct CumulativeOptions {
     pub(crate) is_reverse: bool,
+    pub(crate) has_initial: bool,
 }
 
 impl CumulativeOptions {
@@ -22,6 +23,21 @@ impl CumulativeOptions {
 
     /// Accumulates from the end of the axis: each result is that of its element and all later ones.
     pub fn reverse(self) -> CumulativeOptions {
-        CumulativeOptions { is_reverse: true }
+        CumulativeOptions { is_reverse: true, ..self }
+    }
+
+    /// Begins with the result of no elements, so that the axis becomes larger by 1: 0 for sums, 1
+    /// for products, the least and the greatest value of the dtype for maxima and minima, and
+    /// negative infinity for `cumlogsumexp_with`. With [`CumulativeOptions::reverse`] it comes
+    /// last. `include_initial` in `jax.numpy.cumulative_sum`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1, 2, 3]).cumsum_with(0, CumulativeOptions::new().include_initial());
+    /// assert_eq!(y.to_vec::<i32>()?, [0, 1, 3, 6]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn include_initial(self) -> CumulativeOptions {
+        CumulativeOptions { has_initial: true, ..self }
     }
 }

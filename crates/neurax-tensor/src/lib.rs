@@ -15,8 +15,10 @@ mod args;
 mod attention_options;
 mod compiled;
 mod cumulative_options;
+mod curve_options;
 pub mod device;
 mod dispatch;
+mod dtype_info;
 mod fft_options;
 mod function;
 pub mod io;
@@ -24,10 +26,14 @@ mod jit;
 mod lazy;
 mod logits;
 mod macros;
+mod map_options;
+mod named;
+mod number_options;
 mod operators;
 mod print;
 mod random_bits;
 mod random_parameters;
+mod reduce_options;
 mod reentrancy;
 mod sampling_options;
 mod scalar;
@@ -35,6 +41,8 @@ mod shape;
 mod size_options;
 mod slices;
 mod sort_options;
+mod spaced_options;
+mod statistics_options;
 mod tensor;
 pub mod testing;
 mod trace;
@@ -49,23 +57,31 @@ pub use args::{AxisInt, IntoAxes, Keep, Operand, keep};
 pub use attention_options::AttentionOptions;
 pub use compiled::{Compiled, Example};
 pub use cumulative_options::CumulativeOptions;
+pub use curve_options::{DiffOptions, InterpOptions};
 pub use device::{Device, backends, default_device, set_default_device};
+pub use dtype_info::{FloatInfo, IntInfo, can_cast, finfo, iinfo, promote_types, result_type};
 pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
 #[doc(hidden)]
 pub use logits::{sigmoid_logits, softmax_logits};
 pub use macros::{dtype_consts, dtypes};
+pub use map_options::{Boundary, MapOptions};
+pub use named::{NamedOperand, NamedTensor};
 pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,
 };
 pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
+pub use number_options::{CloseOptions, NanToNumOptions};
+pub use reduce_options::{ArgOptions, ReduceOptions};
 pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};
 pub use size_options::SizeOptions;
 pub use sort_options::SortOptions;
+pub use spaced_options::SpacedOptions;
+pub use statistics_options::{Bins, CovOptions, HistogramOptions, QuantileMethod, QuantileOptions};
 pub use tensor::Tensor;
 #[doc(hidden)]
 pub use trace::Recorder;
@@ -78,17 +94,19 @@ pub use windows::{IntoEach, Padding, Windows};
 pub mod prelude {
     pub use crate::dtype_consts::*;
     pub use crate::{
-        AttentionOptions, Axes, Compiled, CumulativeOptions, DType, Device, Dim, Ellipsis, Error,
-        Failed, FftNorm, FftOptions, Func, Function, Indexing, IntoAxes, IntoShape, Jit, Key, Loss,
-        Mapped, NewAxis, Operand, Padding, Result, Side, SizeOptions, SortOptions, Static, Tensor,
-        Tree, Type, TypeSpec, Windows, associative_scan, associative_scan_reverse, axis_index,
-        block, broadcast_arrays, broadcast_shapes, checkpoint, column_stack, concat, cond,
-        custom_jvp, custom_tangent, custom_vjp, dims, dot_product_attention, dstack, einsum,
-        eval_shape, fori, fromfunction, grad, hessian, hstack, ix_, jacobian, jacobian_forward,
-        jacobian_reverse, jit, jvp, keep, key, lexsort, linearize, matmul, meshgrid, multi_dot,
-        multiply_adds, optimization_barrier, pmax, pmean, pmin, psum, ravel_multi_index, scan,
-        scan_reverse, select_first, stack, step, stop_gradient, switch, tensor, types,
-        value_and_grad, value_and_grad_at, vectorize, vjp, vmap, vmap_with, vstack, where_,
-        while_loop,
+        ArgOptions, AttentionOptions, Axes, Bins, Boundary, CloseOptions, Compiled, CovOptions,
+        CumulativeOptions, DType, Device, DiffOptions, Dim, Ellipsis, Error, Failed, FftNorm,
+        FftOptions, Func, Function, HistogramOptions, IndexMode, Indexing, InterpOptions, IntoAxes,
+        IntoShape, Jit, Key, Loss, MapOptions, Mapped, NamedTensor, NanToNumOptions, NewAxis,
+        Operand, Padding, QuantileMethod, QuantileOptions, ReduceOptions, Result, Side,
+        SizeOptions, SortOptions, SpacedOptions, Static, Tensor, Tree, Type, TypeSpec, Windows,
+        associative_scan, associative_scan_reverse, axis_index, block, broadcast_arrays,
+        broadcast_shapes, checkpoint, column_stack, concat, cond, custom_jvp, custom_tangent,
+        custom_vjp, dims, dot_product_attention, dstack, einsum, eval_shape, fori, fromfunction,
+        grad, hessian, hstack, ix_, jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep,
+        key, lexsort, linearize, matmul, meshgrid, meshgrid_sparse, multi_dot, multiply_adds,
+        optimization_barrier, pmax, pmean, pmin, psum, ravel_multi_index, scan, scan_reverse,
+        select_first, stack, step, stop_gradient, switch, tensor, types, value_and_grad,
+        value_and_grad_at, vectorize, vjp, vmap, vmap_with, vstack, where_, while_loop,
     };
 }

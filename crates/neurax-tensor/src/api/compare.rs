@@ -74,7 +74,7 @@ impl Tensor {
     }
 
     /// Returns the elements of `x` where this tensor is true, else those of `y`.
-    fn select_at(&self, x: Tensor, y: Tensor, at: CallSite) -> Tensor {
+    pub(super) fn select_at(&self, x: Tensor, y: Tensor, at: CallSite) -> Tensor {
         if self.error().is_none() && self.dtype() != DType::Bool {
             return Tensor::fail(
                 "select",

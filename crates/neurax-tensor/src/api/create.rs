@@ -4,7 +4,6 @@ use crate::{
     DType, IntoShape, IntoTensor, Scalar, Tensor, Type, dispatch::lazy_constant, shape::fixed,
     tensor::CallSite,
 };
-use neurax_ir::op::{Compare, Convert, Direction};
 use neurax_ir::{Literal, Shape};
 use std::panic::Location;
 
@@ -200,16 +199,7 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn eye(n: usize) -> Tensor {
-        Tensor::eye_at(n, Location::caller())
-    }
-
-    pub(crate) fn eye_at(n: usize, at: CallSite) -> Tensor {
-        lazy_constant(at, |b| {
-            let ty = Type::new(DType::I32, [n, n]);
-            let (i, j) = (b.iota(ty.clone(), 0), b.iota(ty, 1));
-            let on = b.emit(Compare { direction: Direction::Eq }, &[i, j]);
-            b.emit(Convert { dtype: DType::F32 }, &[on])
-        })
+        Tensor::eye_at(n, n, 0, Location::caller())
     }
 
     /// Creates the vector `0, 1, .. n - 1`, i32.

@@ -1,8 +1,11 @@
-//! Cumulative sums and products, and differences.
+//! Cumulative sums, products and extrema.
 
 use super::common::{example, tensor_or_error};
 use crate::{AxisInt, CumulativeOptions, Tensor, dispatch::dispatch, tensor::CallSite};
-use neurax_ir::composite::{Cumulative, CumulativeKind};
+use neurax_ir::{
+    composite::{Cumulative, CumulativeKind},
+    op::{Broadcast, Concatenate, ReduceKind},
+};
 use std::panic::Location;
 
 /// A table of cumulative functions along an axis. A row is
@@ -17,7 +20,8 @@ macro_rules! running {
             pub fn $f(&self, axis: impl AxisInt) -> Tensor {
                 let at = Location::caller();
                 let kind = CumulativeKind::$V;
-                tensor_or_error(self.$how(at).running(stringify!($f), kind, axis, false, at))
+                let options = CumulativeOptions::new();
+                tensor_or_error(self.$how(at).running(stringify!($f), kind, axis, options, at))
             }
         )*}
     };
@@ -57,7 +61,7 @@ macro_rules! running_with {
             pub fn $f(&self, axis: impl AxisInt, options: CumulativeOptions) -> Tensor {
                 let (at, kind) = (Location::caller(), CumulativeKind::$V);
                 let x = self.$how(at);
-                tensor_or_error(x.running(stringify!($f), kind, axis, options.is_reverse, at))
+                tensor_or_error(x.running(stringify!($f), kind, axis, options, at))
             }
         )*}
     };
@@ -98,75 +102,68 @@ impl Tensor {
         self.clone().float(at)
     }
 
-    /// Applies the cumulative op `kind` along `axis`, from its end if `reverse`.
+    /// Applies the cumulative op `kind` along `axis`.
     fn running(
         &self,
         op: &str,
         kind: CumulativeKind,
         axis: impl AxisInt,
-        reverse: bool,
+        options: CumulativeOptions,
         at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let axis = self.axis_at(axis, op, at)?;
-        Ok(dispatch(Cumulative { kind, axis, reverse }, [self.clone()], at))
-    }
-
-    /// Computes the difference of adjacent elements along `axis`, `n` times; the size of the axis
-    /// shrinks by 1 each time.
-    ///
-    /// For bool, the difference is the exclusive or. Follows `numpy.diff`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let x = tensor([1, 4, 9, 16]);
-    /// assert_eq!(x.diff(1, -1).to_vec::<i32>()?, [3, 5, 7]);
-    /// assert_eq!(x.diff(2, -1).to_vec::<i32>()?, [2, 2]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn diff(&self, n: usize, axis: impl AxisInt) -> Tensor {
-        let axis = match self.axis_at(axis, "diff", Location::caller()) {
-            Ok(a) => a,
-            Err(e) => return e,
-        };
-        let n = n.min(self.shape()[axis]);
-        if self.size() == 0 || n == self.shape()[axis] {
-            return self.slice(axis, n as i64..);
+        let reverse = options.is_reverse;
+        let y = dispatch(Cumulative { kind, axis, reverse }, [self.clone()], at);
+        if !options.has_initial || y.error().is_some() {
+            return Ok(y);
         }
-        let mut x = self.clone();
-        for _ in 0..n {
-            if x.error().is_some() {
-                break;
+        let dtype = y.dtype();
+        let identity = match kind {
+            CumulativeKind::Sum => ReduceKind::Sum.identity_element(dtype),
+            CumulativeKind::Prod => ReduceKind::Prod.identity_element(dtype),
+            CumulativeKind::Max | CumulativeKind::LogSumExp => {
+                ReduceKind::Max.identity_element(dtype)
             }
-            let (next, own) = (x.slice(axis, 1..), x.slice(axis, ..-1));
-            x = if x.dtype() == crate::DType::Bool { next ^ own } else { next - own };
-        }
-        x
+            CumulativeKind::Min => ReduceKind::Min.identity_element(dtype),
+        };
+        let mut shape = self.type_or_error()?.shape.clone();
+        shape[axis] = 1;
+        let first = dispatch(Broadcast { shape, dims: vec![] }, [Tensor::from(identity)], at);
+        let parts = if reverse { [y, first] } else { [first, y] };
+        Ok(dispatch(Concatenate { axis }, parts, at))
     }
 
-    /// Integrates values at distance `dx` along `axis` with the trapezoidal rule; the axis is
-    /// removed.
+    /// Computes the sum of all elements that are not NaN up to each element along `axis`.
     ///
-    /// Integers and bool are converted to f32. Follows `numpy.trapezoid`.
+    /// Bool and integers below 32 bits are converted to 32 bits. Follows `numpy.nancumsum`.
     ///
     /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([0.0, 1.0, 2.0]).trapezoid(0.5, -1).item()?, 1.0);
+    /// let x = tensor([1.0, f32::NAN, 2.0]);
+    /// assert_eq!(x.nancumsum(0).to_vec::<f32>()?, [1.0, 1.0, 3.0]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn trapezoid(&self, dx: f64, axis: impl AxisInt) -> Tensor {
-        let at = Location::caller();
-        let axis = match self.axis_at(axis, "trapezoid", at) {
-            Ok(a) => a,
-            Err(e) => return e,
-        };
-        let (x, dtype) = self.clone().float(at).wide(at);
-        let area = (x.slice(axis, 1..) + x.slice(axis, ..-1)).sum(axis) * (dx / 2.0);
-        area.convert(dtype, at)
+    pub fn nancumsum(&self, axis: impl AxisInt) -> Tensor {
+        self.is_nan().select(0, self).cumsum(axis)
+    }
+
+    /// Computes the product of all elements that are not NaN up to each element along `axis`.
+    ///
+    /// Bool and integers below 32 bits are converted to 32 bits. Follows `numpy.nancumprod`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([2.0, f32::NAN, 3.0]);
+    /// assert_eq!(x.nancumprod(0).to_vec::<f32>()?, [2.0, 2.0, 6.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn nancumprod(&self, axis: impl AxisInt) -> Tensor {
+        self.is_nan().select(1, self).cumprod(axis)
     }
 }

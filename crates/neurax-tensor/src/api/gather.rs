@@ -76,6 +76,18 @@ pub(crate) fn gather(
     indices: &[(usize, Tensor)],
     at: CallSite,
 ) -> Result<Tensor, Tensor> {
+    gather_with(op, x, indices, OutOfBounds::Clip, at)
+}
+
+/// Gathers elements as [`gather`] does; out-of-range indices are clamped, or read 0.
+#[track_caller]
+pub(super) fn gather_with(
+    op: &str,
+    x: &Tensor,
+    indices: &[(usize, Tensor)],
+    mode: OutOfBounds,
+    at: CallSite,
+) -> Result<Tensor, Tensor> {
     let p = IndexVectors::new(op, x, indices, at)?;
     let sizes = x
         .shape()
@@ -90,7 +102,7 @@ pub(crate) fn gather(
         indices_batch: vec![],
         index_map: p.axes,
         sizes,
-        mode: OutOfBounds::Clip,
+        mode,
     };
     Ok(dispatch(op, [x.clone(), p.vectors], at))
 }

@@ -7,8 +7,9 @@
 use super::{
     basic_index::{AxisRange, BasicIndex},
     common::{broadcast_update, tensor_or_error},
-    gather::{gather, scatter},
+    gather::{gather, gather_with, scatter},
     index_entry::{Index, IndexEntry, IntoIndex},
+    index_mode::IndexMode,
 };
 use crate::{AxisInt, DType, Operand, Tensor, Type, args::axis_of, tensor::CallSite};
 use neurax_ir::op::ScatterKind;
@@ -134,7 +135,10 @@ impl Tensor {
     /// Selects the elements at an index, to read or to update them: `x.at((0, 1..3)).set(y)`
     /// returns `x` with other elements there.
     ///
-    /// [`Tensor::index`] explains what an index is. Follows JAX's `x.at[..]`.
+    /// [`Tensor::index`] explains what an index is; [`Places::mode`] sets what happens to integers
+    /// in tensors that are out of range. The only entry of an index for an update may be a bool
+    /// tensor with the sizes of the first axes: the update, which broadcasts to the other axes, is
+    /// applied where it is true. Follows JAX's `x.at[..]`.
     ///
     /// # Examples
     ///
@@ -146,16 +150,17 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn at(&self, index: impl IntoIndex) -> Places<'_> {
-        Places { x: self, index: index.entries(), unique: false }
+        Places { x: self, index: index.entries(), unique: false, mode: None }
     }
 }
 
 /// The elements of a tensor at an index; see [`Tensor::at`].
 #[derive(Clone, Debug)]
 pub struct Places<'x> {
-    x: &'x Tensor,
-    index: Vec<Index>,
-    unique: bool,
+    pub(super) x: &'x Tensor,
+    pub(super) index: Vec<Index>,
+    pub(super) unique: bool,
+    pub(super) mode: Option<IndexMode>,
 }
 
 /// A table of indexed updates. A row is `name = Kind, "doc", "code" => "value";`.
@@ -235,7 +240,16 @@ impl Places<'_> {
     fn read(&self, at: CallSite) -> Result<Tensor, Tensor> {
         let (basic, indices) = self.resolve("index", at)?;
         let x = basic.read(self.x, at);
-        if indices.is_empty() { Ok(x) } else { gather("index", &x, &indices, at) }
+        if indices.is_empty() {
+            return Ok(x);
+        }
+        match self.mode {
+            None => gather("index", &x, &indices, at),
+            Some(mode) => {
+                let indices = mode.in_range(&x, indices, at);
+                gather_with("index", &x, &indices, mode.out_of_bounds(), at)
+            }
+        }
     }
 
     /// Resolves the index: the basic part, and the integer tensors with the axes that they index in
@@ -261,7 +275,6 @@ impl Places<'_> {
         update: Tensor,
         at: CallSite,
     ) -> Result<Tensor, Tensor> {
-        let (basic, indices) = self.resolve(op, at)?;
         let (ty, of) = (self.x.type_or_error()?, update.type_or_error()?);
         if ty.dtype.promote(of.dtype) != Some(ty.dtype) {
             return Err(Tensor::fail(
@@ -274,10 +287,18 @@ impl Places<'_> {
             ));
         }
         let update = update.convert(ty.dtype, at);
+        if let Some(mask) = self.mask() {
+            return self.masked_update(op, kind, mask, &update, at);
+        }
+        let (basic, indices) = self.resolve(op, at)?;
         if indices.is_empty() && kind == ScatterKind::Set {
             return basic.write(op, self.x, &update, at);
         }
         let old = basic.read(self.x, at);
+        let indices = match self.mode {
+            Some(mode) => mode.in_range(&old, indices, at),
+            None => indices,
+        };
         let new = match kind.binary() {
             _ if !indices.is_empty() => {
                 scatter(op, kind, self.unique, &old, &indices, &update, at)?

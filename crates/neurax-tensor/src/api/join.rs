@@ -155,7 +155,7 @@ const MAX_PARTS: usize = 1 << 20;
 pub(super) const NO_OPERANDS: &str = "expected at least one operand, got none";
 
 /// Returns the error `e` as each of `n` parts, or once if `n` is 0 or above the maximum.
-fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
+pub(super) fn failed(e: Tensor, n: usize) -> Vec<Tensor> {
     vec![e; if n > MAX_PARTS { 1 } else { n.max(1) }]
 }
 

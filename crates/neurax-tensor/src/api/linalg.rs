@@ -1,7 +1,7 @@
 //! The matrix product.
 
 use crate::{
-    Operand, Tensor, Type,
+    DType, Operand, Tensor, Type,
     dispatch::{common_shape, dispatch},
     tensor::CallSite,
 };
@@ -32,13 +32,32 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn matmul(&self, other: impl Operand) -> Tensor {
-        let at = Location::caller();
-        let other = other.operand(self);
-        match (self.type_ref(), other.type_ref()) {
-            (Ok(a), Ok(b)) => product(self, &other, a, b, at),
-            (Err(_), _) => self.clone(),
-            (_, Err(_)) => other.clone(),
-        }
+        product("matmul", self, other.operand(self), None, Location::caller())
+    }
+
+    /// Computes the matrix product with sums of `dtype`: [`Tensor::matmul`] without the rounding or
+    /// overflow of narrow operands, as of i8 to i32.
+    ///
+    /// `dtype` is that of the promoted operands, or a wider one of the same family (floats, signed
+    /// integers, unsigned integers, which may become signed). Follows `jax.numpy.matmul` with
+    /// `preferred_element_type`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error as that of [`Tensor::matmul`], and for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::full_of(I8, [1, 100], 100);
+    /// let y = x.matmul_as(x.t(), I32);
+    /// assert_eq!((y.dtype(), y.to_vec::<i32>()?), (I32, vec![1_000_000]));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn matmul_as(&self, other: impl Operand, dtype: DType) -> Tensor {
+        product("matmul_as", self, other.operand(self), Some(dtype), Location::caller())
     }
 }
 
@@ -56,9 +75,15 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
     x.matmul(y)
 }
 
-/// Computes the matrix product of `x` of type `a` and `y` of type `b`.
-fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: CallSite) -> Tensor {
-    let refuse = |why: &str| Tensor::fail("matmul", format!("{a} and {b}: {why}"), at);
+/// Computes the matrix product of `x` and `y` with sums of the dtype `to`, that of the operands if
+/// it is `None`.
+fn product(op: &str, x: &Tensor, y: Tensor, to: Option<DType>, at: CallSite) -> Tensor {
+    let (a, b) = match (x.type_ref(), y.type_ref()) {
+        (Ok(a), Ok(b)) => (a, b),
+        (Err(_), _) => return x.clone(),
+        (_, Err(_)) => return y.clone(),
+    };
+    let refuse = |why: &str| Tensor::fail(op, format!("{a} and {b}: {why}"), at);
     if a.rank() == 0 || b.rank() == 0 {
         return refuse("expected operands of rank 1 or more; use `*` for scalars");
     }
@@ -84,7 +109,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: CallSite) -> Tensor {
                 rhs_batch,
                 lhs_contract: vec![l],
                 rhs_contract: vec![r],
-                dtype,
+                dtype: to.unwrap_or(dtype),
             },
             [x, y],
             at,
@@ -97,7 +122,7 @@ fn product(x: &Tensor, y: &Tensor, a: &Type, b: &Type, at: CallSite) -> Tensor {
     let row = a.rank() == 1;
     let x = if row { dispatch(Reshape { shape: a.shape.inserted(0, 1) }, [x], at) } else { x };
     let lead = |t: &Tensor| Type::new(dtype, &t.shape()[..t.rank() - 2]);
-    let batch = match common_shape("matmul", &[lead(&x), lead(&y)]) {
+    let batch = match common_shape(op, &[lead(&x), lead(&y)]) {
         Ok(s) => s,
         Err(_) => return refuse("the batch axes do not broadcast"),
     };

@@ -5,13 +5,7 @@
 //! arguments, such as the points of `interp`, are here as well. Single ops and one-line formulas
 //! are in `math.rs`.
 
-use super::{
-    common::{
-        example, float_formulas, formulas, promote_and_broadcast, promote_operands, tensor_or_error,
-    },
-    sort::Side,
-    statistics::between,
-};
+use super::common::{example, float_formulas, formulas, promote_and_broadcast, promote_operands};
 use crate::{
     Operand, Scalar, Tensor,
     dispatch::dispatch,
@@ -355,59 +349,5 @@ impl Tensor {
             y = raised + coefficients.get(i);
         }
         y.convert(dtype, at)
-    }
-
-    /// Interpolates piecewise linearly between the points `(xs, ys)`, at each element of `self`.
-    ///
-    /// `xs` is an ascending vector, `ys` a vector of the same length. The first and the last value
-    /// continue beyond the ends. Integers and bool are converted to f32. Follows `numpy.interp`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if `xs` and `ys` are not vectors of one length of at least 1, or
-    /// if `self` or `xs` is complex.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let (xs, ys) = (tensor([0.0, 1.0, 3.0]), tensor([0.0, 10.0, 30.0]));
-    /// let x = tensor([-1.0, 0.5, 2.0, 9.0]);
-    /// assert_eq!(x.interp(&xs, &ys).to_vec::<f32>()?, [0.0, 5.0, 20.0, 30.0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn interp(&self, xs: &Tensor, ys: &Tensor) -> Tensor {
-        tensor_or_error(self.try_interp(xs, ys))
-    }
-
-    #[track_caller]
-    fn try_interp(&self, xs: &Tensor, ys: &Tensor) -> Result<Tensor, Tensor> {
-        let at = Location::caller();
-        let (a, b) = (xs.type_or_error()?, ys.type_or_error()?);
-        if a.rank() != 1 || a.shape != b.shape || a.size() == 0 {
-            return Err(Tensor::fail(
-                "interp",
-                format!("expected two vectors of one length of at least 1, got {a} and {b}"),
-                at,
-            ));
-        }
-        let last = a.size() as i64 - 1;
-        let (x, xs) = float_operands(self.clone(), xs.clone(), at);
-        let (x, xs) = (x.real_float("interp", at)?, xs.real_float("interp", at)?);
-        let ys = ys.clone().float(at);
-        // Selected by comparisons instead of `clip`, so that `x` has its derivative at the ends.
-        let (first, end) = (xs.get(0), xs.get(last));
-        let (below, above) = (x.lt(&first), x.gt(&end));
-        let x = below.select(&first, above.select(&end, x));
-        let right = xs.searchsorted(&x, Side::Right).clip(last.min(1), last);
-        let left = (&right - last.min(1)).clip(0, last);
-        let (x0, x1) = (xs.take(&left, 0), xs.take(&right, 0));
-        let (y0, y1) = (ys.take(&left, 0), ys.take(&right, 0));
-        let width = &x1 - &x0;
-        let flat = width.equal(0);
-        let weight = (x - x0) / flat.select(1, width);
-        let between = flat.select(&y0, between(&y0, &y1, &weight));
-        Ok(below.select(ys.get(0), above.select(ys.get(last), between)))
     }
 }

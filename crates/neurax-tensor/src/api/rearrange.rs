@@ -1,6 +1,6 @@
 //! Flipping, rolling, repeating and padding.
 
-use super::common::tensor_or_error;
+use super::{common::tensor_or_error, pad_modes::ComputedPad};
 use crate::{
     AxisInt, IntoAxes, Operand, Shape, Tensor, args::axes_or_error, dispatch::dispatch,
     tensor::CallSite,
@@ -22,6 +22,19 @@ pub enum PadMode {
     Symmetric,
     /// The tensor repeated: `1 2 3 1 2 3 1 2 3`.
     Wrap,
+    /// Evenly spaced numbers from 0 to the first and the last entry, rounded down for integers:
+    /// `0 0 0 1 2 3 2 1 0`. For ends other than 0, subtract them before and add them after.
+    LinearRamp,
+    /// The largest entry of the axis: `3 3 3 1 2 3 3 3 3`.
+    Maximum,
+    /// The mean of the axis, rounded for integers: `2 2 2 1 2 3 2 2 2`.
+    Mean,
+    /// The median of the axis, rounded for integers: `2 2 2 1 2 3 2 2 2`.
+    Median,
+    /// The smallest entry of the axis: `1 1 1 1 2 3 1 1 1`.
+    Minimum,
+    /// Any numbers; they are 0: `0 0 0 1 2 3 0 0 0`.
+    Empty,
 }
 
 /// A sequence of `count` entries along an axis from `first` on: forward (step 1), backward (step
@@ -38,23 +51,56 @@ fn segment(first: i64, step: i64, count: i64) -> Segment {
 }
 
 impl PadMode {
+    /// Returns the way in which the mode pads an axis.
+    fn way(self) -> PadWay {
+        match self {
+            PadMode::Edge => PadWay::Repeat(RepeatedPad::Edge),
+            PadMode::Reflect => PadWay::Repeat(RepeatedPad::Reflect),
+            PadMode::Symmetric => PadWay::Repeat(RepeatedPad::Symmetric),
+            PadMode::Wrap => PadWay::Repeat(RepeatedPad::Wrap),
+            PadMode::LinearRamp => PadWay::Compute(ComputedPad::LinearRamp),
+            PadMode::Maximum => PadWay::Compute(ComputedPad::Maximum),
+            PadMode::Mean => PadWay::Compute(ComputedPad::Mean),
+            PadMode::Median => PadWay::Compute(ComputedPad::Median),
+            PadMode::Minimum => PadWay::Compute(ComputedPad::Minimum),
+            PadMode::Empty => PadWay::Compute(ComputedPad::Empty),
+        }
+    }
+}
+
+/// The way in which a mode pads an axis: with entries, or with values computed from them.
+enum PadWay {
+    Repeat(RepeatedPad),
+    Compute(ComputedPad),
+}
+
+/// The modes of padding that repeat entries.
+#[derive(Clone, Copy, PartialEq)]
+enum RepeatedPad {
+    Edge,
+    Reflect,
+    Symmetric,
+    Wrap,
+}
+
+impl RepeatedPad {
     /// Returns the segments before and after an axis of `n` entries. `low` and `high` must be below
     /// `n`, except in mode `Edge`.
     fn around(self, n: i64, low: i64, high: i64) -> [Segment; 2] {
         match self {
-            PadMode::Edge => [segment(0, 0, low), segment(n - 1, 0, high)],
-            PadMode::Reflect => [segment(low, -1, low), segment(n - 2, -1, high)],
-            PadMode::Symmetric => [segment(low - 1, -1, low), segment(n - 1, -1, high)],
-            PadMode::Wrap => [segment(n - low, 1, low), segment(0, 1, high)],
+            RepeatedPad::Edge => [segment(0, 0, low), segment(n - 1, 0, high)],
+            RepeatedPad::Reflect => [segment(low, -1, low), segment(n - 2, -1, high)],
+            RepeatedPad::Symmetric => [segment(low - 1, -1, low), segment(n - 1, -1, high)],
+            RepeatedPad::Wrap => [segment(n - low, 1, low), segment(0, 1, high)],
         }
     }
 
     /// Returns the segments that repeat periodically.
     fn period(self, n: i64) -> Vec<Segment> {
         let back = match self {
-            PadMode::Edge | PadMode::Wrap => None,
-            PadMode::Reflect => Some(segment(n - 2, -1, n - 2)),
-            PadMode::Symmetric => Some(segment(n - 1, -1, n)),
+            RepeatedPad::Edge | RepeatedPad::Wrap => None,
+            RepeatedPad::Reflect => Some(segment(n - 2, -1, n - 2)),
+            RepeatedPad::Symmetric => Some(segment(n - 1, -1, n)),
         };
         [segment(0, 1, n)].into_iter().chain(back).collect()
     }
@@ -233,8 +279,8 @@ impl Tensor {
         tensor_or_error(pad())
     }
 
-    /// Pads with entries of the tensor itself, as described by `mode`: `widths` has the numbers of
-    /// entries before and after each axis.
+    /// Pads with entries of the tensor itself or values computed from them, as described by `mode`:
+    /// `widths` has the numbers of entries before and after each axis.
     ///
     /// Widths may be larger than the axis. Follows `numpy.pad`.
     ///
@@ -254,31 +300,27 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn pad_with(&self, widths: impl AsRef<[(usize, usize)]>, mode: PadMode) -> Tensor {
+        tensor_or_error(self.try_pad_with(widths.as_ref(), mode))
+    }
+
+    #[track_caller]
+    fn try_pad_with(&self, widths: &[(usize, usize)], mode: PadMode) -> Result<Tensor, Tensor> {
         let at = Location::caller();
-        let pad = || {
-            let mut x = self.clone();
-            for (axis, (low, high)) in
-                self.checked_widths(widths.as_ref(), "pad_with", at)?.into_iter().enumerate()
-            {
-                let n = self.shape()[axis] as i64;
-                if low + high == 0 {
-                    continue;
-                }
-                if n == 0 {
-                    return Err(Tensor::fail(
-                        "pad_with",
-                        format!(
-                            "axis {axis} of {} has no entries to repeat",
-                            self.dtype_and_shape()
-                        ),
-                        at,
-                    ));
-                }
-                x = x.pad_axis(axis, (low, high), mode, at)?;
+        let mut x = self.clone();
+        for (axis, (low, high)) in
+            self.checked_widths(widths, "pad_with", at)?.into_iter().enumerate()
+        {
+            if low + high == 0 {
+                continue;
             }
-            Ok(x)
-        };
-        tensor_or_error(pad())
+            if self.shape()[axis] == 0 {
+                let of = self.dtype_and_shape();
+                let why = format!("axis {axis} of {of} has no entries to repeat");
+                return Err(Tensor::fail("pad_with", why, at));
+            }
+            x = x.pad_axis(axis, (low, high), mode, at)?;
+        }
+        Ok(x)
     }
 
     /// Checks that `value` has the dtype of this tensor.
@@ -345,6 +387,7 @@ impl Tensor {
     }
 
     /// Pads one axis that is not empty. The cost of building the ops does not depend on the widths.
+    #[track_caller]
     fn pad_axis(
         &self,
         axis: usize,
@@ -353,8 +396,12 @@ impl Tensor {
         at: CallSite,
     ) -> Result<Tensor, Tensor> {
         let n = self.shape()[axis] as i64;
-        let mode = if n == 1 { PadMode::Edge } else { mode };
-        if mode == PadMode::Edge || low.max(high) < n {
+        let repeated = match mode.way() {
+            PadWay::Repeat(repeated) => repeated,
+            PadWay::Compute(mode) => return Ok(self.pad_computed(axis, (low, high), mode)),
+        };
+        let mode = if n == 1 { RepeatedPad::Edge } else { repeated };
+        if mode == RepeatedPad::Edge || low.max(high) < n {
             let [before, after] = mode.around(n, low, high);
             return Ok(self.concat_segments(axis, &[before, segment(0, 1, n), after], at));
         }

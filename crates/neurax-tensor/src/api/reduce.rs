@@ -5,7 +5,7 @@
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
-    AxisInt, DType, IntoAxes, Operand, Tensor,
+    ArgOptions, DType, IntoAxes, Operand, Tensor,
     args::axes_or_error,
     dispatch::dispatch,
     operators::{float_operand, float_operands},
@@ -173,41 +173,65 @@ impl Tensor {
         self.reduce_at(ReduceKind::Min, "min", &axes, Location::caller())
     }
 
-    /// Returns the index of an extremum along `axis`.
-    fn arg_reduce(&self, kind: ArgKind, name: &str, axis: impl AxisInt, at: CallSite) -> Tensor {
-        match self.axis_at(axis, name, at) {
-            Ok(axis) => dispatch(ArgReduce { kind, axis }, [self.clone()], at),
-            Err(e) => e,
-        }
+    /// Returns the index of an extremum over `axes`.
+    #[track_caller]
+    pub(super) fn arg_reduce(
+        &self,
+        kind: ArgKind,
+        name: &str,
+        axes: &dyn IntoAxes,
+        options: &ArgOptions,
+    ) -> Tensor {
+        let at = Location::caller();
+        let list = match axes_or_error(self, axes, name, at) {
+            Ok(list) => list,
+            Err(e) => return e,
+        };
+        let (x, axis) = match list[..] {
+            [axis] => (self.clone(), axis),
+            _ => (self.merge_axes_last(&list, at), self.rank() - list.len()),
+        };
+        let x = if options.is_last { x.flip(axis) } else { x };
+        let count = x.shape().get(axis).copied().unwrap_or_default();
+        let index = dispatch(ArgReduce { kind, axis }, [x], at);
+        let index = if options.is_last { index.number(count) - 1 - index } else { index };
+        index.reshaped(self.shape_without(&list, axes.keep()), at)
     }
 
-    /// Returns the index of the largest element along `axis`, i32. The axis is removed.
+    /// Returns the index of the largest element over `axes`, i32.
     ///
-    /// It is the first index of equal elements; NaN counts as the largest. Follows `numpy.argmax`.
+    /// Over several axes, as `..` for all of them, it is the index in the row-major order of these
+    /// axes. It is the first index of equal elements; NaN counts as the largest.
+    /// [`Tensor::argmax_with`] has options. Follows `numpy.argmax`.
     ///
     /// # Errors
     ///
-    /// The result carries an error if the axis has size 0.
+    /// The result carries an error if there are no elements.
     ///
     /// # Examples
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// assert_eq!(tensor([[1.0, 3.0], [5.0, 4.0]]).argmax(-1).to_vec::<i32>()?, [1, 0]);
+    /// let x = tensor([[1.0, 3.0], [5.0, 4.0]]);
+    /// assert_eq!(x.argmax(-1).to_vec::<i32>()?, [1, 0]);
+    /// assert_eq!(x.argmax(..).item()?, 2.0);
+    /// assert_eq!(x.argmax(keep(0)).shape(), [1, 2]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn argmax(&self, axis: impl AxisInt) -> Tensor {
-        self.arg_reduce(ArgKind::Max, "argmax", axis, Location::caller())
+    pub fn argmax(&self, axes: impl IntoAxes) -> Tensor {
+        self.arg_reduce(ArgKind::Max, "argmax", &axes, &ArgOptions::new())
     }
 
-    /// Returns the index of the smallest element along `axis`, i32. The axis is removed.
+    /// Returns the index of the smallest element over `axes`, i32.
     ///
-    /// It is the first index of equal elements; NaN counts as the smallest. Follows `numpy.argmin`.
+    /// Over several axes, as `..` for all of them, it is the index in the row-major order of these
+    /// axes. It is the first index of equal elements; NaN counts as the smallest.
+    /// [`Tensor::argmin_with`] has options. Follows `numpy.argmin`.
     ///
     /// # Errors
     ///
-    /// The result carries an error if the axis has size 0.
+    /// The result carries an error if there are no elements.
     ///
     /// # Examples
     ///
@@ -217,8 +241,8 @@ impl Tensor {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn argmin(&self, axis: impl AxisInt) -> Tensor {
-        self.arg_reduce(ArgKind::Min, "argmin", axis, Location::caller())
+    pub fn argmin(&self, axes: impl IntoAxes) -> Tensor {
+        self.arg_reduce(ArgKind::Min, "argmin", &axes, &ArgOptions::new())
     }
 
     /// Counts the elements that are not 0 over `axes`, i32. Follows `numpy.count_nonzero`.
@@ -452,7 +476,7 @@ impl Tensor {
 
     /// Computes `|x|^2` without the absolute value, whose kink at 0 makes second derivatives wrong.
     #[track_caller]
-    fn squared_modulus(&self) -> Tensor {
+    pub(super) fn squared_modulus(&self) -> Tensor {
         if self.dtype().is_complex() {
             self.real().square() + self.imag().square()
         } else {

@@ -264,84 +264,6 @@ impl Tensor {
     pub fn digitize(&self, bins: &Tensor) -> Tensor {
         bins.searchsorted(self, Side::Right)
     }
-
-    /// Counts how often each of the integers `0..length` occurs in the tensor, i32.
-    ///
-    /// Other integers are not counted. Follows `jax.numpy.bincount` with `length`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error for dtypes other than integers.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// assert_eq!(tensor([0, 2, 2, 7]).bincount(4).to_vec::<i32>()?, [1, 0, 2, 0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn bincount(&self, length: usize) -> Tensor {
-        match self.integers("bincount", Location::caller()) {
-            Ok(x) => {
-                // Negative integers would count from the end: move them past it, where they are
-                // dropped. The dtype must hold the length.
-                let narrow = x.dtype() == DType::I32 && i32::try_from(length).is_err();
-                let x = if narrow { x.to(DType::I64) } else { x };
-                let past_end = x.number(length);
-                Tensor::zeros_of(DType::I32, length).at(x.lt(0).select(past_end, &x)).add(1)
-            }
-            Err(e) => e,
-        }
-    }
-
-    /// Counts the elements in each of `bins` bins of equal width from `low` to `high`; returns the
-    /// counts, i32, and the `bins + 1` edges.
-    ///
-    /// A bin includes its lower edge; the last bin includes both edges. Elements outside and NaN
-    /// are not counted. Integers and bool are converted to f32. Follows `numpy.histogram`.
-    ///
-    /// # Errors
-    ///
-    /// Both results carry an error for complex numbers, if `low` is above `high` or one of them is
-    /// not finite, or if the bins do not fit into i32.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let (counts, edges) = tensor([0.0, 0.1, 0.6, 1.0, 3.0]).histogram(2, 0.0, 1.0);
-    /// assert_eq!(counts.to_vec::<i32>()?, [2, 2]);
-    /// assert_eq!(edges.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn histogram(&self, bins: usize, low: f64, high: f64) -> (Tensor, Tensor) {
-        let at = Location::caller();
-        let x = match self.real_float("histogram", at) {
-            Ok(x) => x,
-            Err(e) => return (e.clone(), e),
-        };
-        if bins >= i32::MAX as usize {
-            let e = Tensor::fail(
-                "histogram",
-                format!("expected fewer than 2^31 - 1 bins, got {bins}"),
-                at,
-            );
-            return (e.clone(), e);
-        }
-        if !(low <= high && low.is_finite() && high.is_finite()) {
-            let why = format!("expected a finite range of numbers, got {low:?} to {high:?}");
-            let e = Tensor::fail("histogram", why, at);
-            return (e.clone(), e);
-        }
-        let edges = Tensor::linspace_of(x.dtype(), low, high, bins + 1, at);
-        let bin = edges.searchsorted(&x, Side::Right) - 1;
-        let bin = x.equal(edges.get(-1)).select(&bin - 1, &bin);
-        let outside = bin.lt(0) | bin.ge(bins) | x.is_nan();
-        let bin = outside.select(bins, bin).flatten();
-        (Tensor::zeros_of(DType::I32, bins).at(bin).add(1), edges)
-    }
 }
 
 #[cfg(test)]
@@ -362,20 +284,6 @@ mod tests {
                 x.searchsorted(&x, Side::Left).to_vec::<i32>().unwrap(),
                 x.to_vec::<i32>().unwrap(),
                 "{n}"
-            );
-        }
-    }
-
-    #[test]
-    fn histogram_is_numpys() {
-        let (counts, _) =
-            tensor([-1.0, 0.0, 0.2, 0.4, 0.6, 1.0, 1.5, f32::NAN]).histogram(5, 0.0, 1.0);
-        assert_eq!(counts.to_vec::<i32>().unwrap(), [1, 1, 1, 1, 1]);
-        for bins in [usize::MAX, i32::MAX as usize] {
-            let (counts, edges) = tensor([1.0]).histogram(bins, 0.0, 1.0);
-            assert_eq!(
-                (counts.ok().unwrap_err().op(), edges.ok().unwrap_err().op()),
-                ("histogram", "histogram")
             );
         }
     }

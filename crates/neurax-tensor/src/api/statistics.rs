@@ -2,9 +2,32 @@
 
 use super::common::tensor_or_error;
 use crate::{
-    DType, IntoAxes, Operand, Tensor, args::axes_or_error, stop_gradient, tensor::CallSite,
+    CovOptions, DType, IntoAxes, Operand, QuantileMethod, QuantileOptions, Tensor,
+    args::axes_or_error, stop_gradient, tensor::CallSite,
 };
+use neurax_ir::op::{Binary, ReduceKind};
 use std::panic::Location;
+
+/// The function that computes quantiles.
+pub(super) struct QuantileOf {
+    /// The name for errors.
+    pub op: &'static str,
+    pub options: QuantileOptions,
+    /// True if elements that are NaN are left out; else the result is NaN.
+    pub skips_nan: bool,
+}
+
+impl QuantileOf {
+    /// Returns the function `op` of all elements, without options.
+    fn all(op: &'static str) -> QuantileOf {
+        QuantileOf { op, options: QuantileOptions::new(), skips_nan: false }
+    }
+
+    /// Returns the function `op` of the elements that are not NaN, without options.
+    pub(super) fn known(op: &'static str) -> QuantileOf {
+        QuantileOf { skips_nan: true, ..QuantileOf::all(op) }
+    }
+}
 
 impl Tensor {
     /// Computes the median over `axes`: the middle element in order, or the mean of the two middle
@@ -28,7 +51,8 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn median(&self, axes: impl IntoAxes) -> Tensor {
-        tensor_or_error(self.quantiles("median", &Tensor::scalar(DType::F32, 0.5), &axes))
+        let q = Tensor::scalar(DType::F32, 0.5);
+        tensor_or_error(self.quantiles(&QuantileOf::all("median"), &q, &axes))
     }
 
     /// Computes quantiles over `axes`: the value below which the fraction `q` (0 to 1) of the
@@ -55,9 +79,37 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn quantile(&self, q: impl Operand, axes: impl IntoAxes) -> Tensor {
+        self.quantile_with(q, axes, QuantileOptions::new())
+    }
+
+    /// Computes quantiles over `axes` with options: [`Tensor::quantile`]. Follows
+    /// `jax.numpy.quantile` with `method`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
+    /// complex numbers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0, 3.0, 4.0]);
+    /// let lower = QuantileOptions::new().method(QuantileMethod::Lower);
+    /// assert_eq!(x.quantile_with(0.5, .., lower).item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn quantile_with(
+        &self,
+        q: impl Operand,
+        axes: impl IntoAxes,
+        options: QuantileOptions,
+    ) -> Tensor {
         let at = Location::caller();
         let (x, _) = self.clone().float(at).wide(at);
-        tensor_or_error(self.quantiles("quantile", &q.operand(&x), &axes))
+        let of = QuantileOf { options, ..QuantileOf::all("quantile") };
+        tensor_or_error(self.quantiles(&of, &q.operand(&x), &axes))
     }
 
     /// Computes percentiles over `axes`: [`Tensor::quantile`] with `q` from 0 to 100. Follows
@@ -72,15 +124,47 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn percentile(&self, q: impl Operand, axes: impl IntoAxes) -> Tensor {
-        let at = Location::caller();
-        let (x, _) = self.clone().float(at).wide(at);
-        tensor_or_error(self.quantiles("percentile", &(q.operand(&x) / 100.0), &axes))
+        self.percentile_with(q, axes, QuantileOptions::new())
     }
 
-    /// Computes quantiles `q` over `axes`; errors name the function `op`.
+    /// Computes percentiles over `axes` with options: [`Tensor::quantile_with`] with `q` from 0 to
+    /// 100. Follows `jax.numpy.percentile` with `method`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
+    /// complex numbers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let nearest = QuantileOptions::new().method(QuantileMethod::Nearest);
+    /// assert_eq!(tensor([1.0, 2.0, 3.0]).percentile_with(80, .., nearest).item()?, 3.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
-    fn quantiles(&self, op: &str, q: &Tensor, axes: &dyn IntoAxes) -> Result<Tensor, Tensor> {
+    pub fn percentile_with(
+        &self,
+        q: impl Operand,
+        axes: impl IntoAxes,
+        options: QuantileOptions,
+    ) -> Tensor {
         let at = Location::caller();
+        let (x, _) = self.clone().float(at).wide(at);
+        let of = QuantileOf { options, ..QuantileOf::all("percentile") };
+        tensor_or_error(self.quantiles(&of, &(q.operand(&x) / 100.0), &axes))
+    }
+
+    /// Computes quantiles `q` over `axes` as `of` says.
+    #[track_caller]
+    pub(super) fn quantiles(
+        &self,
+        of: &QuantileOf,
+        q: &Tensor,
+        axes: &dyn IntoAxes,
+    ) -> Result<Tensor, Tensor> {
+        let (at, op) = (Location::caller(), of.op);
         let (x, dtype) = self.real_float(op, at)?.wide(at);
         let list = axes_or_error(&x, axes, op, at)?;
         let q = q.real_float(op, at)?;
@@ -95,20 +179,25 @@ impl Tensor {
             );
             return Err(Tensor::fail(op, why, at));
         }
-        let position = (q * (n - 1) as f64).clip(0, (n - 1) as f64);
-        let (low, high) = (position.floor(), position.ceil());
-        let weight = (&position - &low).convert(x.dtype(), at);
+        let nan = merged.is_nan();
         let sorted = merged.sort(last);
-        // No closure: it would hide the line of the caller.
-        let a = sorted.take(low.convert(DType::I32, at), last);
-        let b = sorted.take(high.convert(DType::I32, at), last);
-        let between = between(&a, &b, &weight);
-        let nan = merged.is_nan().any(last);
-        let y = match position.rank() {
-            0 => nan.select(f64::NAN, between),
-            _ => nan.select(f64::NAN, between.move_axis(last, 0)),
+        let y = if of.skips_nan {
+            // One position for each row and each entry of `q`, which is the last axis.
+            let known = nan.logical_not().convert(q.dtype(), at).sum(crate::keep(last));
+            let [a, b, weight] = neighbours(&q.reshaped([q.size()], at), &known, of.options.method);
+            let (a, b) = (sorted.take_along_axis(&a, last), sorted.take_along_axis(&b, last));
+            let y = of.options.method.value(&a, &b, &weight.convert(x.dtype(), at));
+            if q.rank() == 0 { y.squeeze(last) } else { y }
+        } else {
+            let known = Tensor::scalar(q.dtype(), n as f64);
+            let [a, b, weight] = neighbours(&q, &known, of.options.method);
+            let (a, b) = (sorted.take(a, last), sorted.take(b, last));
+            let y = of.options.method.value(&a, &b, &weight.convert(x.dtype(), at));
+            let nan = if q.rank() == 0 { nan.any(last) } else { nan.any(crate::keep(last)) };
+            nan.select(f64::NAN, y)
         };
-        let shape = [&position.shape()[..], &x.shape_without(&list, axes.keep())].concat();
+        let y = if q.rank() == 0 { y } else { y.move_axis(last, 0) };
+        let shape = [&q.shape()[..], &x.shape_without(&list, axes.keep())].concat();
         Ok(y.reshaped(shape, at).convert(dtype, at))
     }
 
@@ -139,6 +228,81 @@ impl Tensor {
         }
         let (x, dtype) = self.clone().float(at).wide(at);
         x.row_deviations().products_of_rows(ddof).convert(dtype, at)
+    }
+
+    /// Computes the covariance matrix of variables with weights of the observations:
+    /// [`Tensor::cov`].
+    ///
+    /// Sums are divided by `w - ddof sum(w a) / w`, where `w` is the sum of the products of
+    /// frequencies and weights, and `a` are the weights. Follows `jax.numpy.cov` with `fweights`
+    /// and `aweights`; the absolute values of the weights count. Variables in columns are
+    /// transposed first, those of a second tensor concatenated along axis 0.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error if `self` is neither a vector nor a matrix, if weights are not a
+    /// vector with one for each observation, and if frequencies are not integers.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]);
+    /// let options = CovOptions::new().weights(tensor([1.0, 0.0, 1.0]));
+    /// assert_eq!(x.cov_with(0, options).to_vec::<f32>()?, [1.0, -1.0, -1.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn cov_with(&self, ddof: usize, options: CovOptions) -> Tensor {
+        tensor_or_error(self.weighted_cov(ddof, &options))
+    }
+
+    #[track_caller]
+    fn weighted_cov(&self, ddof: usize, options: &CovOptions) -> Result<Tensor, Tensor> {
+        let at = Location::caller();
+        self.vector_or_matrix("cov_with", at)?;
+        let (x, dtype) = self.clone().float(at).wide(at);
+        let mut weights = vec![];
+        for (given, is_count) in [(&options.frequencies, true), (&options.weights, false)] {
+            let Some(given) = given else { continue };
+            let ty = given.type_or_error()?;
+            let is_number = if is_count { ty.dtype.is_int() } else { !ty.dtype.is_complex() };
+            if ty.shape[..] != [x.dim(-1)] || !is_number {
+                let why = format!(
+                    "expected a vector of {} weights, integers as frequencies, got {ty}",
+                    x.dim(-1)
+                );
+                return Err(Tensor::fail("cov_with", why, at));
+            }
+            weights.push(given.abs().convert(dtype.real().at_least_f32(), at));
+        }
+        let weight = match &weights[..] {
+            [] => return Ok(self.cov(ddof)),
+            [one] => one.clone(),
+            [first, rest @ ..] => {
+                let mut product = first.clone();
+                for other in rest {
+                    product *= other;
+                }
+                product
+            }
+        };
+        let total = weight.sum(..);
+        let mean = |x: &Tensor| {
+            let weighted = x.clone().binary(weight.clone(), Binary::Mul, at);
+            let last = x.rank().saturating_sub(1);
+            let sum = weighted.reduce_list(ReduceKind::Sum, &[last], true, at);
+            sum.divide(total.clone(), at)
+        };
+        let deviation = x.deviation(mean);
+        let correction = match &options.weights {
+            Some(_) if ddof > 0 => (&weight * weights.last().unwrap_or(&weight)).sum(..) / &total,
+            _ => total.ones_like(),
+        };
+        let scaled = &deviation * &weight;
+        let other = if scaled.dtype().is_complex() { scaled.conj() } else { scaled };
+        let count = total - correction * ddof as f64;
+        Ok((deviation.matmul(other.t()) / count).convert(dtype, at))
     }
 
     /// Returns the deviations of the elements of each row from their mean.
@@ -181,6 +345,9 @@ impl Tensor {
         }
         let (x, dtype) = self.clone().float(at).wide(at);
         let deviations = x.row_deviations();
+        if deviations.error().is_some() {
+            return deviations;
+        }
         let c = deviations.scaled_to_one(deviations.rank() - 1, at).products_of_rows(1);
         let r = match c.rank() {
             0 => c.clone() / c,
@@ -206,6 +373,36 @@ impl Tensor {
             return Err(Tensor::fail(op, why, at));
         }
         Ok(())
+    }
+}
+
+/// Returns the indices in order, i32, of the two elements between which the quantiles `q` of
+/// `known` elements lie, and the fraction of the way from one to the other.
+#[track_caller]
+fn neighbours(q: &Tensor, known: &Tensor, method: QuantileMethod) -> [Tensor; 3] {
+    let at = Location::caller();
+    let last = (known - 1).maximum(0);
+    let position = match method {
+        QuantileMethod::InvertedCdf => (q * known).ceil() - 1,
+        _ => q * &last,
+    };
+    let position = position.clip(0, &last);
+    let (low, high) = (position.floor(), position.ceil());
+    let weight = position - &low;
+    [low.convert(DType::I32, at), high.convert(DType::I32, at), weight]
+}
+
+impl QuantileMethod {
+    /// Returns the value between `a` and `b` at the fraction `weight` of the way.
+    #[track_caller]
+    fn value(self, a: &Tensor, b: &Tensor, weight: &Tensor) -> Tensor {
+        match self {
+            QuantileMethod::Linear => between(a, b, weight),
+            QuantileMethod::Lower | QuantileMethod::InvertedCdf => a.clone(),
+            QuantileMethod::Higher => b.clone(),
+            QuantileMethod::Midpoint => between(a, b, &weight.full_like(0.5)),
+            QuantileMethod::Nearest => weight.le(0.5).select(a, b),
+        }
     }
 }
 

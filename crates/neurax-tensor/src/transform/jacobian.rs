@@ -118,5 +118,5 @@ fn reverse<P: Tree>((y, pull): &(Tensor, Func<'static, Tensor, P>), at: CallSite
 /// Returns the standard basis of the space of `x`, stacked along a new leading axis.
 fn basis(x: &Tensor, at: CallSite) -> Tensor {
     let n = x.size();
-    Tensor::eye_at(n, at).convert(x.dtype(), at).reshaped([&[n], &x.shape()[..]].concat(), at)
+    Tensor::eye_at(n, n, 0, at).convert(x.dtype(), at).reshaped([&[n], &x.shape()[..]].concat(), at)
 }

@@ -135,6 +135,65 @@ piecewise! {
     "x.setxor1d_with", "kinks where elements are equal", &[0.4, 0.5, -1.0, 0.2], |x, y| {
         x.square().setxor1d_with(y, SizeOptions::new().size(4)).square()
     };
+    "x.max_with", "a kink where elements are equal", PAIRS, |x, y| {
+        (x * y).max_with(.., ReduceOptions::new().where_(x.gt(0)))
+    };
+    "x.min_with", "a kink where elements are equal", PAIRS, |x, y| {
+        (x * y).min_with(.., ReduceOptions::new().where_(x.gt(0)).initial(7))
+    };
+    "x.mode", "jumps where elements become equal", PAIRS, |x, y| (x * y).mode(..);
+    "x.sparse_plus", "the second derivative jumps at -1 and 1", REAL, |x| x.sparse_plus();
+    "x.sparse_sigmoid", "kinks at -1 and 1", REAL, |x| x.sparse_sigmoid().square();
+    "x.nanmedian", "kinks where elements are equal", PAIRS, |x, y| (x * y).nanmedian(..);
+    "x.nanquantile", "kinks where elements are equal", PAIRS, |x, y| (x * y).nanquantile(0.3, ..);
+    "x.nanpercentile", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).nanpercentile(30, ..)
+    };
+    "x.quantile_with", "kinks where elements are equal", PAIRS, |x, y| {
+        let options = QuantileOptions::new().method(QuantileMethod::Midpoint);
+        (x * y).quantile_with(0.3, .., options)
+    };
+    "x.percentile_with", "kinks where elements are equal", PAIRS, |x, y| {
+        let options = QuantileOptions::new().method(QuantileMethod::Lower);
+        (x * y).percentile_with(30, .., options)
+    };
+    "x.nanquantile_with", "kinks where elements are equal", PAIRS, |x, y| {
+        let options = QuantileOptions::new().method(QuantileMethod::Higher);
+        (x * y).nanquantile_with(0.3, .., options)
+    };
+    "x.nanpercentile_with", "kinks where elements are equal", PAIRS, |x, y| {
+        let options = QuantileOptions::new().method(QuantileMethod::Nearest);
+        (x * y).nanpercentile_with(30, .., options)
+    };
+    "x.interp_with", "kinks at the points", PAIRS, |x, y| {
+        let options = InterpOptions::new().extrapolate();
+        x.interp_with(&tensor([-1.0, 0.0, 1.0]).to(F64), &y.slice(0, ..3), options)
+    };
+    "x.histogram_bin_edges", "the smallest and the largest element: kinks", PAIRS, |x, y| {
+        (x * y).histogram_bin_edges(3, HistogramOptions::new())
+    };
+    "x.histogram_with", "jumps at the edges; linear in the weights", PAIRS, |x, y| {
+        let options = HistogramOptions::new().weights(y.square()).density().range(-2.0, 2.0);
+        x.histogram_with(3, options).0
+    };
+    "x.histogram2d", "jumps at the edges; linear in the weights", PAIRS, |x, y| {
+        let options = HistogramOptions::new().weights(y.square()).range(-2.0, 2.0);
+        x.histogram2d(y, [2, 2], options).0
+    };
+    "x.histogramdd", "jumps at the edges; linear in the weights", PAIRS, |x, y| {
+        let options = HistogramOptions::new().weights(y.square()).range(-2.0, 2.0);
+        stack([x, y], 1).histogramdd([2, 2], options).0
+    };
+    "x.segment_max", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).segment_max(&tensor([0, 1, 1, 0]), 2)
+    };
+    "x.segment_min", "kinks where elements are equal", PAIRS, |x, y| {
+        (x * y).segment_min(&tensor([0, 1, 1, 0]), 2)
+    };
+    "x.map_coordinates", "jumps of the slope at the entries of the grid", PAIRS, |x, y| {
+        let options = MapOptions::new().boundary(Boundary::Reflect);
+        x.square().map_coordinates([y.slice(0, 1..) * 3], options)
+    };
     "x.fmax", "a kink at ties", PAIRS, |x, y| x.square().fmax(y.square());
     "x.fmin", "a kink at ties", PAIRS, |x, y| x.square().fmin(y.square());
     "x.divmod", "jumps at multiples", PAIRS, |x, y| x.divmod(y).1.square();

@@ -52,7 +52,77 @@ fn fft(sizes: &[usize]) -> FftOptions {
     FftOptions::new().sizes(sizes).axes(axes.collect::<Vec<_>>()).norm(FftNorm::Ortho)
 }
 
+/// Returns options that select the numbers that are not negative.
+fn not_negative(x: &Tensor) -> ReduceOptions {
+    ReduceOptions::new().where_(x.ge(-0.9))
+}
+
 smooth! {
+    // Reductions and sums of exponentials of selected elements.
+    "x.sum_with", REAL, |x| x.square().sum_with(.., not_negative(x));
+    "x.prod_with", REAL, |x| x.prod_with(.., not_negative(x).initial(2));
+    "x.mean_with", REAL, |x| x.square().mean_with(.., not_negative(x));
+    "x.var_with", REAL, |x| x.var_with(.., 1, not_negative(x));
+    "x.std_with", POSITIVE, |x| x.std_with(.., 1, ReduceOptions::new().where_(x.gt(0.7)));
+    "x.nanvar", REAL, |x| x.nanvar(.., 0);
+    "x.nanstd", REAL, |x| x.nanstd(.., 0);
+    "x.softmax_with", REAL, |x| x.softmax_with(0, not_negative(x)).square();
+    "x.log_softmax_with", REAL, |x| {
+        let selected = x.ge(-0.9);
+        selected.select(x.log_softmax_with(0, not_negative(x)), 0)
+    };
+    "x.logsumexp_with", REAL, |x| x.logsumexp_with(0, not_negative(x));
+    "x.logsumexp_scaled", REAL, |x| x.logsumexp_scaled(x.square() + 1, 0);
+    "x.logsumexp_signed", REAL, |x| x.logsumexp_signed(-x.exp(), 0).0;
+    "x.logmeanexp", REAL, |x| x.logmeanexp(0);
+    "x.logmeanexp_with", REAL, |x| x.logmeanexp_with(0, not_negative(x));
+    "x.log1mexp", POSITIVE, |x| x.log1mexp();
+    "x.standardize", REAL, |x| x.standardize(0, 0.1).square();
+    "x.standardize_with", REAL, |x| x.standardize_with(0, 0.1, not_negative(x)).square();
+    // Index modes and updates, segments and shapes.
+    "x.take_with", REAL, |x| x.square().take_with(tensor([7, -1, 2]), 0, IndexMode::Wrap);
+    "x.take_or", REAL, |x| x.square().take_or(tensor([7, -1, 2]), 0, 3);
+    "x.at(i).get_or", REAL, |x| x.square().at(tensor([7, -1, 2])).get_or(3);
+    "x.at(i).div", PAIRS, |x, y| {
+        let update = y.slice(0, ..2).square() + 1;
+        x.at(tensor([3, 0])).unique().div(update)
+    };
+    "x.at(i).pow", POSITIVE, |x| x.at(1..3).pow(x.slice(0, ..2));
+    "x.at(i).apply", REAL, |x| x.at(tensor([3, 0])).apply(|x| x.sin());
+    "x.segment_sum", REAL, |x| x.square().segment_sum(&tensor([1, 0, 1, 2, 1]), 2);
+    "x.nan_to_num_with", REAL, |x| x.square().nan_to_num_with(NanToNumOptions::new().nan(1));
+    "x.repeat_each", REAL, |x| x.square().repeat_each(&tensor([1, 0, 2, 1, 1]), 0);
+    "x.repeat_each_to", REAL, |x| x.square().repeat_each_to(&tensor([1, 0, 2, 1, 1]), 0, 6);
+    "x.split_at", REAL, |x| x.square().split_at([2], 0).remove(1);
+    "meshgrid_sparse", PAIRS, |x, y| {
+        let grids = meshgrid_sparse([x, y], Indexing::Xy);
+        &grids[0] * &grids[1]
+    };
+    "x.matmul_as", MATRICES, |x, y| {
+        x.reshape([2, 2]).matmul_as(y.reshape([2, 2]), F64).square()
+    };
+    // Sampled curves, weights and evenly spaced numbers.
+    "x.nancumsum", REAL, |x| x.square().nancumsum(0);
+    "x.nancumprod", REAL, |x| x.nancumprod(0);
+    "x.diff_with", REAL, |x| {
+        x.square().diff_with(2, 0, DiffOptions::new().prepend(x.get(0)).append(x.get(1)))
+    };
+    "x.trapezoid_over", PAIRS, |x, y| x.square().trapezoid_over(y, 0);
+    "x.gradient", &[0.0, 0.5, 0.5, -1.0, 2.0, 3.5], |x, y| x.square().gradient(y, 0);
+    "x.bincount_weighted", REAL, |x| {
+        tensor([2, 0, 0, 1, 2]).bincount_weighted(&x.square(), 3)
+    };
+    "x.cov_with", MATRICES, |x, y| {
+        x.reshape([2, 2]).cov_with(0, CovOptions::new().weights(y.square().slice(0, 2..)))
+    };
+    "x.linspace_to", PAIRS, |x, y| x.square().linspace_to(y, 3).square();
+    "x.linspace_to_with", PAIRS, |x, y| {
+        x.linspace_to_with(y, 3, SpacedOptions::new().exclude_end().axis(1)).square()
+    };
+    "x.logspace_to", PAIRS, |x, y| x.logspace_to(y, 3, 2.0);
+    "x.logspace_to_with", PAIRS, |x, y| {
+        x.logspace_to_with(y, 3, 2.0, SpacedOptions::new().exclude_end())
+    };
     // Discrete Fourier transforms.
     "x.fft", REAL, |x| x.square().fft();
     "x.fft_with", MATRICES, |x, y| complex(x).square().fft_with(fft(&[3])) * y.get(0);

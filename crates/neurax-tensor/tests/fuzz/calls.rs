@@ -2,9 +2,9 @@
 
 use crate::draw::Draw;
 use neurax::{
-    CategoricalOptions, ChoiceOptions, CumulativeOptions, Indexing, MatrixNorm, PadMode, Side,
-    SortOptions, Triangle, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
-    multi_dot, prelude::*, stack, step, vstack, where_,
+    CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, PadMode, Side, SortOptions, Triangle,
+    concat, dot_product_attention, einsum, hstack, matmul, meshgrid, multi_dot, prelude::*, stack,
+    step, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -34,7 +34,8 @@ macro_rules! methods {
 
 methods! { UNARY:
     relu relu6 silu selu softplus softsign squareplus log_sigmoid hard_tanh hard_sigmoid hard_silu
-    mish tanh_shrink logical_not zeros_like ones_like sin cos tan asin acos atan sinh cosh tanh
+    mish tanh_shrink sparse_plus sparse_sigmoid log1mexp logical_not zeros_like ones_like sin cos
+    tan asin acos atan sinh cosh tanh
     fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 fftn ifftn rfftn irfftn
     asinh acosh atanh exp expm1 log log1p sqrt rsqrt cbrt sigmoid erf erfc erf_inv lgamma digamma
     i0e i1e real imag conj abs sign negative bitwise_not population_count count_leading_zeros floor
@@ -56,13 +57,13 @@ methods! { BINARY(Draw::operand):
 
 methods! { OVER_AXES(Draw::axes):
     softmax log_softmax logsumexp all any flip sum prod mean max min count_nonzero ptp nansum
-    nanprod nanmean nanmax nanmin norm permute squeeze median
-    reduce_and reduce_or reduce_xor collapse fftshift ifftshift
+    nanprod nanmean nanmax nanmin norm permute squeeze median argmax argmin mode logmeanexp
+    nanmedian reduce_and reduce_or reduce_xor collapse fftshift ifftshift
 }
 
 methods! { ALONG_AXIS(Draw::axis):
-    glu cumsum cumprod cummax cummin cumlogsumexp get argmax argmin nanargmax nanargmin expand_dims
-    sort argsort
+    glu cumsum cumprod cummax cummin cumlogsumexp nancumsum nancumprod get nanargmax nanargmin
+    expand_dims sort argsort
     packbits unpackbits
 }
 
@@ -352,7 +353,10 @@ calls! { OTHERS:
     }];
     "x.pad" => |d| vec![{ let (w, v) = (d.widths(), d.operand()); d.x.pad(w, v) }];
     "x.pad_with" => |d| vec![{
-        let modes = [PadMode::Edge, PadMode::Reflect, PadMode::Symmetric, PadMode::Wrap];
+        use PadMode::*;
+        let repeated = [Edge, Reflect, Symmetric, Wrap];
+        let computed = [LinearRamp, Maximum, Mean, Median, Minimum, Empty];
+        let modes = [&repeated[..], &computed].concat();
         let (w, mode) = (d.widths(), d.rng.pick(&modes));
         d.x.pad_with(w, mode)
     }];
@@ -400,11 +404,6 @@ calls! { OTHERS:
         let (period, axis) = (d.float(), d.axis());
         d.x.unwrap_phase(period, axis)
     }];
-    "x.cumsum_with" => |d| vec![{ let a = d.axis(); d.x.cumsum_with(a, reverse()) }];
-    "x.cumprod_with" => |d| vec![{ let a = d.axis(); d.x.cumprod_with(a, reverse()) }];
-    "x.cummax_with" => |d| vec![{ let a = d.axis(); d.x.cummax_with(a, reverse()) }];
-    "x.cummin_with" => |d| vec![{ let a = d.axis(); d.x.cummin_with(a, reverse()) }];
-    "x.cumlogsumexp_with" => |d| vec![{ let a = d.axis(); d.x.cumlogsumexp_with(a, reverse()) }];
     "x.sort_with" => |d| vec![{ let a = d.axis(); d.x.sort_with(a, descending()) }];
     "x.argsort_with" => |d| vec![{ let a = d.axis(); d.x.argsort_with(a, descending()) }];
     "x.sort_by_keys" => |d| vec![{
@@ -436,11 +435,6 @@ calls! { OTHERS:
     "x.avg_pool" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.avg_pool(s, w) }];
 }
 
-/// Returns the options of cumulative functions.
-fn reverse() -> CumulativeOptions {
-    CumulativeOptions::new().reverse()
-}
-
 /// Returns the options of sorts.
 fn descending() -> SortOptions {
     SortOptions::new().descending()
@@ -448,17 +442,6 @@ fn descending() -> SortOptions {
 
 /// Returns all calls.
 pub fn all() -> Vec<Call> {
-    [
-        crate::calls_of_arrays::ARRAYS,
-        UNARY,
-        BINARY,
-        OVER_AXES,
-        ALONG_AXIS,
-        OFFSETS,
-        FLOATS,
-        SIZES,
-        FFT_OPTIONS,
-        OTHERS,
-    ]
-    .concat()
+    let own = [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, FFT_OPTIONS, OTHERS];
+    [&own.concat()[..], crate::calls_of_arrays::ARRAYS, &crate::option_calls::all()].concat()
 }

@@ -147,6 +147,56 @@ impl Draw {
         if self.rng.one_in(16) { self.rng.pick(&HUGE) } else { self.rng.below(3) }
     }
 
+    /// Returns options of reductions.
+    pub fn reduction(&mut self) -> ReduceOptions {
+        let mut options = ReduceOptions::new();
+        if !self.rng.one_in(4) {
+            let x = if self.rng.one_in(2) { self.x.clone() } else { self.tensor() };
+            options = options.where_(if self.rng.one_in(8) { x } else { x.gt(0) });
+        }
+        if self.rng.one_in(4) {
+            options = options.initial(self.float());
+        }
+        if self.rng.one_in(4) { options.dtype(self.dtype()) } else { options }
+    }
+
+    pub fn arg(&mut self) -> ArgOptions {
+        if self.rng.one_in(2) { ArgOptions::new().last() } else { ArgOptions::new() }
+    }
+
+    pub fn cumulative(&mut self) -> CumulativeOptions {
+        let mut options = CumulativeOptions::new();
+        if self.rng.one_in(2) {
+            options = options.reverse();
+        }
+        if self.rng.one_in(2) { options.include_initial() } else { options }
+    }
+
+    pub fn index_mode(&mut self) -> IndexMode {
+        self.rng.pick(&[IndexMode::Clip, IndexMode::Wrap, IndexMode::Drop])
+    }
+
+    pub fn quantile(&mut self) -> QuantileOptions {
+        use QuantileMethod::*;
+        let methods = [Linear, Lower, Higher, Midpoint, Nearest, InvertedCdf];
+        QuantileOptions::new().method(self.rng.pick(&methods))
+    }
+
+    pub fn bins(&mut self) -> Bins {
+        if self.rng.one_in(3) { self.tensor().into() } else { self.size().into() }
+    }
+
+    pub fn histogram(&mut self) -> HistogramOptions {
+        let mut options = HistogramOptions::new();
+        if self.rng.one_in(2) {
+            options = options.range(self.float(), self.float());
+        }
+        if self.rng.one_in(3) {
+            options = options.weights(self.tensor());
+        }
+        if self.rng.one_in(2) { options.density() } else { options }
+    }
+
     pub fn index(&mut self) -> Vec<Index> {
         let n = self.rng.below(self.x.shape().len() + 2);
         (0..n).map(|_| self.entry()).collect()

@@ -13,6 +13,7 @@ mod calls_of_arrays;
 mod draw;
 mod files;
 mod memory;
+mod option_calls;
 
 use backend::{DIFFERS, near, with};
 use calls::Call;
