@@ -13,6 +13,7 @@ mod indices;
 mod linear_algebra;
 mod nested;
 mod networks;
+mod options;
 mod reductions;
 mod rules;
 mod shapes;
@@ -41,6 +42,7 @@ families!(
     rules,
     transforms,
     networks,
+    options,
     shapes,
     signals,
     reductions,
@@ -60,8 +62,17 @@ fn every_recorded_function_has_a_mirror() {
 }
 
 /// Functions whose first result is not a float.
-const NO_FLOAT: [&str; 7] =
-    ["all_any", "argmax_argmin", "argsort", "bit_reductions", "gcd_lcm", "mulhi", "packed_bits"];
+const NO_FLOAT: [&str; 9] = [
+    "all_any",
+    "argmax_argmin",
+    "argsort",
+    "bit_reductions",
+    "gcd_lcm",
+    "histogram_grid",
+    "mode",
+    "mulhi",
+    "packed_bits",
+];
 /// Functions with a custom reverse rule, which have no forward mode.
 const REVERSE_ONLY: [&str; 3] =
     ["custom_vjp_clip_gradient", "custom_vjp_in_scan", "custom_vjp_straight_through"];
