@@ -190,6 +190,7 @@ fn special_operand(op: &Op, x: &Literal, round: usize, operand: usize) -> Litera
             | Op::Compare(_)
             | Op::Select(_)
             | Op::Clamp(_)
+            | Op::IncompleteBeta(_)
             | Op::Convert(_)
     );
     let (dtype, large) = (x.dtype(), if is_elementwise { &LARGE_FLOATS[..] } else { &[] });

@@ -60,6 +60,7 @@ mod exp;
 mod fft;
 
 mod gather;
+mod incomplete_beta;
 mod iota;
 mod linalg;
 mod linear;
@@ -132,6 +133,7 @@ ops! {
         binary: Binary;
         compare: Compare;
         select: Select, Clamp;
+        incomplete_beta: IncompleteBeta;
         convert: Convert, BitcastConvert;
         reduce_precision: ReducePrecision;
     }

@@ -1,5 +1,11 @@
 //! Special functions that libm does not have, in f64.
 
+mod incomplete_beta;
+mod incomplete_gamma;
+mod tail;
+
+pub use incomplete_beta::betainc;
+pub use incomplete_gamma::{igamma, igamma_grad_a, igammac, random_gamma_grad};
 use std::f64::consts::PI;
 
 /// Returns the logarithmic derivative of the gamma function. At the pole 0 it is the limit from the
@@ -25,6 +31,11 @@ pub fn digamma(x: f64) -> f64 {
         sum -= 1.0 / x;
         x += 1.0;
     }
+    sum + x.ln() + digamma_rest(x)
+}
+
+/// Returns `digamma(x) - log(x)` for `x >= 12`.
+fn digamma_rest(x: f64) -> f64 {
     // The coefficients B(2k) / 2k, k = 1, 2, ..
     let series = [
         1.0 / 12.0,
@@ -35,7 +46,7 @@ pub fn digamma(x: f64) -> f64 {
         -691.0 / 32760.0,
         1.0 / 12.0,
     ];
-    sum + x.ln() - 0.5 / x - horner(&series, 1.0 / (x * x)) / (x * x)
+    -0.5 / x - horner(&series, 1.0 / (x * x)) / (x * x)
 }
 
 /// Returns the `n`-th derivative of [`digamma`]: `(-1)^(n+1) n! zeta(n+1, x)`
@@ -48,29 +59,56 @@ pub fn polygamma(n: f64, x: f64) -> f64 {
     if n.fract() != 0.0 || n < 0.0 {
         return f64::NAN;
     }
-    let size = if x > 0.0 { gamma_zeta(n + 1.0, x) } else { gamma_zeta_below(n + 1.0, x) };
+    let size = if x > 0.0 {
+        gamma_zeta(n + 1.0, x)
+    } else {
+        zeta_below(n + 1.0, x, |x| gamma_zeta(n + 1.0, x))
+    };
     if n % 2.0 == 0.0 { -size } else { size }
 }
 
-/// Returns `gamma(s) zeta(s, x)` for `x <= 0`. The terms above zero are `zeta(s, f)`, where `f` is
-/// the fractional part of `x`; those below are the first terms of `zeta(s, 1 - f)`.
-fn gamma_zeta_below(s: f64, x: f64) -> f64 {
-    let floor = x.floor();
-    let f = x - floor;
-    if f == 0.0 || x.is_infinite() {
-        return if f == 0.0 { f64::INFINITY } else { f64::NAN };
+/// Returns the Hurwitz zeta function, the sum of `(x + k)^-s` over `k = 0, 1, ..`: infinite for
+/// `s = 1` and at the poles `x = 0, -1, ..`; NaN for `s < 1`, and for other negative `x` unless `s`
+/// is a whole number.
+pub fn zeta(s: f64, x: f64) -> f64 {
+    if s.is_nan() || x.is_nan() || s < 1.0 {
+        return f64::NAN;
     }
-    let below = gamma_zeta(s, 1.0 - f) - gamma_zeta(s, 1.0 - x);
-    gamma_zeta(s, f) + if s % 2.0 == 0.0 { below } else { -below }
+    if s == 1.0 || x <= 0.0 && x == x.floor() && x.is_finite() {
+        return f64::INFINITY;
+    }
+    let sum = |x: f64| if x.is_infinite() { 0.0 } else { x.powf(-s) * zeta_ratio(s, x) };
+    if x > 0.0 { sum(x) } else { zeta_below(s, x, sum) }
 }
 
-/// Returns `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`: the sum of the first terms, plus the
-/// Euler-Maclaurin formula for the rest (<https://dlmf.nist.gov/25.11.E7>). All terms are scaled by
-/// the first one, which may be out of the range of f64.
+/// Returns `zeta(s, x)` for `x <= 0` and whole `s`, or a multiple of it that does not depend on
+/// `x`, from that for positive `x`. The terms above zero are those of the fractional part `f` of
+/// `x`; those below are the first terms of `1 - f`.
+fn zeta_below(s: f64, x: f64, above: impl Fn(f64) -> f64) -> f64 {
+    let floor = x.floor();
+    let f = x - floor;
+    if f == 0.0 || x.is_infinite() || s.fract() != 0.0 {
+        return if f == 0.0 { f64::INFINITY } else { f64::NAN };
+    }
+    let below = above(1.0 - f) - above(1.0 - x);
+    above(f) + if s % 2.0 == 0.0 { below } else { -below }
+}
+
+/// Returns `gamma(s) zeta(s, x)` for `s >= 2` and `x > 0`. The first term may be out of the range
+/// of f64, while the result is not.
 fn gamma_zeta(s: f64, x: f64) -> f64 {
     if x.is_infinite() {
         return 0.0;
     }
+    let first = libm::tgamma(s) * x.powf(-s);
+    let first = if first.is_normal() { first } else { (libm::lgamma(s) - s * x.ln()).exp() };
+    first * zeta_ratio(s, x)
+}
+
+/// Returns `zeta(s, x) x^s` for `s > 1` and finite `x > 0`: the sum of the first terms, plus the
+/// Euler-Maclaurin formula for the rest (<https://dlmf.nist.gov/25.11.E7>). All terms are scaled by
+/// the first one, which may be out of the range of f64.
+fn zeta_ratio(s: f64, x: f64) -> f64 {
     let (mut sum, mut at, mut term) = (0.0, x, 1.0);
     // Stop early where the terms decay fast, or where adding 1 to a large `x` has no effect: there
     // the formula is exact from the first term on.
@@ -96,9 +134,7 @@ fn gamma_zeta(s: f64, x: f64) -> f64 {
         let next = s + 2.0 * k as f64;
         rising *= (next + 1.0) * (next + 2.0) / (at * at);
     }
-    let first = libm::tgamma(s) * x.powf(-s);
-    let first = if first.is_normal() { first } else { (libm::lgamma(s) - s * x.ln()).exp() };
-    first * (sum + term * rest)
+    sum + term * rest
 }
 
 /// Returns the inverse of the error function, NaN outside -1..1.
@@ -275,6 +311,21 @@ mod tests {
                 (250.0, -2.668618463334942e-50),
             ],
         );
+        for (s, x, want) in [
+            (1.0001, 1.0, 10000.577222947539),
+            (1.0001, 100.0, 9995.400896060171),
+            (1.5, 1.0, 2.612375348685488),
+            (1.5, 1000000.0, 0.002000000500000125),
+            (2.0, 11.0, 0.09516633568168574),
+            (3.0, 0.001, 1000000001.1988161),
+            (3.0, 1.0, 1.2020569031595942),
+            (3.0, 1000000.0, 5.0000050000025e-13),
+            (7.5, 11.0, 3.4789595588944605e-08),
+            (20.0, 11.0, 1.8160477582516796e-21),
+        ] {
+            let have = zeta(s, x);
+            assert!((have / want - 1.0).abs() < 1e-14, "zeta({s}, {x}) is {have}, not {want}");
+        }
         check(
             "erf_inv",
             erf_inv,
@@ -343,6 +394,15 @@ mod tests {
                 && polygamma(1.0, f64::NEG_INFINITY).is_nan()
                 && polygamma(f64::NAN, 1.0).is_nan()
         );
+        assert_eq!(
+            (zeta(1.0, 2.0), zeta(2.0, 0.0), zeta(3.0, -2.0), zeta(3.0, f64::INFINITY)),
+            (f64::INFINITY, f64::INFINITY, f64::INFINITY, 0.0)
+        );
+        assert!(
+            zeta(0.5, 2.0).is_nan() && zeta(2.5, -0.5).is_nan() && zeta(2.0, f64::NAN).is_nan()
+        );
+        // Odd powers of -1/2 and 1/2 cancel.
+        assert!((zeta(3.0, -0.5) / zeta(3.0, 1.5) - 1.0).abs() < 1e-15);
         assert!(polygamma(1e18, 1.5).is_infinite() && polygamma(3.0, 1e300) == 0.0, "in few steps");
         assert!(polygamma(3.0, -1e15 - 0.5).is_finite(), "in few steps");
         assert_eq!(

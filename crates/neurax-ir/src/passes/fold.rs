@@ -52,6 +52,7 @@ fn fold_splats(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
             | Op::Compare(_)
             | Op::Select(_)
             | Op::Clamp(_)
+            | Op::IncompleteBeta(_)
             | Op::Convert(_)
             | Op::BitcastConvert(_)
             | Op::Threefry(_)

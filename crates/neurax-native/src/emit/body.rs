@@ -332,7 +332,12 @@ impl KernelEmitter<'_, '_> {
             | Binary::Atan2
             | Binary::Complex
             | Binary::NextAfter
-            | Binary::Polygamma => false,
+            | Binary::Polygamma
+            | Binary::Zeta
+            | Binary::Igamma
+            | Binary::Igammac
+            | Binary::IgammaGradA
+            | Binary::RandomGammaGrad => false,
         }
     }
 

@@ -230,7 +230,8 @@ fn has_code2(f: Binary, ty: DType) -> bool {
         Rem | And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => {
             !ty.is_float()
         }
-        Pow | Atan2 | Complex | NextAfter | Polygamma => false,
+        Pow | Atan2 | Complex | NextAfter | Polygamma | Zeta | Igamma | Igammac | IgammaGradA
+        | RandomGammaGrad => false,
     }
 }
 

@@ -227,7 +227,15 @@ pub fn cost(e: &Eqn, dtype: DType) -> usize {
         },
         Op::Binary(f) => match f {
             B::Div => DIVISION_COST,
-            B::Rem | B::Pow | B::Atan2 | B::Polygamma => LONG_FUNCTION_COST,
+            B::Rem
+            | B::Pow
+            | B::Atan2
+            | B::Polygamma
+            | B::Zeta
+            | B::Igamma
+            | B::Igammac
+            | B::IgammaGradA
+            | B::RandomGammaGrad => LONG_FUNCTION_COST,
             B::Mul if dtype.kind() != Kind::Float => INTEGER_MULTIPLY_COST,
             B::Add
             | B::Sub

@@ -12,6 +12,7 @@ pub(super) const ELEMENTWISE_RULES: &[GenRule] = &[
     positive_unary,
     narrow_unary,
     polygamma,
+    with_parameter,
     smooth_binary,
     smooth_binary,
     smooth_binary,
@@ -80,6 +81,25 @@ fn polygamma(g: &mut Gen) -> Option<()> {
     let n = g.b.full_like(p, order);
     let y = g.emit(Binary::Polygamma, &[n, p]);
     g.keep(y, 6.5)
+}
+
+/// Emits a function whose other operands are constant parameters: it has no derivative by them, or
+/// one of the first order only.
+fn with_parameter(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let parameter = 1.25 + 0.5 * g.rng.below(6) as f64;
+    let a = g.b.full_like(x.v, parameter);
+    if g.rng.below(4) == 0 {
+        let b = g.b.full_like(x.v, 2.5);
+        let inside = g.b.logistic(x.v);
+        let y = g.emit(IncompleteBeta {}, &[a, b, inside]);
+        return g.keep(y, 1.0);
+    }
+    let p = g.above_one(x.v);
+    use Binary::*;
+    let op = g.rng.pick(&[Zeta, Igamma, Igammac, IgammaGradA, RandomGammaGrad]);
+    let y = g.emit(op, &[a, p]);
+    g.keep(y, if matches!(op, Zeta | RandomGammaGrad) { 8.0 } else { 1.0 })
 }
 
 fn smooth_binary(g: &mut Gen) -> Option<()> {

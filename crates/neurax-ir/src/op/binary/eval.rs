@@ -107,6 +107,15 @@ macro_rules! float_rows {
                     Max => zip(s, |x, y| if (x > y) | x.is_nan() { x } else { y }),
                     Min => zip(s, |x, y| if (x < y) | x.is_nan() { x } else { y }),
                     Polygamma => zip(s, |n, x| special::polygamma(n as f64, x as f64) as $t),
+                    Zeta => zip(s, |s, x| special::zeta(s as f64, x as f64) as $t),
+                    Igamma => zip(s, |a, x| special::igamma(a as f64, x as f64) as $t),
+                    Igammac => zip(s, |a, x| special::igammac(a as f64, x as f64) as $t),
+                    IgammaGradA => {
+                        zip(s, |a, x| special::igamma_grad_a(a as f64, x as f64) as $t)
+                    }
+                    RandomGammaGrad => {
+                        zip(s, |a, x| special::random_gamma_grad(a as f64, x as f64) as $t)
+                    }
                     And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical
                     | Complex | NextAfter => return no_evaluation(f.name(), dtype),
                 }
@@ -127,7 +136,8 @@ macro_rules! complex_rows {
                     Div => zip(s, |x, y| in_f64(complex::div, x, y)),
                     Pow => zip(s, |x, y| in_f64(complex::pow, x, y)),
                     Rem | Atan2 | Max | Min | And | Or | Xor | ShiftLeft | ShiftRightArithmetic
-                    | ShiftRightLogical | Complex | NextAfter | Polygamma => {
+                    | ShiftRightLogical | Complex | NextAfter | Polygamma | Zeta | Igamma
+                    | Igammac | IgammaGradA | RandomGammaGrad => {
                         return no_evaluation(f.name(), dtype);
                     }
                 }
@@ -174,7 +184,8 @@ macro_rules! int_rows {
                         let x = ((x << extra) as $u) >> extra;
                         x.checked_shr(amount(y)).unwrap_or(0) as $t
                     }),
-                    Atan2 | Complex | NextAfter | Polygamma => {
+                    Atan2 | Complex | NextAfter | Polygamma | Zeta | Igamma | Igammac
+                    | IgammaGradA | RandomGammaGrad => {
                         return no_evaluation(f.name(), dtype);
                     }
                 }

@@ -52,6 +52,19 @@ names! {
         /// The derivative of order `x` of [`super::Unary::Digamma`] at `y`; NaN if `x` is not a
         /// whole number. It has no derivative with respect to `x`.
         Polygamma = "polygamma",
+        /// The Hurwitz zeta function: the sum of `(y + k)^-x` over `k = 0, 1, ..`. It has no
+        /// derivative with respect to `x`.
+        Zeta = "zeta",
+        /// The regularized lower incomplete gamma function of parameter `x` at `y`.
+        Igamma = "igamma",
+        /// The regularized upper incomplete gamma function of parameter `x` at `y`.
+        Igammac = "igammac",
+        /// The derivative of [`Binary::Igamma`] by `x`. It has no derivative with respect to `x`.
+        IgammaGradA = "igamma_grad_a",
+        /// The derivative by `x` of a sample `y` of the gamma distribution with shape `x`: minus
+        /// [`Binary::IgammaGradA`] over the density at `y`. It has no derivative with respect to
+        /// `x`.
+        RandomGammaGrad = "random_gamma_grad",
     }
 }
 
@@ -70,7 +83,8 @@ impl Binary {
             Max | Min => ORDERED,
             And | Or | Xor => BITS,
             ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => INTS,
-            Atan2 | NextAfter | Complex | Polygamma => FLOATS,
+            Atan2 | NextAfter | Complex | Polygamma | Zeta | Igamma | Igammac | IgammaGradA
+            | RandomGammaGrad => FLOATS,
         }
     }
 
@@ -87,7 +101,8 @@ impl Binary {
             (Complex, _) => None,
             (
                 Add | Sub | Mul | Div | Rem | Pow | Atan2 | Max | Min | And | Or | Xor | ShiftLeft
-                | ShiftRightArithmetic | ShiftRightLogical | NextAfter | Polygamma,
+                | ShiftRightArithmetic | ShiftRightLogical | NextAfter | Polygamma | Zeta | Igamma
+                | Igammac | IgammaGradA | RandomGammaGrad,
                 _,
             ) => Some(dtype),
         }
@@ -127,6 +142,8 @@ impl Binary {
             Pow => [0.2..3.0, -2.0..2.5],
             ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => [-4.0..7.0, 0.0..5.0],
             Polygamma => [0.0..4.0, 0.4..4.0],
+            Zeta => [1.5..5.0, 0.4..4.0],
+            Igamma | Igammac | IgammaGradA | RandomGammaGrad => [0.5..4.0, 0.3..5.0],
             Add | Sub | Mul | Atan2 | Max | Min | And | Or | Xor | Complex | NextAfter => {
                 [-3.0..3.0, -2.0..3.5]
             }
@@ -186,10 +203,11 @@ impl Primitive for Binary {
     }
 
     fn samples() -> Vec<Sample> {
-        // NextAfter has no derivative, Polygamma none with respect to its order; all other
-        // functions of floats have one.
+        // NextAfter has no derivative, and others none with respect to their first operand; all
+        // other functions of floats have one.
         let rows = |&f: &Binary| {
-            samples(f, |d| f.admits(d), &f.domain(), !matches!(f, NextAfter | Polygamma))
+            let smooth = !matches!(f, NextAfter | Polygamma | Zeta | IgammaGradA | RandomGammaGrad);
+            samples(f, |d| f.admits(d), &f.domain(), smooth)
         };
         let mut rows: Vec<Sample> = Binary::ALL.iter().flat_map(rows).collect();
         for s in rows.iter_mut().filter(|s| s.op == Polygamma.into()) {

@@ -64,6 +64,41 @@ pub fn tangent(
                 b.polygamma(next, y)
             }),
         ),
+        Zeta if dx.is_some() => {
+            return no_derivative(
+                f.name(),
+                "it is implemented for its second operand only; use stop_gradient around the first",
+            );
+        }
+        Zeta => (None, scaled(b, dy, |b| zeta_slope(b, x, y))),
+        Igamma | Igammac => {
+            let upper = f == Igammac;
+            (
+                scaled(b, dx, |b| {
+                    let s = b.emit(IgammaGradA, &[x, y]);
+                    if upper { b.neg(s) } else { s }
+                }),
+                scaled(b, dy, |b| {
+                    let s = gamma_density(b, x, y);
+                    if upper { b.neg(s) } else { s }
+                }),
+            )
+        }
+        IgammaGradA | RandomGammaGrad if dx.is_some() => {
+            return no_derivative(
+                f.name(),
+                "incomplete gamma functions have one derivative by their parameter; use \
+                 stop_gradient around it",
+            );
+        }
+        IgammaGradA => (
+            None,
+            scaled(b, dy, |b| {
+                let (density, excess) = (gamma_density(b, x, y), log_excess(b, x, y));
+                b.mul(density, excess)
+            }),
+        ),
+        RandomGammaGrad => (None, scaled(b, dy, |b| sample_slope(b, x, y, out))),
         And | Or | Xor | ShiftLeft | ShiftRightArithmetic | ShiftRightLogical => (None, None),
     };
     Ok(b.add_tangents(tx, ty))
@@ -95,7 +130,8 @@ pub fn transpose(
         (Mul, [true, true]) | (Div, [_, true]) => return Transposed::NotLinear,
         (
             Rem | Pow | Atan2 | Max | Min | And | Or | Xor | ShiftLeft | ShiftRightArithmetic
-            | ShiftRightLogical | NextAfter | Polygamma,
+            | ShiftRightLogical | NextAfter | Polygamma | Zeta | Igamma | Igammac | IgammaGradA
+            | RandomGammaGrad,
             _,
         ) => return Transposed::NotLinear,
     })
@@ -163,6 +199,44 @@ fn pow_slope_exponent(b: &mut Builder, x: Value, out: Value) -> Value {
     let safe = b.select(at_zero, one, x);
     let log = b.log(safe);
     b.mul(log, out)
+}
+
+/// Emits d(zeta(s, x))/dx = -s zeta(s + 1, x).
+fn zeta_slope(b: &mut Builder, s: Value, x: Value) -> Value {
+    let next = b.add_scalar(s, 1.0);
+    let z = b.emit(Zeta, &[next, x]);
+    let p = b.mul(s, z);
+    b.neg(p)
+}
+
+/// Emits the density of the gamma distribution, `x^(a-1) e^-x / gamma(a)`; at `x = 0` and `a = 1`,
+/// the power is 1.
+fn gamma_density(b: &mut Builder, a: Value, x: Value) -> Value {
+    let power = b.add_scalar(a, -1.0);
+    let zero = b.full_like(power, 0.0);
+    let (is_constant, log) = (b.compare(Direction::Eq, power, zero), b.log(x));
+    let p = b.mul(power, log);
+    let p = b.select(is_constant, zero, p);
+    let (p, norm) = (b.sub(p, x), b.emit(crate::op::Unary::Lgamma, &[a]));
+    let p = b.sub(p, norm);
+    b.exp(p)
+}
+
+/// Emits `log(x) - digamma(a)`, the derivative by `a` of the logarithm of the density.
+fn log_excess(b: &mut Builder, a: Value, x: Value) -> Value {
+    let (log, mean) = (b.log(x), b.digamma(a));
+    b.sub(log, mean)
+}
+
+/// Emits the derivative by `x` of [`RandomGammaGrad`], `-F / p` with the density `p` and the
+/// derivative `F` of its integral: `-(log(x) - digamma(a)) - out ((a - 1) / x - 1)`.
+fn sample_slope(b: &mut Builder, a: Value, x: Value, out: Value) -> Value {
+    let less = b.add_scalar(a, -1.0);
+    let ratio = b.div(less, x);
+    let log_slope = b.add_scalar(ratio, -1.0);
+    let (p, excess) = (b.mul(out, log_slope), log_excess(b, a, x));
+    let sum = b.add(p, excess);
+    b.neg(sum)
 }
 
 /// Emits `z / (x^2 + y^2)`.
