@@ -27,11 +27,13 @@ mod lazy;
 mod logits;
 mod macros;
 mod map_options;
+mod multivariate_normal_options;
 mod named;
 mod number_options;
 mod operators;
 mod print;
 mod random_bits;
+mod random_elements;
 mod random_parameters;
 mod reduce_options;
 mod reentrancy;
@@ -67,6 +69,7 @@ pub use jit::{Jit, jit};
 pub use logits::{sigmoid_logits, softmax_logits};
 pub use macros::{dtype_consts, dtypes};
 pub use map_options::{Boundary, MapOptions};
+pub use multivariate_normal_options::MultivariateNormalOptions;
 pub use named::{NamedOperand, NamedTensor};
 pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,

@@ -67,10 +67,15 @@ fn split(b: &mut Builder, key: Value) -> (Value, Value) {
 
 /// Adds random bits as unsigned integers of `width` bits: 8, 16, 32 or 64.
 pub(crate) fn bits(b: &mut Builder, key: Value, shape: &Shape, width: usize) -> Value {
-    let (x, y) = blocks(b, key, shape);
+    let words = blocks(b, key, shape);
+    words_to_bits(b, words, width)
+}
+
+/// Adds the bits of a block of each element: unsigned integers of `width` bits.
+pub(crate) fn words_to_bits(b: &mut Builder, (x, y): (Value, Value), width: usize) -> Value {
     if width == 64 {
         let (x, y) = (b.convert(x, DType::U64), b.convert(y, DType::U64));
-        let by = full(b, DType::U64, shape, 32);
+        let by = b.full_like(x, 32.0);
         let x = b.emit(Binary::ShiftLeft, &[x, by]);
         return b.or(x, y);
     }
@@ -173,14 +178,23 @@ pub(crate) fn uniform(
     low: f64,
     high: f64,
 ) -> Value {
-    let (mantissa, one, ..) = format(dtype);
-    // For a mantissa shorter than 8 bits (bf16) 8 random bits are drawn.
-    let (width, word) = (if mantissa < 8 { 8 } else { dtype.bits() }, unsigned(dtype.bits()));
-    let r = bits(b, key, shape, width);
+    let r = bits(b, key, shape, drawn_bits(dtype));
+    uniform_from(b, r, dtype, low, high)
+}
+
+/// Returns the number of random bits of a float: for a mantissa shorter than 8 bits (bf16) 8.
+pub(crate) fn drawn_bits(dtype: DType) -> usize {
+    if format(dtype).0 < 8 { 8 } else { dtype.bits() }
+}
+
+/// Adds the uniform numbers of random bits, [`drawn_bits`] for each.
+pub(crate) fn uniform_from(b: &mut Builder, r: Value, dtype: DType, low: f64, high: f64) -> Value {
+    let ((mantissa, one, ..), word) = (format(dtype), unsigned(dtype.bits()));
+    let shape = b.ty(r).shape.clone();
     let r = b.convert(r, word);
-    let by = full(b, word, shape, (width - mantissa) as u64);
+    let by = full(b, word, &shape, (drawn_bits(dtype) - mantissa) as u64);
     let m = b.emit(Binary::ShiftRightLogical, &[r, by]);
-    let one = full(b, word, shape, one);
+    let one = full(b, word, &shape, one);
     let m = b.or(m, one);
     let f = b.emit(BitcastConvert { dtype }, &[m]);
     let f = b.add_scalar(f, -1.0);
@@ -258,8 +272,14 @@ fn fused_multiply_add(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
 
 /// Adds normal numbers: `sqrt(2) erfinv(u)` with `u` uniform in `(-1, 1)`.
 pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
+    let r = bits(b, key, shape, drawn_bits(dtype));
+    normal_from(b, r, dtype)
+}
+
+/// Adds the normal numbers of random bits, [`drawn_bits`] for each.
+pub(crate) fn normal_from(b: &mut Builder, r: Value, dtype: DType) -> Value {
     let (.., low) = format(dtype);
-    let u = uniform(b, key, shape, dtype, low, 1.0);
+    let u = uniform_from(b, r, dtype, low, 1.0);
     let x = b.emit(Unary::ErfInv, &[u]);
     b.mul_scalar(x, std::f64::consts::SQRT_2)
 }

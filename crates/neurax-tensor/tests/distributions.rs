@@ -1,7 +1,7 @@
 //! Random distributions equal JAX's up to the rounding of their functions; integers and choices
 //! are equal.
 
-use neurax::{CategoricalOptions, ChoiceOptions, Literal, prelude::*};
+use neurax::{CategoricalOptions, ChoiceOptions, Literal, MultivariateNormalOptions, prelude::*};
 use neurax_testkit::{
     close::{Tolerance, close_within},
     fixtures,
@@ -29,8 +29,35 @@ fn sample(k: &Key, name: &str, dtype: DType) -> Tensor {
         "truncated_normal" => k.truncated_normal(-&row, row, s),
         "wald" => k.wald(row, s),
         "uniform_bounds" => k.uniform_of(dtype, s, -&row, row),
+        "gamma" => k.gamma(row, s),
+        "loggamma" => k.loggamma(row, s),
+        "gamma_small" => k.loggamma(row / 100.0, s),
+        "beta" => k.beta(&row, row.flip(0), s),
+        "dirichlet" => k.dirichlet(&row, [4]),
+        "chisquare" => k.chisquare(row * 4.0, s),
+        "t" => k.t(row * 4.0, s),
+        "f" => k.f(&row * 4.0, &row * 6.0, s),
+        "generalized_normal" => k.generalized_normal(one * 1.5, s),
+        "ball" => k.ball(3, one * 2.0, [4]),
+        "binomial" => k.binomial(&row * 10.0, &row / 4.0, s),
+        "binomial_large" => k.binomial(&row * 1000.0, &row / 4.0, s),
+        "multinomial" => k.multinomial(30.0, &(row / 4.5), [4]),
+        "multivariate_normal" => {
+            let covariance = tensor([[2.0, 0.5, 0.25], [0.5, 1.0, 0.0], [0.25, 0.0, 3.0]]);
+            k.multivariate_normal(row, &covariance.to(dtype), [4])
+        }
+        "orthogonal" => k.orthogonal_of(dtype, [3, 3], ()),
+        "orthogonal_wide" => k.orthogonal_of(dtype, [2, 3], [2]),
+        "gamma_slope" => slope(&row, |a| k.gamma(a, s)),
+        "loggamma_slope" => slope(&row, |a| k.loggamma(a, s)),
+        "beta_slope" => slope(&row, |a| k.beta(a, 2.0, s)),
         other => panic!("{other}"),
     }
+}
+
+/// Returns the derivative of the sum of a sample.
+fn slope(x: &Tensor, sample: impl Fn(Tensor) -> Tensor + Send + Sync) -> Tensor {
+    grad(|x: Tensor| sample(x).sum(..)).run(x.clone()).unwrap()
 }
 
 /// Draws the choice or integers of a fixture.
@@ -59,6 +86,8 @@ fn choice(k: &Key, name: &str) -> Tensor {
         "categorical_without" => {
             k.categorical_with(&logits, -1, samples.samples([3]).without_replacement())
         }
+        "poisson" => k.poisson(tensor([0.0, 0.5, 3.0, 9.9]), [3, 4]),
+        "poisson_large" => k.poisson(tensor([10.0, 60.0, 1e4]), [4, 3]),
         "normal_parts" => {
             let z = k.normal_of(C64, [5]);
             stack([z.real(), z.imag()], 0)
@@ -91,7 +120,7 @@ fn distributions_equal_jax() {
         };
         failures.extend(result.err().map(|e| format!("{path}: {e}")));
     }
-    assert!(f.values.len() >= 90, "only {} samples", f.values.len());
+    assert!(f.values.len() >= 170, "only {} samples", f.values.len());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -128,6 +157,59 @@ fn samplers_are_traced_and_batched() -> Result<()> {
 }
 
 #[test]
+fn samplers_that_reject_are_traced_and_batched() -> Result<()> {
+    let f = |k: Key, a: Tensor| {
+        let x = k.gamma(a.clone(), [4]) + k.beta(a.clone(), 2.0, [4]);
+        x + k.poisson(&a * 8.0, [4]).to(F32) + k.binomial(30, a * 0.1, [4])
+    };
+    let jitted = jit(|(k, a): (Key, Tensor)| f(k, a)).run((key(1), tensor(2.5)))?;
+    assert!(jitted.allclose(f(key(1), tensor(2.5)), 1e-5, 1e-5).item()? == 1.0);
+    let each = vmap(|(k, a): (Key, Tensor)| f(k, a))((key(5).split_n(2), tensor([0.5, 2.0])));
+    let [_, b] = key(5).split::<2>();
+    assert!(each.get(1).allclose(f(b, tensor(2.0)), 1e-5, 1e-5).item()? == 1.0);
+    // The sample of a large shape moves with it.
+    let slope = grad(|a: Tensor| key(3).gamma(a, [100]).mean(..)).run(tensor(1e4))?.item()?;
+    assert!((slope - 1.0).abs() < 0.01, "{slope}");
+    Ok(())
+}
+
+#[test]
+fn moments_are_those_of_the_distributions() -> Result<()> {
+    let k = key(9);
+    let n = [40_000];
+    let check = |name: &str, x: Tensor, mean: f64, variance: f64| {
+        let (have, spread) = (x.mean(..).item().unwrap(), x.var(.., 0).item().unwrap());
+        // Five standard errors of the mean; the variance to one part in ten.
+        let limit = 5.0 * (variance / 40_000.0).sqrt();
+        assert!((have - mean).abs() < limit, "{name}: mean {have}, not {mean}");
+        assert!((spread / variance - 1.0).abs() < 0.1, "{name}: variance {spread}, not {variance}");
+    };
+    check("gamma", k.gamma(3.5, n), 3.5, 3.5);
+    check("gamma below 1", k.gamma(0.5, n), 0.5, 0.5);
+    check("beta", k.beta(2.0, 3.0, n), 0.4, 0.04);
+    check("chisquare", k.chisquare(6.0, n), 6.0, 12.0);
+    check("t", k.t(10.0, n), 0.0, 1.25);
+    check("f", k.f(10.0, 40.0, n), 40.0 / 38.0, 0.2955);
+    check("generalized_normal", k.generalized_normal(1.0, n), 0.0, 2.0);
+    check("poisson", k.poisson(4.0, n).to(F32), 4.0, 4.0);
+    check("poisson by rejection", k.poisson(150.0, n).to(F32), 150.0, 150.0);
+    check("binomial", k.binomial(12, 0.3, n), 3.6, 2.52);
+    check("binomial by rejection", k.binomial(200, 0.75, n), 150.0, 37.5);
+    let covariance = tensor([[2.0, -1.0], [-1.0, 1.0]]);
+    for options in [
+        MultivariateNormalOptions::new(),
+        MultivariateNormalOptions::new().eigh(),
+        MultivariateNormalOptions::new().svd(),
+    ] {
+        let x = k.multivariate_normal_with(tensor([1.0, 2.0]), &covariance, n, options);
+        assert!((x.t().cov(1) - &covariance).abs().max(..).item()? < 0.06, "{options:?}");
+    }
+    let ball = k.ball(2, 2.0, n);
+    check("radius of the disc", ball.norm(-1), 2.0 / 3.0, 1.0 / 18.0);
+    Ok(())
+}
+
+#[test]
 fn extreme_parameters_have_values() -> Result<()> {
     let k = key(0);
     assert_eq!(k.geometric(1.0, [3]).to_vec::<i32>()?, [1, 1, 1]);
@@ -136,6 +218,20 @@ fn extreme_parameters_have_values() -> Result<()> {
     assert_eq!(k.triangular(2.0, 2.0, 2.0, [2]).to_vec::<f32>()?, [2.0, 2.0]);
     assert_eq!(k.choice(&Tensor::zeros([0, 2]), [0]).shape(), [0, 2]);
     assert_eq!(k.exponential([0, 2]).shape(), [0, 2]);
+    let counts = k.poisson(tensor([0.0, f32::NAN, f32::INFINITY, -1.0]), [4]);
+    assert_eq!(counts.to_vec::<i32>()?, [0, -1, i32::MAX, -1]);
+    let (none, all) = (k.binomial(10, 0, [2]), k.binomial(10, 1, [2]));
+    assert_eq!((none.to_vec::<f32>()?, all.to_vec::<f32>()?), (vec![0.0; 2], vec![10.0; 2]));
+    let odd = k.binomial(tensor([-1.0, 5.0, f32::INFINITY]), tensor([0.5, f32::NAN, 0.5]), [3]);
+    let odd = odd.to_vec::<f32>()?;
+    assert!(odd[0].is_nan() && odd[1].is_nan() && odd[2] == f32::INFINITY, "{odd:?}");
+    let shapes = tensor([0.0, f32::NAN, f32::INFINITY, 1e30, 1e-30]);
+    let x = k.gamma(&shapes, [5]).to_vec::<f32>()?;
+    assert!(x[0] == 0.0 && x[1].is_nan() && x[3] > 0.9e30 && x[4] == 0.0, "{x:?}");
+    assert_eq!(k.gamma(2.0, [0, 2]).shape(), [0, 2]);
+    assert_eq!(k.poisson(2.0, [0]).shape(), [0]);
+    assert_eq!((k.gamma(2.0, ()).rank(), k.binomial(2, 0.5, ()).rank()), (0, 0));
+    assert_eq!(k.dirichlet(&tensor([1e-6, 1e-6]), [9]).sum(-1).to_vec::<f32>()?, [1.0; 9]);
     assert!(k.pareto(tensor(f32::NAN), [2]).is_nan().all(..).item()? == 1.0);
     let all = k.randint_between(tensor(i32::MIN), tensor(i32::MAX), [1000]);
     assert!(all.lt(0).any(..).item()? == 1.0 && all.gt(0).any(..).item()? == 1.0);
@@ -145,7 +241,7 @@ fn extreme_parameters_have_values() -> Result<()> {
 #[test]
 fn wrong_parameters_are_errors() {
     let k = key(0);
-    let cases: [(Tensor, &str); 12] = [
+    let cases: [(Tensor, &str); 19] = [
         (k.exponential_of(I32, [2]), "expected dtype f16, bf16, f32 or f64, got i32"),
         (k.rademacher_of(U8, [2]), "expected a signed integer or float dtype, got u8"),
         (k.pareto(0.0, [2]), "expected a number above 0 as the shape parameter b, got 0.0"),
@@ -154,6 +250,16 @@ fn wrong_parameters_are_errors() {
         (k.wald(tensor(1.0).to(C64), [3]), "expected real numbers, got c64[]"),
         (k.randint_between(0.5, 3, [2]), "expected integer bounds of 8 to 64 bits, got f32"),
         (k.choice(&tensor(1), [2]), "out of range"),
+        (k.gamma(0.0, [2]), "expected a number above 0 as the shape parameter a, got 0.0"),
+        (k.poisson(-1.0, [2]), "expected a number of at least 0 as the rate, got -1.0"),
+        (k.binomial(5, 2.0, [2]), "expected a number from 0 to 1 as the probability, got 2.0"),
+        (k.dirichlet(&tensor(1.0), [2]), "an axis of categories, got f32[]"),
+        (k.multinomial(5, &tensor(1.0), [2]), "an axis of outcomes, got f32[]"),
+        (
+            k.multivariate_normal(tensor([0.0, 0.0]), &Tensor::eye(3), [2]),
+            "a covariance of shape [.., n, n], got f32[2] and f32[3, 3]",
+        ),
+        (k.orthogonal_of(I32, [2, 2], ()), "expected dtype f16, bf16, f32 or f64, got i32"),
         (k.choice(&Tensor::zeros([0]), [2]), "expected at least 1 entries along axis 0 to draw 2"),
         (
             k.choice_with(&tensor([1, 2]), [3], ChoiceOptions::new().without_replacement()),

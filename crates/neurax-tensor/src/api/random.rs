@@ -573,7 +573,7 @@ fn nth_key(b: &mut Builder, key: Value, n: usize, i: usize) -> Value {
 }
 
 /// Builds a graph with inputs of `types` and the result of `build`.
-fn graph_of(
+pub(crate) fn graph_of(
     types: &[Type],
     at: CallSite,
     build: impl FnOnce(&mut Builder, &[Value]) -> Value,

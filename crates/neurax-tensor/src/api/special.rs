@@ -211,7 +211,7 @@ fn gamma(x: &Tensor) -> Tensor {
 
 /// Converts to f64, in which the exponential of a logarithm has all digits of f32.
 #[track_caller]
-fn in_f64(x: &Tensor) -> Tensor {
+pub(super) fn in_f64(x: &Tensor) -> Tensor {
     x.convert(DType::F64, Location::caller())
 }
 
@@ -263,7 +263,7 @@ fn stirling_rest(x: &Tensor) -> Tensor {
 
 /// Computes a polynomial; the highest coefficient comes first.
 #[track_caller]
-fn horner(coefficients: &[f64], x: &Tensor) -> Tensor {
+pub(super) fn horner(coefficients: &[f64], x: &Tensor) -> Tensor {
     let mut sum = x.zeros_like();
     for &c in coefficients {
         sum = &sum * x + c;
@@ -337,7 +337,7 @@ fn log_ndtr(x: &Tensor) -> Tensor {
 /// Computes `e^(c x^2)`, where the rounding of the square does not count: the square of the leading
 /// bits of `x` is exact.
 #[track_caller]
-fn exp_of_square(x: &Tensor, c: f64) -> Tensor {
+pub(super) fn exp_of_square(x: &Tensor, c: f64) -> Tensor {
     let head = (x * 16.0).round() * 0.0625;
     (head.square() * c).exp() * ((x - &head) * (x + &head) * c).exp()
 }

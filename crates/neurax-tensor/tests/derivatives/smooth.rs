@@ -3,8 +3,8 @@
 
 use crate::law::{complex, f64s, halves};
 use neurax::{
-    AttentionOptions, ConvolveMode, Indexing, MatrixNorm, PadMode, Triangle, Windows,
-    dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
+    AttentionOptions, ConvolveMode, Indexing, MatrixNorm, MultivariateNormalOptions, PadMode,
+    Triangle, Windows, dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
@@ -404,6 +404,13 @@ smooth! {
     "Key::double_sided_maxwell", POSITIVE, |x| key(0).double_sided_maxwell(x, x.square(), [4]);
     "Key::truncated_normal", POSITIVE, |x| key(0).truncated_normal(-x, x, [4]);
     "Key::wald", POSITIVE, |x| key(0).wald(x, [4]);
+    "Key::multivariate_normal", POSITIVE_DEFINITE, |x| {
+        key(0).multivariate_normal(x.slice(0, ..2), &m(x), [2])
+    };
+    "Key::multivariate_normal_with", POSITIVE_DEFINITE, |x| {
+        let options = MultivariateNormalOptions::new();
+        key(0).multivariate_normal_with(x.slice(0, ..2), &m(x), [2], options)
+    };
     "Key::shuffle", REAL, |x| key(0).shuffle(x, 0) * x;
     // Elementwise functions.
     "x.sin", REAL, |x| x.sin();
@@ -460,6 +467,26 @@ smooth! {
     "x.logaddexp", PAIRS, |x, y| x.logaddexp(y);
     "x.logaddexp2", PAIRS, |x, y| x.logaddexp2(y);
     "x.polygamma", POSITIVE, |x| x.full_like(1.0).polygamma(x);
+    "x.zeta", POSITIVE, |x| x.full_like(2.5).zeta(x);
+    "x.gammainc", POSITIVE, |x| x.full_like(1.5).gammainc(x);
+    "x.gammaincc", POSITIVE, |x| x.full_like(1.5).gammaincc(x);
+    "x.igamma_grad_a", POSITIVE, |x| x.full_like(1.5).igamma_grad_a(x);
+    "x.random_gamma_grad", POSITIVE, |x| x.full_like(1.5).random_gamma_grad(x);
+    "x.betainc", UNIT, |x| x.full_like(1.5).betainc(2.5, x);
+    "x.expn", POSITIVE, |x| tensor([0, 1, 2, 5]).expn(x);
+    "x.exp1", POSITIVE, |x| x.exp1();
+    "x.expi", POSITIVE, |x| x.expi();
+    "x.spence", POSITIVE, |x| x.spence();
+    "x.dawsn", REAL, |x| x.dawsn();
+    "x.sici", POSITIVE, |x| { let (sine, cosine) = x.sici(); sine + cosine };
+    "x.fresnel", REAL, |x| { let (sine, cosine) = x.fresnel(); sine + cosine };
+    "x.owens_t", MATRICES, |h, a| h.owens_t(a);
+    "x.wofz", REAL, |x| { let w = x.wofz(); w.real() + w.imag() };
+    "x.loggamma", MATRICES, |x, y| x.exp().complex(y).loggamma().real();
+    "x.bessel_jn", REAL, |x| { let j = x.bessel_jn(3); j.get(0) * j.get(3) + j.get(1) };
+    "x.sph_harm_y", MATRICES, |x, y| {
+        tensor([2, 2, 1, 3]).sph_harm_y(tensor([0, 1, 1, -2]), x, y, 3).real()
+    };
     "x.xlogy", &[0.0, 1.0, 0.5, 2.0, 1.0, 0.5], |x, y| x.xlogy(y);
     "x.xlog1py", &[0.0, 1.0, 0.5, 2.0, 0.0, 0.5], |x, y| x.xlog1py(y);
     "x.sinc", REAL, |x| x.sinc();

@@ -2,9 +2,9 @@
 
 use crate::draw::Draw;
 use neurax::{
-    CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, PadMode, Side, SortOptions, Triangle,
-    concat, dot_product_attention, einsum, hstack, matmul, meshgrid, multi_dot, prelude::*, stack,
-    step, vstack, where_,
+    CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, MultivariateNormalOptions, PadMode,
+    Side, SortOptions, Triangle, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
+    multi_dot, prelude::*, stack, step, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -42,14 +42,15 @@ methods! { UNARY:
     ceil round round_half_away trunc square reciprocal exp2 log2 log10 deg2rad rad2deg logit is_nan
     is_inf is_pos_inf is_neg_inf is_real is_complex spacing angle is_finite sinc ndtr signbit
     nan_to_num t transpose flatten atleast_1d atleast_2d atleast_3d ediff1d poly corrcoef entr
-    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri
-    erfcinv adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
+    gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv exp1 expi spence dawsn wofz loggamma
+    adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
 }
 
 methods! { BINARY(Draw::operand):
     leaky_relu cross_entropy equal not_equal lt le gt ge array_equal logical_and logical_or
     logical_xor maximum minimum pow fmod bitwise_and bitwise_or bitwise_xor left_shift complex
     right_shift atan2 hypot logaddexp logaddexp2 float_power copysign nextafter polygamma xlogy
+    gammainc gammaincc igamma_grad_a random_gamma_grad zeta expn owens_t
     xlog1py fmax fmin ldexp rel_entr kl_div betaln beta poch comb boxcox boxcox1p heaviside
     floor_divide remainder gcd lcm mulhi array_equiv dot vdot inner outer kron cross matmul solve
     cho_solve lstsq
@@ -76,11 +77,24 @@ methods! { FFT_OPTIONS(Draw::fft):
     irfft2_with fftn_with ifftn_with rfftn_with irfftn_with
 }
 
-methods! { SIZES(Draw::size): one_hot cov bincount multigammaln polyder }
+methods! { SIZES(Draw::size): one_hot cov bincount multigammaln polyder bessel_jn }
 
 calls! { OTHERS:
     "x.gelu" => |d| vec![d.x.gelu(d.rng.one_in(2))];
     "x.select" => |d| vec![{ let (a, b) = (d.operand(), d.operand()); d.x.select(a, b) }];
+    "x.betainc" => |d| vec![{ let (b, x) = (d.operand(), d.operand()); d.x.betainc(b, x) }];
+    "x.hyp1f1" => |d| vec![{ let (b, x) = (d.operand(), d.operand()); d.x.hyp1f1(b, x) }];
+    "x.hyp2f1" => |d| vec![{
+        let (b, c, x) = (d.operand(), d.operand(), d.operand());
+        d.x.hyp2f1(b, c, x)
+    }];
+    "x.sici" => |d| { let (sine, cosine) = d.x.sici(); vec![sine, cosine] };
+    "x.fresnel" => |d| { let (sine, cosine) = d.x.fresnel(); vec![sine, cosine] };
+    "x.sph_harm_y" => |d| vec![{
+        let (m, theta, phi, most) = (d.operand(), d.operand(), d.operand(), d.size());
+        d.x.sph_harm_y(m, theta, phi, most)
+    }];
+    "Tensor::bernoulli" => |d| vec![Tensor::bernoulli(d.size())];
     "x.isclose" => |d| vec![{ let y = d.operand(); d.x.isclose(y, 0.1, 0.1) }];
     "x.allclose" => |d| vec![{ let (y, r) = (d.operand(), d.float()); d.x.allclose(y, r, r) }];
     "where_" => |d| vec![{ let (a, b) = (d.operand(), d.operand()); where_(&d.x, a, b) }];
@@ -316,6 +330,66 @@ calls! { OTHERS:
     "Key::wald" => |d| vec![{
         let (a, s) = (d.operand(), d.shape_of_sample());
         d.key().wald(a, s)
+    }];
+    "Key::gamma" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().gamma(a, s)
+    }];
+    "Key::loggamma" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().loggamma(a, s)
+    }];
+    "Key::beta" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().beta(a, b, s)
+    }];
+    "Key::dirichlet" => |d| vec![{ let s = d.shape(); d.key().dirichlet(&d.x, s) }];
+    "Key::chisquare" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().chisquare(a, s)
+    }];
+    "Key::t" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().t(a, s)
+    }];
+    "Key::f" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().f(a, b, s)
+    }];
+    "Key::generalized_normal" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().generalized_normal(a, s)
+    }];
+    "Key::ball" => |d| vec![{
+        let (n, a, s) = (d.size(), d.operand(), d.shape());
+        d.key().ball(n, a, s)
+    }];
+    "Key::poisson" => |d| vec![{
+        let (a, s) = (d.operand(), d.shape_of_sample());
+        d.key().poisson(a, s)
+    }];
+    "Key::binomial" => |d| vec![{
+        let (a, b, s) = (d.operand(), d.operand(), d.shape_of_sample());
+        d.key().binomial(a, b, s)
+    }];
+    "Key::multinomial" => |d| vec![{
+        let (n, s) = (d.operand(), d.shape());
+        d.key().multinomial(n, &d.x, s)
+    }];
+    "Key::multivariate_normal" => |d| vec![{
+        let (mean, s) = (d.operand(), d.shape());
+        d.key().multivariate_normal(mean, &d.x, s)
+    }];
+    "Key::multivariate_normal_with" => |d| vec![{
+        let options = MultivariateNormalOptions::new();
+        let options = if d.rng.one_in(2) { options.eigh() } else { options.svd() };
+        let (mean, s) = (d.operand(), d.shape());
+        d.key().multivariate_normal_with(mean, &d.x, s, options)
+    }];
+    "Key::orthogonal" => |d| vec![{ let (n, s) = (d.size(), d.shape()); d.key().orthogonal(n, s) }];
+    "Key::orthogonal_of" => |d| vec![{
+        let (sides, s) = ([d.size(), d.size()], d.shape());
+        d.key().orthogonal_of(d.dtype(), sides, s)
     }];
     "Key::choice" => |d| vec![{ let s = d.shape(); d.key().choice(&d.x, s) }];
     "Key::choice_with" => |d| vec![{

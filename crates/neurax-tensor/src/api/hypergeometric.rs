@@ -1,0 +1,249 @@
+//! Hypergeometric functions of real numbers.
+//!
+//! # Method
+//!
+//! Power series, whose terms are summed for all elements in one loop until none counts any more:
+//!
+//! - `hyp1f1`: the series (<https://dlmf.nist.gov/13.2.E2>) for `0 <= x <= 100`, Kummer's
+//!   transformation (<https://dlmf.nist.gov/13.2.E39>) to positive `x`, and the asymptotic series
+//!   (<https://dlmf.nist.gov/13.7.E1>) beyond;
+//! - `hyp2f1`: the series (<https://dlmf.nist.gov/15.2.E1>) for `0 <= x <= 0.9`, Pfaff's
+//!   transformation (<https://dlmf.nist.gov/15.8.E1>) of negative `x`, and the one to `1 - x`
+//!   (<https://dlmf.nist.gov/15.8.E4>) beyond 0.9. The last one divides zero by zero where
+//!   `c - a - b` is a whole number; there, the series itself is summed.
+//!
+//! A loop sums the derivatives of the terms by all parameters as well. All compute in f64. Where
+//! terms of both signs are large, digits cancel: negative parameters with large `x`.
+
+use super::common::{promote_and_broadcast, tensor_or_error};
+use crate::{
+    Function, Operand, Tensor, custom_tangent, operators::float_operand, tensor::CallSite,
+    while_loop,
+};
+use std::panic::Location;
+
+impl Tensor {
+    /// Computes Kummer's confluent hypergeometric function `1F1(a, b, x)` with `a` the element of
+    /// `self`, element by element. Follows `scipy.special.hyp1f1`.
+    ///
+    /// The operands broadcast and have the dtype to which they promote; integers and bool are
+    /// converted to f32.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for complex numbers, and for operands without a common dtype or
+    /// shape.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1.0, 2.0]).hyp1f1(tensor([1.0, 3.0]), tensor([1.0, -0.5]));
+    /// assert!(y.allclose(tensor([2.7182818, 0.72163216]), 1e-6, 1e-6).item()? == 1.0, "{y}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn hyp1f1(&self, b: impl Operand, x: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let xs = [self.clone(), float_operand(b, self), float_operand(x, self)];
+        tensor_or_error(in_f64("hyp1f1", &xs, at, |xs| hyp1f1(&xs[0], &xs[1], &xs[2])))
+    }
+
+    /// Computes the hypergeometric function `2F1(a, b, c, x)` with `a` the element of `self`,
+    /// element by element, for `x <= 1`; NaN beyond. Follows `scipy.special.hyp2f1`.
+    ///
+    /// The operands broadcast and have the dtype to which they promote; integers and bool are
+    /// converted to f32. For `x` beyond 0.999 and whole `c - a - b`, digits are lost.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error for complex numbers, and for operands without a common dtype or
+    /// shape.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// // log(1 + x) / x
+    /// let y = tensor(1.0).hyp2f1(1.0, 2.0, tensor([-0.5, -3.0]));
+    /// assert!(y.allclose(tensor([0.81093022, 0.46209812]), 1e-6, 1e-6).item()? == 1.0, "{y}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn hyp2f1(&self, b: impl Operand, c: impl Operand, x: impl Operand) -> Tensor {
+        let at = Location::caller();
+        let [b, c, x] = [float_operand(b, self), float_operand(c, self), float_operand(x, self)];
+        let xs = [self.clone(), b, c, x];
+        let of = |xs: &[Tensor]| hyp2f1([&xs[0], &xs[1], &xs[2]], &xs[3]);
+        tensor_or_error(in_f64("hyp2f1", &xs, at, of))
+    }
+}
+
+/// Applies `f` to the operands in f64, broadcast to one shape, and converts back.
+#[track_caller]
+fn in_f64(
+    op: &str,
+    xs: &[Tensor],
+    at: CallSite,
+    f: impl Fn(&[Tensor]) -> Tensor,
+) -> Result<Tensor, Tensor> {
+    let mut floats = vec![];
+    for x in xs {
+        floats.push(x.real_float(op, at)?);
+    }
+    let floats = promote_and_broadcast(op, &floats, at)?;
+    let wide: Vec<Tensor> = floats.iter().map(super::special::in_f64).collect();
+    Ok(f(&wide).convert(floats[0].dtype(), at))
+}
+
+#[track_caller]
+fn hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> Tensor {
+    let is_negative = x.lt(0);
+    // exp(x) 1F1(b - a, b, -x)
+    let (first, size) = (is_negative.select(b - a, a), is_negative.select(-x, x));
+    // Where the series ends, it is exact; the asymptotic one would be 0 for negative x.
+    let is_finite = first.le(0) & first.floor().equal(&first);
+    let is_near = size.le(100) | is_finite;
+    let one = b.ones_like();
+    let near = series([&first, &one, b], &is_near.select(&size, 0), false);
+    let far = far_hyp1f1(&first, b, &is_near.select(100, &size));
+    let decay = is_negative.select(x, 0);
+    let grown = is_near.select(near * decay.exp(), {
+        // The exponentials of both factors cancel for negative x.
+        (&far.0 + is_negative.select(0, &size)).exp() * &far.1
+    });
+    // Poles of the second parameter.
+    let is_pole = b.le(0) & b.floor().equal(b);
+    is_pole.select(f64::INFINITY, grown)
+}
+
+/// Computes the logarithm of the size, divided by `e^x`, and the signed rest of 1F1 for large `x`:
+/// `gamma(b) / gamma(a) x^(a-b)` and the sum of `(b-a)_k (1-a)_k / (k! x^k)`.
+#[track_caller]
+fn far_hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> (Tensor, Tensor) {
+    let inverse = x.reciprocal();
+    let (mut sum, mut term) = (x.ones_like(), x.ones_like());
+    for k in 0..20 {
+        let k = f64::from(k);
+        term = term * (b - a + k) * (1.0 - a + k) * &inverse * (1.0 / (k + 1.0));
+        sum += &term;
+    }
+    // 1 / gamma(a) is 0 at its poles.
+    let is_pole = a.le(0) & a.floor().equal(a);
+    let safe = is_pole.select(1, a);
+    let log = b.lgamma() - safe.lgamma() + (a - b) * x.log();
+    let sign = b.gammasgn() * safe.gammasgn();
+    (log, is_pole.select(0, sum * sign))
+}
+
+#[track_caller]
+fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
+    let is_negative = x.lt(0);
+    // (1 - x)^-a 2F1(a, c - b, c, x / (x - 1))
+    let base = 1 - is_negative.select(x, 0);
+    let b = &is_negative.select(c - b, b);
+    let x = &is_negative.select(x / (x - 1), x);
+    let excess = c - a - b;
+    let is_whole = excess.round().equal(&excess);
+    let is_near = x.le(0.9) | (&is_whole & x.lt(1));
+    let near = series([a, b, c], &is_near.select(x, 0), true);
+    let is_far = x.gt(0.9) & x.lt(1) & is_whole.logical_not();
+    let far = near_one([a, b, c], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
+    // Elsewhere, its derivative may be infinite.
+    let is_one = x.equal(1) & excess.gt(0);
+    let end = [c, &excess, &(c - a), &(c - b)].map(|x| is_one.select(x, 1));
+    let at_one = gamma_quotient([&end[0], &end[1]], [&end[2], &end[3]]);
+    let at_one = excess.gt(0).select(at_one, f64::INFINITY);
+    let value = is_near.select(near, is_far.select(far, at_one));
+    let value = (x.gt(1) | x.is_nan()).select(f64::NAN, value);
+    base.pow(-a) * value
+}
+
+/// Computes 2F1 by the transformation to `1 - x`.
+#[track_caller]
+fn near_one([a, b, c]: [&Tensor; 3], excess: &Tensor, x: &Tensor) -> Tensor {
+    let y = &(1 - x);
+    let first = gamma_quotient([c, excess], [&(c - a), &(c - b)]);
+    let second = gamma_quotient([c, &-excess], [a, b]) * y.pow(excess);
+    first * series([a, b, &(1 - excess)], y, true)
+        + second * series([&(c - a), &(c - b), &(1 + excess)], y, true)
+}
+
+/// Computes `gamma(p) gamma(q) / (gamma(r) gamma(s))`, which is 0 at the poles of the divisors.
+#[track_caller]
+fn gamma_quotient(numerators: [&Tensor; 2], divisors: [&Tensor; 2]) -> Tensor {
+    let mut log = numerators[0].lgamma() + numerators[1].lgamma();
+    let mut sign = numerators[0].gammasgn() * numerators[1].gammasgn();
+    for x in divisors {
+        let is_pole = x.le(0) & x.floor().equal(x);
+        let safe = is_pole.select(1, x);
+        log -= safe.lgamma();
+        sign = is_pole.select(0, sign * safe.gammasgn());
+    }
+    log.exp() * sign
+}
+
+/// Computes the sum of `(a)_k (b)_k / ((c)_k k!) x^k`, or without `(b)_k` if not `has_b`.
+#[track_caller]
+fn series([a, b, c]: [&Tensor; 3], x: &Tensor, has_b: bool) -> Tensor {
+    type Operands = [Tensor; 4];
+    let sum = custom_tangent(
+        move |xs: Operands| series_with_slopes(&xs, has_b)[0].clone(),
+        move |(xs, _, dxs): (Operands, Tensor, Operands)| {
+            let [_, by_a, by_b, by_c, by_x] = series_with_slopes(&xs, has_b);
+            let [da, db, dc, dx] = dxs;
+            da * by_a + db * by_b + dc * by_c + dx * by_x
+        },
+    );
+    sum.apply([a.clone(), b.clone(), c.clone(), x.clone()])
+}
+
+/// A value and its derivatives by the three parameters and by `x`.
+type WithSlopes = [Tensor; 5];
+
+/// The state of the loop: the index, the terms, and the sums.
+type SeriesState = (Tensor, WithSlopes, WithSlopes);
+
+/// Computes the series and its derivatives by `a`, `b`, `c` and `x`.
+#[track_caller]
+fn series_with_slopes(xs: &[Tensor; 4], has_b: bool) -> WithSlopes {
+    let (one, zero) = (xs[3].ones_like(), xs[3].zeros_like());
+    let terms = [one, zero.clone(), zero.clone(), zero.clone(), zero];
+    let start: SeriesState = (Tensor::scalar(crate::DType::F64, 0.0), terms.clone(), terms);
+    while_loop(start, continues, |s: SeriesState| add_term(s, xs, has_b)).2
+}
+
+/// Returns true while a term counts, up to a limit.
+#[track_caller]
+fn continues((k, terms, sums): &SeriesState) -> Tensor {
+    const MOST: f64 = 20_000.0;
+    let mut counts = terms[0].abs().gt(sums[0].abs() * 1e-17);
+    for (term, sum) in terms.iter().zip(sums).skip(1) {
+        counts |= term.abs().gt(sum.abs() * 1e-16);
+    }
+    counts.any(..) & k.lt(MOST)
+}
+
+/// Adds the next term.
+#[track_caller]
+fn add_term((k, terms, sums): SeriesState, [a, b, c, x]: &[Tensor; 4], has_b: bool) -> SeriesState {
+    let [term, by_a, by_b, by_c, by_x] = terms;
+    let (p, r) = (a + &k, c + &k);
+    let q = if has_b { b + &k } else { b.ones_like() };
+    let divisor = (&r * (&k + 1)).reciprocal();
+    let of_x = &p * &q * &divisor;
+    let factor = &of_x * x;
+    let of_a = &q * x * &divisor;
+    let of_b = if has_b { &p * x * &divisor } else { q.zeros_like() };
+    let of_c = -&factor / &r;
+    let terms = [
+        &term * &factor,
+        by_a * &factor + &term * of_a,
+        by_b * &factor + &term * of_b,
+        by_c * &factor + &term * of_c,
+        by_x * &factor + term * of_x,
+    ];
+    let [s, t, u, v, w] = sums;
+    let sums = [s + &terms[0], t + &terms[1], u + &terms[2], v + &terms[3], w + &terms[4]];
+    (k + 1, terms, sums)
+}
