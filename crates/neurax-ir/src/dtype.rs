@@ -184,6 +184,17 @@ impl DType {
         }
     }
 
+    /// Returns the complex dtype of the precision of this dtype: c128 for f64 and c128, else c64.
+    ///
+    /// ```
+    /// use neurax_ir::DType;
+    /// assert_eq!(DType::F64.complex(), DType::C128);
+    /// assert_eq!(DType::F16.complex(), DType::C64);
+    /// ```
+    pub fn complex(self) -> DType {
+        if self.real() == F64 { C128 } else { C64 }
+    }
+
     /// Returns the common type of two element types, by JAX's promotion lattice
     /// (<https://docs.jax.dev/en/latest/type_promotion.html>). `None` where JAX requires an
     /// explicit conversion: integers below 8 bits promote only with themselves and bool, 8-bit

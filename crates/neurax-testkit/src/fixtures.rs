@@ -16,9 +16,11 @@ pub struct Fixture {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Returns the folder of the fixture files.
+/// Returns the folder of the fixture files: `NEURAX_FIXTURES` if it is set, for
+/// `scripts/draw-functions.sh`.
 pub fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/data"))
+    let recorded = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/data"));
+    std::env::var_os("NEURAX_FIXTURES").map_or_else(recorded, PathBuf::from)
 }
 
 /// Returns the names of all files, sorted.

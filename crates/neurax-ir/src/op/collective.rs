@@ -184,7 +184,7 @@ impl Primitive for AxisIndex {
     }
 }
 
-fn unbound<T>(op: &str, axis: &str) -> Result<T> {
+pub(super) fn unbound<T>(op: &str, axis: &str) -> Result<T> {
     refuse(
         op,
         format!("axis `{axis}` is not bound: {op} works only inside vmap with that axis name"),

@@ -38,6 +38,7 @@ pub(crate) use regions::*;
 pub use slide::Slide;
 use std::sync::Arc;
 
+mod all_gather;
 mod applies_graph;
 mod barrier;
 mod binary;
@@ -157,13 +158,14 @@ ops! {
         reduce: Reduce, ArgReduce;
         sort: Sort;
         dot: DotGeneral;
-        linalg: Cholesky, Eigh, Lu, Qr, Svd, TriangularSolve;
+        linalg: Cholesky, Eig, Eigh, Lu, Qr, Schur, Svd, TriangularSolve;
         convolution: Convolution;
         fft: Fft;
         windows: ReduceWindow, SelectAndGather, SelectAndScatter;
         gather: Gather;
         scatter: Scatter;
         collective: AllReduce, AxisIndex;
+        all_gather: AllGather;
     }
     "Ops that hold graphs" {
         call: Call;
@@ -433,6 +435,7 @@ impl Op {
         match self {
             Op::AxisIndex(x) => is_used(&x.axis),
             Op::AllReduce(x) => is_used(&x.axis),
+            Op::AllGather(x) => is_used(&x.axis),
             op => op.graphs().iter().any(|g| g.eqns().iter().any(|e| e.op.uses_axis(name))),
         }
     }

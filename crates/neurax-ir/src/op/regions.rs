@@ -119,6 +119,7 @@ fn is_cheap(op: &Op) -> bool {
         | Op::Sort(_)
         | Op::Fft(_)
         | Op::AllReduce(_)
+        | Op::AllGather(_)
         // A user's op may fail or be slow.
         | Op::Custom(_) => false,
         Op::Composite(_) | Op::Call(_) => {

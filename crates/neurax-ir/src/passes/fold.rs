@@ -34,7 +34,11 @@ fn is_never_folded(op: &Op) -> bool {
     is_generator(op)
         || matches!(
             op,
-            Op::OptimizationBarrier(_) | Op::AllReduce(_) | Op::AxisIndex(_) | Op::Custom(_)
+            Op::OptimizationBarrier(_)
+                | Op::AllReduce(_)
+                | Op::AllGather(_)
+                | Op::AxisIndex(_)
+                | Op::Custom(_)
         )
 }
 

@@ -21,8 +21,7 @@ pub fn catch_panic<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String
 /// Returns true if the op has no value because it contains a collective whose axis only
 /// `vmap` can bind.
 pub(crate) fn needs_axis(op: &Op) -> bool {
-    matches!(op, Op::AllReduce(_) | Op::AxisIndex(_))
-        || op.graphs().iter().any(|g| g.eqns().iter().any(|e| needs_axis(&e.op)))
+    op.uses_axis(None)
 }
 
 pub(crate) fn types_of(xs: &[Literal]) -> Vec<Type> {

@@ -32,6 +32,7 @@ pub(super) const ELEMENTWISE_RULES: &[GenRule] = &[
     barrier,
     extremum,
     custom,
+    all_gather,
     all_reduce,
     axis_index,
 ];
@@ -334,18 +335,21 @@ fn all_reduce(g: &mut Gen) -> Option<()> {
         (ReduceKind::Max, DType::I32),
         (ReduceKind::Or, DType::Bool),
     ]);
-    if !g.named_axis {
-        return None;
-    }
+    g.named_axis?;
     let x = g.pick_value(dtype);
     let y = g.emit(AllReduce { kind, axis: AXIS.into() }, &[x.v]);
     g.keep(y, 3.0 * x.bound)
 }
 
+fn all_gather(g: &mut Gen) -> Option<()> {
+    let size = g.named_axis?;
+    let x = g.pick_value(DType::F64);
+    let y = g.emit(AllGather { axis: AXIS.into(), size }, &[x.v]);
+    g.keep(y, x.bound)
+}
+
 fn axis_index(g: &mut Gen) -> Option<()> {
-    if !g.named_axis {
-        return None;
-    }
+    g.named_axis?;
     let y = g.emit(AxisIndex { axis: AXIS.into() }, &[]);
     g.keep(y, 3.0)
 }

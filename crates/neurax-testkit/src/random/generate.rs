@@ -25,8 +25,9 @@ pub(super) struct Gen {
     pub depth: usize,
     /// True if `while` loops may carry values in double precision, which excludes reverse mode.
     pub smooth_while: bool,
-    /// True if collectives over [`AXIS`] are allowed. The program is batched over it at the end.
-    pub named_axis: bool,
+    /// The number of members if collectives over [`AXIS`] are allowed. The program is batched over
+    /// it at the end.
+    pub named_axis: Option<usize>,
 }
 
 /// The name of the axis of collectives.
@@ -48,17 +49,19 @@ pub(super) const EQNS: std::ops::RangeInclusive<usize> = 5..=30;
 pub(super) fn program(seed: u64) -> Result<RandomProgram, String> {
     let mut rng = Rng::new(seed);
     // One in five may have no reverse mode.
-    let (smooth_while, named_axis) = (seed % 5 == 4, rng.one_in(6));
+    let smooth_while = seed % 5 == 4;
+    let named_axis = rng.one_in(6).then_some(1 + (seed % 3) as usize);
     loop {
         let p = draw(seed, &mut rng, smooth_while, named_axis)
             .map_err(|e| format!("seed {seed}: {e}"))?;
         if EQNS.contains(&p.graph.eqns().len())
             && p.graph.eqns().iter().any(|e| !e.op.graphs().is_empty())
         {
-            return if named_axis {
-                batched_over_axis(p, &mut rng).map_err(|e| format!("seed {seed}: {e}"))
-            } else {
-                Ok(p)
+            return match named_axis {
+                Some(size) => {
+                    batched_over_axis(p, size, &mut rng).map_err(|e| format!("seed {seed}: {e}"))
+                }
+                None => Ok(p),
             };
         }
     }
@@ -68,7 +71,7 @@ fn draw(
     seed: u64,
     rng: &mut Rng,
     smooth_while: bool,
-    named_axis: bool,
+    named_axis: Option<usize>,
 ) -> neurax_ir::Result<RandomProgram> {
     let types = input_types(rng);
     let mut g = Gen {
@@ -95,8 +98,12 @@ fn draw(
 }
 
 /// Returns the program batched over the axis of its collectives.
-fn batched_over_axis(p: RandomProgram, rng: &mut Rng) -> neurax_ir::Result<RandomProgram> {
-    let axis = Axis { size: rng.between(1, 3), name: Some(AXIS.into()) };
+fn batched_over_axis(
+    p: RandomProgram,
+    size: usize,
+    rng: &mut Rng,
+) -> neurax_ir::Result<RandomProgram> {
+    let axis = Axis { size, name: Some(AXIS.into()) };
     let dims: Vec<Option<usize>> = p
         .graph
         .input_types()

@@ -142,7 +142,7 @@ impl Primitive for Fft {
             FftKind::Rfft => {
                 let last = x.rank() - 1;
                 shape[last] = Fft::half(shape[last]);
-                complex_of(x.dtype)
+                x.dtype.complex()
             }
         };
         Ok(vec![Type { dtype, shape }])
@@ -225,11 +225,6 @@ impl Primitive for Fft {
         let kinds = FftKind::ALL.iter().flat_map(|&k| dtypes.map(|d| (k, d)));
         kinds.flat_map(|(k, d)| shapes.map(|(shape, axes)| row(k, d, shape, axes))).collect()
     }
-}
-
-/// Returns the complex dtype of parts `real`, f32 or f64.
-fn complex_of(real: DType) -> DType {
-    if real == DType::F64 { DType::C128 } else { DType::C64 }
 }
 
 /// Returns the sample row of a transform over the last `axes` axes of `shape`, in `complex` or the

@@ -2,7 +2,8 @@
 
 use super::emit::{self, adjoint, as_columns, as_rows, matmul, reciprocal_or_zero};
 use super::evaluate::for_each_matrix;
-use super::matrix::{Complex64, Matrix, NAN, ONE, ZERO, phase_of_column};
+use super::matrix::{Complex64, Matrix, NAN, ONE, ZERO};
+use super::phase::column_phase;
 use super::{batched, resized, samples_of, square};
 use crate::op::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, Eval, Literal, Result, Type, Value, graph::attr::attrs};
@@ -107,7 +108,7 @@ fn eigen(a: &Matrix) -> (Vec<Complex64>, Matrix) {
     order.sort_by(|&i, &j| d[(i, i)].re.total_cmp(&d[(j, j)].re));
     let w = order.iter().map(|&i| Complex64 { re: d[(i, i)].re, ..ZERO }).collect();
     let mut v = v.permuted_columns(&order);
-    (0..n).for_each(|j| v.scale_column(j, phase_of_column(&v.column(j))));
+    (0..n).for_each(|j| v.scale_column(j, column_phase(v.column(j))));
     (w, v)
 }
 

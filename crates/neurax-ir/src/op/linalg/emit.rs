@@ -1,5 +1,6 @@
 //! Formulas of matrices over the last two axes, for the rules of derivatives.
 
+use super::phase::PIVOT;
 use crate::op::{ArgKind, ArgReduce, Direction, DotGeneral, Pad, ReduceKind};
 use crate::{Builder, DType, Value};
 
@@ -177,7 +178,3 @@ pub(super) fn turned(b: &mut Builder, v: Value, dv: Value, rates: Value) -> Valu
     let turn = b.mul(factors, v);
     b.add(dv, turn)
 }
-
-/// The fraction of the largest absolute value of a column from which an element can be its pivot:
-/// elements that are equal but for rounding give the same pivot everywhere.
-pub(super) const PIVOT: f64 = 0.999;

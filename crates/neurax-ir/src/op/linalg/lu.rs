@@ -14,6 +14,7 @@ attrs! {
     /// whose diagonal is 1, below it; the pivots, i32 `[.., k]`: step `i` exchanged the rows `i`
     /// and `pivots[i]`; and the permutation, i32 `[.., m]`. The pivot is the element of the largest
     /// absolute value, the first of equals. A singular matrix has a zero in the diagonal of `u`.
+    /// A matrix with NaN or infinities has factors of NaN, and rows that stay in their order.
     ///
     /// With `x = l⁻¹ · da[permutation] · u⁻¹`, the tangent of `l` is `l · tril(x, -1)`, and that of
     /// `u` is `triu(x) · u`.
@@ -118,6 +119,16 @@ fn upper(b: &mut Builder, lu: Value) -> Value {
     b.select(is_missing, identity, above)
 }
 
+/// Emits the solution of `a · x = right` for square matrices `a` and right sides `[.., n, m]`.
+pub(super) fn solve(b: &mut Builder, a: Value, right: Value) -> Value {
+    let factors = b.emit_n(Lu {}, &[a], 3);
+    let right = rows_in_order(b, right, factors[2]);
+    let lower = TriangularSolve::lower(MatrixForm::Plain);
+    let lower = TriangularSolve { unit_diagonal: true, ..lower };
+    let right = b.emit(lower, &[factors[0], right]);
+    b.emit(TriangularSolve::upper(MatrixForm::Plain), &[factors[0], right])
+}
+
 /// Emits the rows of matrices in the order of a permutation, `[.., m]`.
 fn rows_in_order(b: &mut Builder, x: Value, permutation: Value) -> Value {
     let shape = b.ty(x).shape.clone();
@@ -152,6 +163,10 @@ fn factors(a: &Matrix) -> (Matrix, Vec<usize>, Vec<usize>) {
                 lu[(i, j)] -= factor * x;
             }
         }
+    }
+    if !lu.is_finite() {
+        let order = |n: usize| (0..n).collect();
+        return (Matrix::nan(a.rows, a.columns), order(pivots.len()), order(a.rows));
     }
     (lu, pivots, permutation)
 }

@@ -113,11 +113,3 @@ pub(super) fn phase_to_positive(x: Complex64) -> Complex64 {
         norm => x.conj() / norm,
     }
 }
-
-/// Returns the factor of absolute value 1 by which a column must be multiplied to make its pivot
-/// real and positive.
-pub(super) fn phase_of_column(column: &[Complex64]) -> Complex64 {
-    let largest = column.iter().fold(0.0, |largest: f64, x| x.norm().max(largest));
-    let pivot = column.iter().find(|x| x.norm() >= largest * super::emit::PIVOT);
-    pivot.map_or(ONE, |x| phase_to_positive(*x))
-}

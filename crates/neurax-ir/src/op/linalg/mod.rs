@@ -11,6 +11,8 @@
 //! | [`Lu`] | `a[permutation] = l · u` with partial pivoting |
 //! | [`Qr`] | `a = q · r` with orthonormal columns of `q` |
 //! | [`Eigh`] | `a = v · diag(w) · vᴴ` of a Hermitian matrix |
+//! | [`Eig`] | `a = v · diag(w) · v⁻¹` |
+//! | [`Schur`] | `a = z · t · zᴴ` with an upper triangular `t` and a unitary `z` |
 //! | [`Svd`] | `a = u · diag(s) · vᴴ` |
 //!
 //! # Invariants
@@ -22,19 +24,26 @@
 //! - The reference computes in complex double precision and rounds once.
 
 mod cholesky;
+mod eig;
 mod eigh;
 mod emit;
 mod evaluate;
 mod lu;
 mod matrix;
+mod phase;
 mod qr;
+mod schur;
+mod schur_form;
 mod svd;
 mod triangular_solve;
 
 pub use cholesky::Cholesky;
+pub use eig::{Eig, eigenvalue_order};
 pub use eigh::Eigh;
 pub use lu::Lu;
+pub use phase::column_phase;
 pub use qr::Qr;
+pub use schur::Schur;
 pub use svd::Svd;
 pub use triangular_solve::{MatrixForm, TriangularSolve};
 

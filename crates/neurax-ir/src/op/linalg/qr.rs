@@ -65,6 +65,9 @@ impl Primitive for Qr {
         let types = self.infer(&[xs[0].ty().clone()])?;
         let k = types[0].shape[types[0].rank() - 1];
         Ok(for_each_matrix(&xs, &types, |a| {
+            if !a[0].is_finite() {
+                return vec![Matrix::nan(a[0].rows, k), Matrix::nan(k, a[0].columns)];
+            }
             let (q, r) = factors(&a[0]);
             let r = Matrix::from_fn(k, r.columns, |i, j| r[(i, j)]);
             vec![q.first_columns(k), r]
@@ -138,7 +141,7 @@ fn factors(a: &Matrix) -> (Matrix, Matrix) {
 }
 
 /// Multiplies the rows from `first` on from the left by the reflection along `v`.
-fn reflect_rows(x: &mut Matrix, first: usize, v: &[Complex64]) {
+pub(super) fn reflect_rows(x: &mut Matrix, first: usize, v: &[Complex64]) {
     let square = inner(v, v).re;
     if square == 0.0 {
         return;
@@ -151,7 +154,7 @@ fn reflect_rows(x: &mut Matrix, first: usize, v: &[Complex64]) {
 }
 
 /// Multiplies the columns from `first` on from the right by the reflection along `v`.
-fn reflect_columns(x: &mut Matrix, first: usize, v: &[Complex64]) {
+pub(super) fn reflect_columns(x: &mut Matrix, first: usize, v: &[Complex64]) {
     let square = inner(v, v).re;
     if square == 0.0 {
         return;

@@ -3,7 +3,8 @@
 use super::eigh::{MAX_SWEEPS, rotation};
 use super::emit::{self, adjoint, as_columns, as_rows, matmul, reciprocal_or_zero};
 use super::evaluate::for_each_matrix;
-use super::matrix::{Complex64, Matrix, NAN, ONE, ZERO, inner, phase_of_column};
+use super::matrix::{Complex64, Matrix, NAN, ONE, ZERO, inner};
+use super::phase::column_phase;
 use super::{Sizes, batched, matrices, resized, samples_of};
 use crate::op::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{Builder, Eval, Literal, Result, Type, Value, graph::attr::attrs};
@@ -150,7 +151,7 @@ fn factors(a: &Matrix, full: bool) -> (Matrix, Vec<Complex64>, Matrix) {
     let (tall, s, square) = orthogonal_columns(&if is_wide { a.adjoint() } else { a.clone() });
     let (mut u, mut v) = if is_wide { (square, tall) } else { (tall, square) };
     for j in 0..k {
-        let phase = phase_of_column(&v.column(j));
+        let phase = column_phase(v.column(j));
         v.scale_column(j, phase);
         u.scale_column(j, phase);
     }

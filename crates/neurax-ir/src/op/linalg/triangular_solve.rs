@@ -25,7 +25,8 @@ names! {
 attrs! {
     /// The solution `x` of `a · x = b`, where `a` `[.., n, n]` is the first operand's lower or
     /// upper triangle (the other one is not read) in a given form, and `b` `[.., n, m]` the second
-    /// operand. The batch axes are equal. A zero of the diagonal gives infinities or NaN.
+    /// operand. The batch axes are equal. The solutions are NaN if one of
+    /// them, or an element of the diagonal, is not finite, as with a zero in the diagonal.
     /// <https://openxla.org/stablehlo/spec#triangular_solve>
     pub struct TriangularSolve = "triangular_solve" {
         /// True if the lower triangle of the operand is read, else the upper one.
@@ -83,7 +84,9 @@ impl TriangularSolve {
                 x[(i, column)] = (x[(i, column)] - sum) / pivot;
             }
         }
-        x
+        let has_pivots = self.unit_diagonal
+            || (0..n).all(|i| a[(i, i)].re.is_finite() && a[(i, i)].im.is_finite());
+        if has_pivots && x.is_finite() { x } else { Matrix::nan(n, x.columns) }
     }
 }
 
