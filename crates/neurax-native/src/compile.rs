@@ -163,7 +163,8 @@ impl Compiler {
 }
 
 /// Returns the task of an equation that runs as a library step: a matrix product, a convolution,
-/// windows, a sort, a Fourier transform, or the fallback to the reference interpreter.
+/// windows, a sort, a Fourier transform, a factorization, or the fallback to the reference
+/// interpreter.
 fn library_task(
     graph: &Graph,
     e: &Eqn,
@@ -182,6 +183,10 @@ fn library_task(
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),
         (Op::Fft(op), EqnClass::Fft) => Task::Fft(FftTask::new(graph, e, op, reads[0], writes[0])),
+        #[cfg(feature = "linalg")]
+        (_, EqnClass::Factor) => {
+            Task::Factor(crate::launch::FactorTask::new(graph, e, reads, writes)?)
+        }
         (op, EqnClass::Fallback) => {
             let typed = |buffers: &[BufferId], values: &[Value]| {
                 let types = values.iter().map(|&v| graph.ty(v).clone());

@@ -352,6 +352,14 @@ pub const FFT_GRAIN_ELEMENTS: usize = 1 << 12;
 /// measured.
 pub const FFT_MAX_CHUNKS: usize = 16;
 
+/// The additions and multiplications of a factorization that one thread does, at least. Not
+/// measured.
+pub const FACTOR_GRAIN_OPERATIONS: usize = 1 << 14;
+
+/// The most chunks of matrices of a factorization: enough for threads to finish together. Not
+/// measured.
+pub const FACTOR_MAX_CHUNKS: usize = 16;
+
 /// The neighboring lines that are copied together: eight c64 fill a cache line. Not measured.
 pub const FFT_BLOCK_LINES: usize = 8;
 

@@ -12,6 +12,7 @@
 //! | `windows` | pooling, and the selections behind its derivatives |
 //! | `sort` | rows, by keys as integers |
 //! | `fft` | Fourier transforms, along one axis after the other |
+//! | `factor` | factorizations of matrices, and triangular systems |
 //! | `control` | loops and branches: programs inside of the program |
 //! | `fallback` | an op without machine code, on the reference interpreter |
 //!
@@ -40,6 +41,8 @@ mod blocked;
 mod control;
 mod convolution;
 mod executable;
+#[cfg(feature = "linalg")]
+mod factor;
 mod fallback;
 mod fft;
 mod frame;
@@ -62,6 +65,8 @@ mod windows;
 pub use control::{ControlTask, carried};
 pub use convolution::ConvolutionTask;
 pub use executable::NativeExecutable;
+#[cfg(feature = "linalg")]
+pub use factor::FactorTask;
 pub use fallback::FallbackTask;
 pub use fft::FftTask;
 pub use kernel::KernelTask;

@@ -57,6 +57,9 @@ pub enum Task {
     Sort(SortTask),
     /// A discrete Fourier transform.
     Fft(FftTask),
+    /// A factorization of matrices.
+    #[cfg(feature = "linalg")]
+    Factor(super::FactorTask),
     /// A loop or a branch.
     Control(ControlTask),
     /// An op on the reference interpreter.
@@ -85,6 +88,8 @@ impl Task {
             | Task::Windows(_)
             | Task::Fallback(_)
             | Task::Copy { .. } => StepMemory::default(),
+            #[cfg(feature = "linalg")]
+            Task::Factor(_) => StepMemory::default(),
         }
     }
 }
@@ -98,6 +103,8 @@ impl Task {
             Task::Windows(w) => w.scratch(threads),
             Task::Sort(s) => s.scratch(threads),
             Task::Fft(t) => t.scratch(threads),
+            #[cfg(feature = "linalg")]
+            Task::Factor(t) => t.scratch(threads),
             Task::Fallback(f) => f.scratch(),
             // empty: the plan has their memory, or it is bounded by a constant.
             Task::Kernel(_) | Task::Product(_) | Task::Control(_) | Task::Copy { .. } => 0,
@@ -242,6 +249,8 @@ impl Program {
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),
                 Task::Fft(t) => t.run(&f.slots, pool, scratch),
+                #[cfg(feature = "linalg")]
+                Task::Factor(t) => t.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,
                 Task::Fallback(r) => with_subnormals(|| r.run(&f.slots))?,
                 Task::Copy { from, to, bytes } => f.slots[*to].copy_from(f.slots[*from], *bytes),

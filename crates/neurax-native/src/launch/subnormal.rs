@@ -30,8 +30,13 @@ pub fn with_flush_to_zero(f: &mut dyn FnMut()) {
 /// The errors of `f`.
 pub fn with_subnormals<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     let (mut f, mut out) = (Some(f), None);
-    run(&mut || out = f.take().map(|f| f()), false);
+    keep_subnormals(&mut || out = f.take().map(|f| f()));
     out.or_bug("the closure of with_subnormals did not run")?
+}
+
+/// Calls `f`, which has no result, with subnormal numbers.
+pub fn keep_subnormals(f: &mut dyn FnMut()) {
+    run(f, false)
 }
 
 fn run(f: &mut dyn FnMut(), flush: bool) {

@@ -56,6 +56,8 @@ pub enum EqnClass {
     Sort,
     /// A discrete Fourier transform.
     Fft,
+    /// A factorization of matrices, or a triangular system.
+    Factor,
     /// A loop or branch.
     Control,
     /// An op that runs on the reference interpreter.
@@ -102,6 +104,11 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
         }
         Sort(op) if is_sortable(graph, e, op.axis) => EqnClass::Sort,
         Fft(_) => EqnClass::Fft,
+        Cholesky(_) | TriangularSolve(_) | Lu(_) | Qr(_) | Eig(_) | Eigh(_) | Svd(_)
+            if cfg!(feature = "linalg") && graph.ty(e.inputs[0]).size() > 0 =>
+        {
+            EqnClass::Factor
+        }
         op if !native
             && e.inputs
                 .iter()

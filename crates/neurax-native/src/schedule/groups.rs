@@ -139,6 +139,7 @@ fn append<'a>(
         | EqnClass::Windows
         | EqnClass::Sort
         | EqnClass::Fft
+        | EqnClass::Factor
         | EqnClass::Control
         | EqnClass::Fallback => {
             // An op of the user's runs in any case.
