@@ -20,6 +20,10 @@ SUITES = {
     "compile": "compile_times",
     "matmul": "matmul",
     "sparse": "sparse",
+    "linalg": "linalg",
+    "fft": "fft",
+    "sort": "sort",
+    "random": "random",
 }
 LAYERS, WIDTH, HEADS, TOKENS, VOCABULARY = 4, 256, 4, 128, 1000
 # The models of src/nets/zoo.rs: the channels of the stages of ResNet-18, the units of the LSTM, the

@@ -7,7 +7,7 @@ import optax
 from jax import lax
 from jax.experimental.sparse import BCOO
 
-import peer_scipy
+import peer_numpy
 import weights
 from common import (
     CONTEXT,
@@ -331,7 +331,7 @@ def compile_times(a, report):
 
 
 def sparse(_, report):
-    values, rows, columns = peer_scipy.matrix()
+    values, rows, columns = peer_numpy.matrix()
     n = SPARSE_ROWS
     indices = jnp.stack([jnp.asarray(rows), jnp.asarray(columns)], axis=1)
     a = BCOO((jnp.asarray(values), indices), shape=(n, n), indices_sorted=True)
@@ -348,6 +348,43 @@ def matmul(_, report):
         report.rate(
             f"matmul-{n}", 1, "GFLOP/s", 2 * n**3 / 1e9, lambda: product(x, y).block_until_ready()
         )
+
+
+def functions(report, name, f, *xs):
+    call = jax.jit(f)
+    report.millis(name, 1, lambda: jax.block_until_ready(call(*xs)))
+
+
+def linalg(_, report):
+    jax.config.update("jax_enable_x64", True)
+    for n in [200, 1000]:
+        a = jnp.asarray(np.random.rand(n, n) * 2 - 1)
+        functions(report, f"eigh-{n}", jnp.linalg.eigh, a + a.T)
+        functions(
+            report, f"svd-{n}", lambda x: jnp.linalg.svd(x, full_matrices=False), a
+        )
+    functions(report, "solve-1000", jnp.linalg.solve, a, a[0])
+    a = jnp.asarray(np.random.rand(100_000, 4, 4) * 2 - 1)
+    a = a @ a.transpose(0, 2, 1) + jnp.eye(4)
+    functions(report, "cholesky-4", jnp.linalg.cholesky, a)
+
+
+def fft(_, report):
+    for n in [2**16, 2**16 + 1]:
+        x = jnp.asarray(np.random.rand(n).astype(np.complex64))
+        functions(report, f"fft-{n}", jnp.fft.fft, x)
+    x = jnp.asarray(np.random.rand(1000, 1000).astype(np.complex64))
+    functions(report, "fft2-1000", jnp.fft.fft2, x)
+
+
+def sort(_, report):
+    x = jnp.asarray(np.random.rand(1_000_000).astype(np.float32))
+    functions(report, "sort-1000000", jnp.sort, x)
+
+
+def random(_, report):
+    draw = lambda key: jax.random.normal(key, (10_000_000,))
+    functions(report, "normal-10000000", draw, jax.random.PRNGKey(1))
 
 
 NETS = {

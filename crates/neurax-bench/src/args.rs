@@ -71,4 +71,12 @@ pub enum Suite {
     Matmul,
     /// Products of a sparse matrix with dense operands.
     Sparse,
+    /// Eigenvalues, singular values, systems of equations, factors of many small matrices.
+    Linalg,
+    /// Fourier transforms.
+    Fft,
+    /// Sorts.
+    Sort,
+    /// Random numbers.
+    Random,
 }

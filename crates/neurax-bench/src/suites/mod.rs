@@ -2,6 +2,7 @@
 
 mod compile;
 mod eager;
+mod functions;
 mod latency;
 mod matmul;
 mod mlp;
@@ -33,5 +34,9 @@ pub fn run(suite: Suite, report: &mut Report) -> Result<()> {
         Suite::Compile => compile::run(report),
         Suite::Matmul => matmul::run(report),
         Suite::Sparse => sparse::run(report),
+        Suite::Linalg => functions::linalg(report),
+        Suite::Fft => functions::fft(report),
+        Suite::Sort => functions::sort(report),
+        Suite::Random => functions::random(report),
     }
 }
