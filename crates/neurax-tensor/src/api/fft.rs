@@ -312,7 +312,7 @@ impl Tensor {
         let (before, after) = if x.dtype().is_complex() { (1.0, factor) } else { (factor, 1.0) };
         let mut x = x.times(before, at);
         if t.kind != FftKind::Rfft {
-            x = x.convert(complex_of(x.dtype()), at);
+            x = x.convert(x.dtype().complex(), at);
         }
         if t.is_hermitian && t.kind == FftKind::Irfft {
             x = x.conj_at(at);
@@ -443,11 +443,6 @@ impl Transform {
             (false, false) => n.recip(),
         }
     }
-}
-
-/// Returns the complex dtype of the precision of `dtype`.
-fn complex_of(dtype: DType) -> DType {
-    if dtype.real() == DType::F64 { DType::C128 } else { DType::C64 }
 }
 
 /// Creates the first `count` frequencies of a transform of `n` numbers; from the middle on, those

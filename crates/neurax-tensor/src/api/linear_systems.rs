@@ -22,7 +22,7 @@ impl Tensor {
     /// Computes the solution `x` of `a · x = b` for square matrices `a` `[.., n, n]`; `b` is a
     /// vector `[n]` or matrices `[.., n, m]`. Batch axes broadcast.
     ///
-    /// It takes the LU factorization with partial pivoting. A singular matrix gives infinities or
+    /// It takes the LU factorization with partial pivoting. A singular matrix gives
     /// NaN. Integers are converted to f32; f16 and bf16 compute in f32. Follows
     /// `numpy.linalg.solve`.
     ///
@@ -133,7 +133,7 @@ impl Tensor {
         system.result(dispatch(op, [system.a.clone(), system.b.clone()], at), at)
     }
 
-    /// Computes the inverse of square matrices `[.., n, n]`. A singular matrix gives infinities or
+    /// Computes the inverse of square matrices `[.., n, n]`. A singular matrix gives
     /// NaN. To solve equations, [`Tensor::solve`] is faster and more accurate. Follows
     /// `numpy.linalg.inv`.
     ///

@@ -216,7 +216,7 @@ impl Pullback {
     /// Returns the leaves of the cotangent of the argument, for the cotangent `ct` of the result.
     fn apply(&self, ct: &dyn AnyTree, at: CallSite) -> Outs {
         let outs = self.backward.as_ref().map_err(Clone::clone).and_then(|(ys, residuals, v)| {
-            let cts = cotangents(&self.traced, ys, &v.outputs, ct)?;
+            let cts = cotangents("vjp", &self.traced, ys, &v.outputs, ct)?;
             apply_graph(&v.backward, residuals.iter().cloned().chain(cts).collect(), at)
         });
         match outs {
@@ -259,7 +259,8 @@ fn same_type(op: &str, path: &str, x: &Tensor, t: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// When `ct` has another structure or types than the result.
-fn cotangents(
+pub(super) fn cotangents(
+    op: &str,
     traced: &TracedFn,
     ys: &[Tensor],
     marked: &[bool],
@@ -268,12 +269,12 @@ fn cotangents(
     let cts = leaves(ct);
     if cts.len() != traced.out.len() {
         return Err(Error::new(
-            "vjp",
+            op,
             "expected cotangents with the structure of the result, got another structure",
         ));
     }
     let wanted = traced.out.iter().zip(cts).filter_map(|(leaf, (path, ct))| match leaf {
-        OutputLeaf::Output(i) if marked[*i] => Some(same_type("vjp", &path, &ys[*i], ct)),
+        OutputLeaf::Output(i) if marked[*i] => Some(same_type(op, &path, &ys[*i], ct)),
         _ => None,
     });
     wanted.collect()

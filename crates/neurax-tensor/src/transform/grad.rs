@@ -95,7 +95,7 @@ pub fn value_and_grad_at<P: Tree + Clone, L: Loss>(p: &P, f: impl Fn(P) -> L) ->
 }
 
 /// Returns the result of `f` at `p` and the gradient of its loss.
-fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: CallSite) -> (L, P) {
+pub(super) fn differentiate<P: Tree, L: Loss>(f: &dyn Fn(P) -> L, p: P, at: CallSite) -> (L, P) {
     let (traced, out) = trace_fn(f, &p, TraceKind::Transform, at);
     let refused = non_differentiable("grad", &p, at);
     let like = rebuild(&p, placeholders(&p));

@@ -15,8 +15,10 @@
 
 mod checkpoint;
 mod collective;
+mod composed;
 mod control;
 mod custom;
+mod exchange;
 mod forward;
 mod grad;
 mod jacobian;
@@ -26,8 +28,10 @@ mod vmap;
 
 pub use checkpoint::{checkpoint, optimization_barrier, stop_gradient};
 pub use collective::{axis_index, pmax, pmean, pmin, psum};
+pub use composed::{grad_holomorphic, hvp, linear_transpose, while_loop_bounded};
 pub use control::{cond, fori, scan, scan_reverse, switch, while_loop};
 pub use custom::{custom_jvp, custom_tangent, custom_vjp};
+pub use exchange::{all_gather, all_to_all, axis_size, pbroadcast, ppermute, psum_scatter};
 pub use forward::{jvp, linearize, vjp};
 pub use grad::{grad, value_and_grad, value_and_grad_at};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};

@@ -25,6 +25,7 @@
 //! - In the graph the batch axis of results is axis 0; `outputs` moves it afterwards.
 //! - Captures are shared by all members, even if they are tensors of an outer `vmap`.
 
+use super::exchange::NamedAxis;
 use crate::{
     Error, Func, Function, Result, Tensor, Tree, Type,
     args::axis_of,
@@ -116,8 +117,13 @@ pub fn vmap_with<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(
 /// Maps `f` over the axes of `a`.
 pub(super) fn map<A: Tree, O: Tree>(f: &dyn Fn(A) -> O, a: A, axes: &Axes, at: CallSite) -> O {
     let mapped = mapped_axes(&a, &axes.inputs);
+    let known = match (axes.name, &mapped) {
+        (Some(name), Ok((size, _))) => Some(NamedAxis::bind(name, *size)),
+        _ => None,
+    };
     let (traced, out) =
         trace_fn_as(f, &a, TraceKind::Transform, at, &mut |i, t| member(&mapped, i, t));
+    drop(known);
     let is_moved = mapped.is_ok() && axes.outputs != Mapped::All(0);
     let out = rebuild(&out, apply_mapped(&traced, mapped, into_vec(a), axes.name, at));
     if is_moved { rebuild(&out, move_batch_axis(&out, &axes.outputs, at)) } else { out }

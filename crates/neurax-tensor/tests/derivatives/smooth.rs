@@ -4,7 +4,8 @@
 use crate::law::{complex, f64s, halves};
 use neurax::{
     AttentionOptions, ConvolveMode, Indexing, MatrixNorm, MultivariateNormalOptions, PadMode,
-    Triangle, Windows, dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
+    Triangle, Windows, block_diag, dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
+    toeplitz,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
@@ -332,6 +333,15 @@ smooth! {
         let (w, v) = m(x).eigh();
         v * w
     };
+    "x.eig", POSITIVE_DEFINITE, |x| {
+        let (w, v) = m(x).eig();
+        v * w
+    };
+    "x.eigvals", POSITIVE_DEFINITE, |x| m(x).eigvals();
+    "x.tensorsolve", SYSTEM, |x, y| m(x).reshape([2, 1, 2]).tensorsolve(m(y).slice(0, ..1).t());
+    "x.tensorinv", POSITIVE_DEFINITE, |x| m(x).reshape([2, 1, 2]).tensorinv(2);
+    "toeplitz", MATRICES, |x, y| toeplitz(x, y);
+    "block_diag", MATRICES, |x, y| block_diag([m(x), m(y)]);
     "x.eigvalsh", POSITIVE_DEFINITE, |x| m(x).eigvalsh();
     "x.svd", POSITIVE_DEFINITE, |x| {
         let (u, s, vh) = m(x).svd();

@@ -3,8 +3,8 @@
 use crate::draw::Draw;
 use neurax::{
     CategoricalOptions, ChoiceOptions, Indexing, MatrixNorm, MultivariateNormalOptions, PadMode,
-    Side, SortOptions, Triangle, concat, dot_product_attention, einsum, hstack, matmul, meshgrid,
-    multi_dot, prelude::*, stack, step, vstack, where_,
+    Side, SortOptions, Triangle, block_diag, concat, dot_product_attention, einsum, hstack, matmul,
+    meshgrid, multi_dot, prelude::*, stack, step, toeplitz, vstack, where_,
 };
 
 /// A function by its name in `docs/functions.md`, and a call of it.
@@ -43,7 +43,7 @@ methods! { UNARY:
     is_inf is_pos_inf is_neg_inf is_real is_complex spacing angle is_finite sinc ndtr signbit
     nan_to_num t transpose flatten atleast_1d atleast_2d atleast_3d ediff1d poly corrcoef entr
     gammasgn gamma factorial i0 i1 erfcx log_ndtr ndtri erfcinv exp1 expi spence dawsn wofz loggamma
-    adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm
+    adjoint cholesky svdvals eigvalsh inv det cond matrix_rank pinv expm eigvals sqrtm
 }
 
 methods! { BINARY(Draw::operand):
@@ -228,6 +228,12 @@ calls! { OTHERS:
     "x.svd" => |d| { let (u, s, vh) = d.x.svd(); vec![u, s, vh] };
     "x.svd_full" => |d| { let (u, s, vh) = d.x.svd_full(); vec![u, s, vh] };
     "x.eigh" => |d| { let (w, v) = d.x.eigh(); vec![w, v] };
+    "x.eig" => |d| { let (w, v) = d.x.eig(); vec![w, v] };
+    "x.schur" => |d| { let (t, z) = d.x.schur(); vec![t, z] };
+    "x.tensorsolve" => |d| vec![{ let b = d.operand(); d.x.tensorsolve(b) }];
+    "x.tensorinv" => |d| vec![{ let axes = d.rng.below(4); d.x.tensorinv(axes) }];
+    "toeplitz" => |d| vec![{ let row = d.operand(); toeplitz(&d.x, row) }];
+    "block_diag" => |d| vec![block_diag(d.tensors())];
     "x.slogdet" => |d| { let (sign, log) = d.x.slogdet(); vec![sign, log] };
     "x.lu_solve" => |d| vec![{
         let (permutation, b) = (d.tensor(), d.operand());

@@ -1,7 +1,7 @@
 //! Factorizations, systems of linear equations and functions of matrices.
 
 use crate::harness::mirrors;
-use neurax::{MatrixNorm, Triangle, multi_dot, prelude::*};
+use neurax::{MatrixNorm, Triangle, block_diag, multi_dot, prelude::*, toeplitz};
 
 /// Returns the identity matrix of the size and dtype of `x`.
 fn identity(x: &Tensor) -> Tensor {
@@ -27,6 +27,22 @@ fn graded(x: &Tensor) -> Tensor {
 fn sine(x: &Tensor) -> Tensor {
     let (u, s, vh) = x.svd();
     (u * s.sin()).matmul(vh)
+}
+
+/// Returns the complex matrix of real and imaginary parts, far from singular.
+fn complex(x: &Tensor, y: &Tensor) -> Tensor {
+    regular(x).complex(y)
+}
+
+/// Returns the Hermitian matrix of a complex one.
+fn hermitian(x: &Tensor, y: &Tensor) -> Tensor {
+    let a = complex(x, y);
+    &a + a.adjoint()
+}
+
+/// Returns the parts of complex numbers.
+fn parts(z: Tensor) -> (Tensor, Tensor) {
+    (z.real(), z.imag())
 }
 
 mirrors! {
@@ -79,5 +95,37 @@ mirrors! {
     );
     condition_number(x) => regular(x).cond();
     matrix_power_negative(x) => regular(x).matrix_power(-2);
+    complex_cholesky(x, y) => {
+        let a = complex(x, y);
+        parts(a.matmul(a.adjoint()).cholesky())
+    };
+    complex_solve(x, y, b) => parts(complex(x, y).solve(b));
+    complex_inverse(x, y) => parts(complex(x, y).inv());
+    complex_determinant(x, y) => parts(complex(x, y).det());
+    complex_slogdet(x, y) => {
+        let (sign, log) = complex(x, y).slogdet();
+        (log, sign.real(), sign.imag())
+    };
+    complex_qr(x, y) => {
+        let (q, r) = complex(x, y).qr();
+        (q.real(), q.imag(), r.real(), r.imag())
+    };
+    complex_eigenvalues(x, y) => hermitian(x, y).eigvalsh();
+    complex_eigenvectors(x, y) => {
+        let (w, v) = hermitian(x, y).eigh();
+        parts((&v * w.tanh()).matmul(v.adjoint()))
+    };
+    complex_singular_values(x, y) => complex(x, y).svdvals();
+    complex_singular_vectors(x, y) => parts(sine(&complex(x, y)));
+    complex_pseudo_inverse(x, y) => parts(complex(x, y).pinv());
+    complex_exponential(x, y) => parts((complex(x, y) * 0.2).expm());
+    general_eigenvalues(x) => {
+        let w = (x + (Tensor::arange(4) * 6).to(x.dtype()).diag(0)).eigvals();
+        w.real().sort(0)
+    };
+    tensor_solve(x, b) => regular(x).reshape([2, 2, 4]).tensorsolve(b);
+    tensor_inverse(x) => regular(x).reshape([2, 2, 4]).tensorinv(2);
+    toeplitz(x, y) => toeplitz(x, y);
+    block_diagonal(x, y, z) => block_diag([x, y, z]);
     multi_dot(x, y, z) => multi_dot([x, y, z]);
 }
