@@ -135,11 +135,12 @@ fn errors(
     let have = call(name, &xs).to_literal().unwrap().to_f64s();
     let (mut largest, mut failures) = (0f64, vec![]);
     for ((operands, want), have) in rows.iter().zip(have) {
-        let want = match dtype {
-            F32 if want.abs() < f32::MIN_POSITIVE as f64 => 0.0,
-            F32 => *want as f32 as f64,
-            _ => *want,
-        };
+        let want = if dtype == F32 { *want as f32 as f64 } else { *want };
+        // The compiler takes subnormal numbers for 0, the reference interpreter keeps them.
+        let smallest = f32::MIN_POSITIVE as f64;
+        if dtype == F32 && want.abs() < smallest && have.abs() < smallest {
+            continue;
+        }
         let same = have == want || (have.is_nan() && want.is_nan());
         let error = if same { 0.0 } else { (have - want).abs() / want.abs().max(scale) };
         // Results at the ends of the range of f32 may be rounded to 0 or infinity.

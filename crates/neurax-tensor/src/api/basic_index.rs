@@ -136,7 +136,7 @@ impl BasicIndex {
                     shape.push(1);
                     continue;
                 }
-                Index::CallSite(i) => {
+                Index::Integer(i) => {
                     let n = whole[axis];
                     let first = axis_of(*i, n).map_err(|_| {
                         format!("index {i} is out of range for axis {axis}, which has {n} entries")

@@ -10,7 +10,7 @@ use std::ops::{
 #[derive(Clone, Debug)]
 pub enum Index {
     /// One index, which removes the axis. Negative indices count from the end.
-    CallSite(i64),
+    Integer(i64),
     /// The range from the first to the second bound with a step.
     Range(Bound<i64>, Bound<i64>, i64),
     /// The indices in an integer tensor, whose axes replace the axis.
@@ -76,10 +76,10 @@ fn bounded(from: Bound<i64>, to: Bound<i64>) -> Index {
 }
 
 entries! {
-    i32: |i| Index::CallSite(i.to_i64());
-    i64: |i| Index::CallSite(i);
-    isize: |i| Index::CallSite(i.to_i64());
-    usize: |i| Index::CallSite(i.to_i64());
+    i32: |i| Index::Integer(i.to_i64());
+    i64: |i| Index::Integer(i);
+    isize: |i| Index::Integer(i.to_i64());
+    usize: |i| Index::Integer(i.to_i64());
     RangeFull: |_r| bounded(Unbounded, Unbounded);
     Range<I> where I: |r| bounded(Included(r.start.to_i64()), Excluded(r.end.to_i64()));
     RangeFrom<I> where I: |r| bounded(Included(r.start.to_i64()), Unbounded);

@@ -207,7 +207,7 @@ impl Draw {
             0 => Index::Ellipsis,
             1 => Index::NewAxis,
             2 => Index::Tensor(self.places()),
-            3 => Index::CallSite(self.int()),
+            3 => Index::Integer(self.int()),
             4 => step(.., self.int()),
             _ => Index::Range(self.bound(), self.bound(), self.int()),
         }
