@@ -2,7 +2,6 @@
 
 use super::{common::tensor_or_error, statistics::QuantileOf};
 use crate::{DType, IntoAxes, Operand, QuantileOptions, ReduceOptions, Tensor};
-use std::panic::Location;
 
 impl Tensor {
     /// Computes the variance over `axes` of the elements that are not NaN: [`Tensor::var`]; NaN if
@@ -109,10 +108,8 @@ impl Tensor {
         axes: impl IntoAxes,
         options: QuantileOptions,
     ) -> Tensor {
-        let at = Location::caller();
-        let (x, _) = self.clone().float(at).wide(at);
         let of = QuantileOf { options, ..QuantileOf::known("nanquantile") };
-        tensor_or_error(self.quantiles(&of, &q.operand(&x), &axes))
+        self.quantiles_of(of, q, 1.0, axes)
     }
 
     /// Computes percentiles over `axes` of the elements that are not NaN: [`Tensor::nanquantile`]
@@ -162,10 +159,8 @@ impl Tensor {
         axes: impl IntoAxes,
         options: QuantileOptions,
     ) -> Tensor {
-        let at = Location::caller();
-        let (x, _) = self.clone().float(at).wide(at);
         let of = QuantileOf { options, ..QuantileOf::known("nanpercentile") };
-        tensor_or_error(self.quantiles(&of, &(q.operand(&x) / 100.0), &axes))
+        self.quantiles_of(of, q, 100.0, axes)
     }
 }
 

@@ -106,10 +106,8 @@ impl Tensor {
         axes: impl IntoAxes,
         options: QuantileOptions,
     ) -> Tensor {
-        let at = Location::caller();
-        let (x, _) = self.clone().float(at).wide(at);
         let of = QuantileOf { options, ..QuantileOf::all("quantile") };
-        tensor_or_error(self.quantiles(&of, &q.operand(&x), &axes))
+        self.quantiles_of(of, q, 1.0, axes)
     }
 
     /// Computes percentiles over `axes`: [`Tensor::quantile`] with `q` from 0 to 100. Follows
@@ -150,10 +148,25 @@ impl Tensor {
         axes: impl IntoAxes,
         options: QuantileOptions,
     ) -> Tensor {
+        let of = QuantileOf { options, ..QuantileOf::all("percentile") };
+        self.quantiles_of(of, q, 100.0, axes)
+    }
+
+    /// Computes the quantiles `q / whole` over `axes` as `of` says, with `q` in the dtype of the
+    /// result.
+    #[track_caller]
+    pub(super) fn quantiles_of(
+        &self,
+        of: QuantileOf,
+        q: impl Operand,
+        whole: f64,
+        axes: impl IntoAxes,
+    ) -> Tensor {
         let at = Location::caller();
         let (x, _) = self.clone().float(at).wide(at);
-        let of = QuantileOf { options, ..QuantileOf::all("percentile") };
-        tensor_or_error(self.quantiles(&of, &(q.operand(&x) / 100.0), &axes))
+        let q = q.operand(&x);
+        let q = if whole == 1.0 { q } else { q / whole };
+        tensor_or_error(self.quantiles(&of, &q, &axes))
     }
 
     /// Computes quantiles `q` over `axes` as `of` says.

@@ -44,14 +44,7 @@ pub fn all_gather(x: &Tensor, axis: &str) -> Tensor {
 /// ```
 #[track_caller]
 pub fn axis_size(axis: &str) -> Result<usize, Error> {
-    let named = |all: &RefCell<Vec<(&'static str, usize)>>| {
-        all.borrow().iter().rev().find(|(name, _)| *name == axis).map(|(_, size)| *size)
-    };
-    NAMED_AXES.with(named).ok_or_else(|| {
-        let why =
-            format!("axis `{axis}` is not bound: expected a call inside vmap_with of that name");
-        Error::new("axis_size", why)
-    })
+    members(axis).ok_or_else(|| Error::new("axis_size", unbound(axis)))
 }
 
 /// Exchanges parts between the members of the named `axis`: `split` is divided into one part for
@@ -202,13 +195,21 @@ impl Drop for NamedAxis {
     }
 }
 
+/// Returns the number of members of a named axis; `None` if it is not bound on this thread.
+fn members(axis: &str) -> Option<usize> {
+    NAMED_AXES.with(|all| {
+        all.borrow().iter().rev().find(|(name, _)| *name == axis).map(|(_, size)| *size)
+    })
+}
+
+/// Returns why there is no axis of that name.
+fn unbound(axis: &str) -> String {
+    format!("axis `{axis}` is not bound: expected a call inside vmap_with of that name")
+}
+
 /// Returns the number of members of a named axis, or a tensor that carries the error.
 fn size_of(op: &str, axis: &str, at: CallSite) -> Result<usize, Tensor> {
-    axis_size(axis).map_err(|_| {
-        let why =
-            format!("axis `{axis}` is not bound: expected a call inside vmap_with of that name");
-        Tensor::fail(op, why, at)
-    })
+    members(axis).ok_or_else(|| Tensor::fail(op, unbound(axis), at))
 }
 
 /// Returns axis `split` of `x`, the number of members, and the size of a member's part.
