@@ -1,6 +1,6 @@
 //! Comparison of literals: exact for integers and bools, within a tolerance for floats.
 
-use crate::{Compute, DType, Literal, with_compute};
+use crate::{Compute, DType, FloatFormat, Literal, with_compute};
 
 /// A tolerance for floats: `|have - want| <= abs + rel * |want|`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,15 +31,7 @@ impl Tolerance {
 
 /// Returns the distance from 1 to the next larger value of `dtype`; 0 for integers and bools.
 pub fn epsilon(dtype: DType) -> f64 {
-    match dtype.real() {
-        DType::F8E5M2 => 0.25,
-        DType::F8E4M3FN => 0.125,
-        DType::BF16 => 2f64.powi(-7),
-        DType::F16 => 2f64.powi(-10),
-        DType::F32 => f32::EPSILON as f64,
-        DType::F64 => f64::EPSILON,
-        _ => 0.0,
-    }
+    FloatFormat::of(dtype.real()).map_or(0.0, FloatFormat::epsilon)
 }
 
 /// Compares two literals within [`Tolerance::of`] the dtype.

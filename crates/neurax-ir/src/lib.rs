@@ -39,6 +39,7 @@ pub mod composite;
 mod dtype;
 mod element;
 mod error;
+mod float_format;
 mod graph;
 mod literal;
 pub mod op;
@@ -53,6 +54,7 @@ pub use bytes::{Bytes, check_memory};
 pub use dtype::{DType, Kind};
 pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
 pub use error::{Error, OrBug, Origin, Place, Result};
+pub use float_format::{FloatFormat, NanCodes};
 pub use graph::{
     Attr, Builder, Eqn, FloatAttr, Graph, Liveness, Parser, Printer, Value, Values, verify,
 };

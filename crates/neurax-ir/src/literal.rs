@@ -3,8 +3,7 @@
 use crate::bytes::out_of_memory;
 use crate::tuning::MIN_BORROWED_BYTES;
 use crate::{
-    Bytes, Compute, DType, Element, Error, F8E4M3FN, F8E5M2, OrBug, Result, Shape, Type,
-    with_compute,
+    Bytes, Compute, DType, Element, Error, FloatFormat, OrBug, Result, Shape, Type, with_compute,
 };
 use bytemuck::Pod;
 use half::{bf16, f16};
@@ -319,13 +318,14 @@ fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
         DType::BF16 => {
             bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).iter().map(|x| f(x.to_f32())).collect()
         }
-        DType::F8E4M3FN => bytes.iter().map(|&x| f(F8E4M3FN(x).to_f32())).collect(),
-        DType::F8E5M2 => bytes.iter().map(|&x| f(F8E5M2(x).to_f32())).collect(),
         DType::Bool => bytes.iter().map(|&x| C::from_i128((x != 0) as i128)).collect(),
         DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
             (0..n).map(|i| C::from_i128(narrow(dtype, bytes, i))).collect()
         }
-        _ => bytemuck::pod_collect_to_vec(bytes),
+        _ => match FloatFormat::of(dtype).filter(|_| dtype.bits() <= 8) {
+            Some(format) => bytes.iter().map(|&x| C::from_f64(format.decode(x.into()))).collect(),
+            None => bytemuck::pod_collect_to_vec(bytes),
+        },
     }
 }
 
@@ -350,10 +350,6 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
             .iter_mut()
             .zip(from)
             .for_each(|(o, x)| *o = bf16::from_f32(f(x))),
-        DType::F8E4M3FN => {
-            out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E4M3FN::from_f32(f(x)).0)
-        }
-        DType::F8E5M2 => out.iter_mut().zip(from).for_each(|(o, x)| *o = F8E5M2::from_f32(f(x)).0),
         DType::Bool => out.iter_mut().zip(from).for_each(|(o, x)| *o = (*x != C::ZERO) as u8),
         DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
             let bits = dtype.bits();
@@ -363,7 +359,12 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
                 out[i / per] |= ((x.to_i128() & ((1 << bits) - 1)) as u8) << (i % per * bits);
             }
         }
-        _ => out.copy_from_slice(bytemuck::cast_slice(from)),
+        _ => match FloatFormat::of(dtype).filter(|_| dtype.bits() <= 8) {
+            Some(format) => {
+                out.iter_mut().zip(from).for_each(|(o, x)| *o = format.encode(x.to_f64()) as u8)
+            }
+            None => out.copy_from_slice(bytemuck::cast_slice(from)),
+        },
     }
 }
 

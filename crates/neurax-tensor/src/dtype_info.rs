@@ -1,7 +1,7 @@
 //! Limits of dtypes that are known at run time, and conversions between dtypes.
 
 use crate::{DType, Error, Result};
-use neurax_ir::Kind;
+use neurax_ir::{FloatFormat, Kind};
 
 /// The limits of a float dtype: [`finfo`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub struct FloatInfo {
     pub eps: f64,
     /// The largest finite number.
     pub max: f64,
-    /// The smallest finite number, `-max`.
+    /// The smallest finite number: `-max`, or the smallest positive number if there are no signs.
     pub min: f64,
     /// The smallest positive number with all digits, NumPy's `tiny`.
     pub smallest_normal: f64,
@@ -56,29 +56,21 @@ pub struct IntInfo {
 /// ```
 pub fn finfo(dtype: DType) -> Result<FloatInfo> {
     let dtype = dtype.real();
-    let Some((exponent_bits, mantissa_bits)) = float_format(dtype) else {
+    let Some(format) = FloatFormat::of(dtype) else {
         let why = format!("expected a float dtype, got {dtype}; use `iinfo` for integers");
         return Err(Error::new("finfo", why));
     };
-    let largest_exponent = (1 << (exponent_bits - 1)) - 1;
-    let eps = 2f64.powi(-(mantissa_bits as i32));
-    // This format has no infinities: its largest exponent holds numbers, but for the last one.
-    let max = match dtype {
-        DType::F8E4M3FN => 448.0,
-        _ => (2.0 - eps) * 2f64.powi(largest_exponent),
-    };
-    let smallest_normal = 2f64.powi(1 - largest_exponent);
     Ok(FloatInfo {
         dtype,
-        bits: dtype.bits(),
-        exponent_bits,
-        mantissa_bits,
-        eps,
-        max,
-        min: -max,
-        smallest_normal,
-        smallest_subnormal: smallest_normal * eps,
-        precision: (f64::from(mantissa_bits) * 2f64.log10()) as u32,
+        bits: format.bits() as usize,
+        exponent_bits: format.exponent_bits,
+        mantissa_bits: format.mantissa_bits,
+        eps: format.epsilon(),
+        max: format.max(),
+        min: format.min(),
+        smallest_normal: format.smallest_normal(),
+        smallest_subnormal: format.smallest_subnormal(),
+        precision: (f64::from(format.mantissa_bits) * 2f64.log10()) as u32,
     })
 }
 
@@ -118,14 +110,18 @@ pub fn can_cast(from: DType, to: DType) -> bool {
     if from.is_complex() && !to.is_complex() {
         return false;
     }
-    let target = float_format(to.real());
-    match (from.int_range(), to.int_range(), float_format(from.real()), target) {
+    match (
+        from.int_range(),
+        to.int_range(),
+        FloatFormat::of(from.real()),
+        FloatFormat::of(to.real()),
+    ) {
         (Some(from), Some(to), ..) => to.contains(from.start()) && to.contains(from.end()),
-        (Some(_), None, _, Some((_, mantissa))) => {
+        (Some(_), None, _, Some(format)) => {
             let sign = usize::from(from.kind() == Kind::Signed);
-            to.real() == DType::F64 || from.bits() - sign <= mantissa as usize + 1
+            to.real() == DType::F64 || from.bits() - sign <= format.mantissa_bits as usize + 1
         }
-        (None, None, Some(from), Some(to)) => from.0 <= to.0 && from.1 <= to.1,
+        (None, None, Some(from), Some(to)) => to.holds(from),
         _ => false,
     }
 }
@@ -166,19 +162,6 @@ pub fn result_type(dtypes: impl IntoIterator<Item = DType>) -> Result<DType> {
         .next()
         .ok_or_else(|| Error::new("result_type", "expected at least one dtype, got none"))?;
     dtypes.try_fold(first, promote_types)
-}
-
-/// Returns the bits of exponent and mantissa of a float dtype.
-fn float_format(dtype: DType) -> Option<(u32, u32)> {
-    Some(match dtype {
-        DType::F8E4M3FN => (4, 3),
-        DType::F8E5M2 => (5, 2),
-        DType::F16 => (5, 10),
-        DType::BF16 => (8, 7),
-        DType::F32 => (8, 23),
-        DType::F64 => (11, 52),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! - permutations: a sort by random words, repeated until ties are improbable.
 
 use crate::{DType, Scalar, Shape, Type};
-use neurax_ir::{Builder, Value, op::*};
+use neurax_ir::{Builder, FloatFormat, Value, op::*};
 use std::ops::Range;
 
 /// Adds the Threefry block of the counters `(high, low)`, scalars or arrays of one shape.
@@ -107,13 +107,10 @@ fn full(b: &mut Builder, dtype: DType, shape: &Shape, x: impl Into<Scalar>) -> V
 /// Returns the format of a float dtype: the number of mantissa bits, the bit pattern of 1.0, the
 /// smallest normal number, and the next number after -1 towards 0.
 fn format(dtype: DType) -> (usize, u64, f64, f64) {
-    let epsilon = |mantissa: i32| -1.0 + f64::powi(2.0, -mantissa - 1);
-    match dtype {
-        DType::F16 => (10, 0x3c00, f64::powi(2.0, -14), epsilon(10)),
-        DType::BF16 => (7, 0x3f80, f32::MIN_POSITIVE as f64, epsilon(7)),
-        DType::F32 => (23, 0x3f80_0000, f32::MIN_POSITIVE as f64, epsilon(23)),
-        _ => (52, 0x3ff0_0000_0000_0000, f64::MIN_POSITIVE, epsilon(52)),
-    }
+    let format = FloatFormat::of(dtype).unwrap_or(FloatFormat::F64);
+    let one = (format.bias as u64) << format.mantissa_bits;
+    let (tiny, epsilon) = (format.smallest_normal(), format.epsilon());
+    (format.mantissa_bits as usize, one, tiny, -1.0 + epsilon / 2.0)
 }
 
 /// Rounds `x` to `dtype`.

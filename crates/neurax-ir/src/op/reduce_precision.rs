@@ -2,7 +2,8 @@
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{
-    Builder, Compute, DType, Eval, Literal, Result, Type, Value, graph::attr::attrs, with_compute,
+    Builder, Compute, DType, Eval, FloatFormat, Literal, OrBug, Result, Type, Value,
+    graph::attr::attrs, with_compute,
 };
 
 attrs! {
@@ -34,13 +35,9 @@ impl Primitive for ReducePrecision {
 
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let x = xs.swap_remove(0);
-        let (from, to) = (
-            FloatFormat::of(x.dtype()),
-            FloatFormat { exponent: self.exponent_bits, mantissa: self.mantissa_bits },
-        );
-        let round = |x| from.round(x, to);
+        let from = FloatFormat::of(x.dtype()).or_bug("the operand is a float")?;
         let (y, inplace) = with_compute!(float x.dtype(), C => {
-            x.edit(|v: &mut [C]| each(v, |x| C::from_f64(round(x.to_f64()))))
+            x.edit(|v: &mut [C]| each(v, |x| C::from_f64(self.round(x.to_f64(), from))))
         }, else (x, true));
         cx.count_reuse(inplace);
         Ok(vec![y])
@@ -76,11 +73,10 @@ impl Primitive for ReducePrecision {
     /// Returns rows with formats so close to the dtype's that rounding is linear within its
     /// precision.
     fn samples() -> Vec<Sample> {
-        let rows = |d: DType| {
-            let f = FloatFormat::of(d);
+        let rows = |(d, f): (DType, FloatFormat)| {
             let formats = [
-                (f.exponent, f.mantissa - 1),
-                (f.exponent + 1, f.mantissa + 1),
+                (f.exponent_bits, f.mantissa_bits - 1),
+                (f.exponent_bits + 1, f.mantissa_bits + 1),
                 (u32::MAX, u32::MAX),
             ];
             formats.into_iter().flat_map(move |(exponent_bits, mantissa_bits)| {
@@ -92,51 +88,30 @@ impl Primitive for ReducePrecision {
                 )
             })
         };
-        DType::ALL.into_iter().filter(|d| d.is_float()).flat_map(rows).collect()
+        let floats = DType::ALL.into_iter().filter(|d| d.is_float());
+        floats.filter_map(|d| Some((d, FloatFormat::of(d)?))).flat_map(rows).collect()
     }
 }
 
-/// The bit widths of a float format.
-#[derive(Clone, Copy)]
-struct FloatFormat {
-    exponent: u32,
-    mantissa: u32,
-}
-
-impl FloatFormat {
-    /// Returns the format of a float dtype.
-    fn of(dtype: DType) -> FloatFormat {
-        let exponent = match dtype {
-            DType::F8E4M3FN => 4,
-            DType::F8E5M2 | DType::F16 => 5,
-            DType::F64 => 11,
-            _ => 8,
-        };
-        // One bit is the sign.
-        FloatFormat { exponent, mantissa: dtype.bits() as u32 - exponent - 1 }
-    }
-
-    /// Returns the exponent bias. Normal numbers have exponents `1 - bias` to `bias`.
-    fn bias(self) -> i32 {
-        (1 << (self.exponent - 1)) - 1
-    }
-
-    /// Rounds `x`, a number of this format, to format `to`.
-    fn round(self, x: f64, to: FloatFormat) -> f64 {
+impl ReducePrecision {
+    /// Rounds `x`, a number of format `from`.
+    fn round(&self, x: f64, from: FloatFormat) -> f64 {
         if x == 0.0 || !x.is_finite() {
             return x;
         }
         let mut y = x;
-        if to.mantissa < self.mantissa {
+        if self.mantissa_bits < from.mantissa_bits {
             // All subnormal numbers have the same exponent, hence the same unit in the last place.
-            let unit = libm::ilogb(x).max(1 - self.bias()) - to.mantissa as i32;
+            let unit = libm::ilogb(x).max(from.min_exponent()) - self.mantissa_bits as i32;
             y = libm::scalbn(libm::scalbn(x, -unit).round_ties_even(), unit);
         }
-        if to.exponent < self.exponent && y != 0.0 && y.is_finite() {
+        if self.exponent_bits < from.exponent_bits && y != 0.0 && y.is_finite() {
+            // Normal numbers have exponents `1 - bias` to `bias`.
+            let bias = (1 << (self.exponent_bits - 1)) - 1;
             let exponent = libm::ilogb(y);
-            if exponent > to.bias() {
+            if exponent > bias {
                 y = f64::INFINITY.copysign(x);
-            } else if exponent < 1 - to.bias() {
+            } else if exponent < 1 - bias {
                 y = 0f64.copysign(x);
             }
         }

@@ -1,7 +1,7 @@
 //! Properties that hold for random arguments, drawn by a seed that a failure prints.
 
 use crate::{DType, Error, Literal, Result, Tensor, Type};
-use neurax_ir::{Compute, Kind, rng::Rng, with_compute};
+use neurax_ir::{Compute, FloatFormat, Kind, rng::Rng, with_compute};
 use std::{env, ops::RangeInclusive, thread};
 
 /// The variable that sets the first seed of [`property`].
@@ -210,9 +210,9 @@ impl Draw {
                 f64::INFINITY,
                 f64::NEG_INFINITY,
                 f64::NAN,
-                largest(dtype.real()),
-                -largest(dtype.real()),
-                smallest(dtype.real()),
+                limit(dtype, FloatFormat::max),
+                limit(dtype, FloatFormat::min),
+                limit(dtype, FloatFormat::smallest_normal),
             ]),
         })
     }
@@ -234,28 +234,9 @@ impl Draw {
     }
 }
 
-/// Returns the largest finite number of a float dtype.
-fn largest(dtype: DType) -> f64 {
-    match dtype {
-        DType::F64 => f64::MAX,
-        DType::F32 => f32::MAX as f64,
-        DType::BF16 => crate::bf16::MAX.to_f64(),
-        DType::F16 => crate::f16::MAX.to_f64(),
-        DType::F8E5M2 => 57344.0,
-        _ => 448.0,
-    }
-}
-
-/// Returns the smallest positive normal number of a float dtype.
-fn smallest(dtype: DType) -> f64 {
-    match dtype {
-        DType::F64 => f64::MIN_POSITIVE,
-        DType::F32 => f32::MIN_POSITIVE as f64,
-        DType::BF16 => crate::bf16::MIN_POSITIVE.to_f64(),
-        DType::F16 => crate::f16::MIN_POSITIVE.to_f64(),
-        DType::F8E5M2 => 2f64.powi(-14),
-        _ => 2f64.powi(-6),
-    }
+/// Returns a limit of a float dtype.
+fn limit(dtype: DType, of: fn(FloatFormat) -> f64) -> f64 {
+    FloatFormat::of(dtype.real()).map_or(0.0, of)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Compares results with recorded ones, element by element.
 
-use neurax::{Literal, prelude::*};
+use neurax::{Literal, ir::FloatFormat, prelude::*};
 use neurax_testkit::{
     close::{epsilon, parts},
     edges::{EdgeOperand, EdgeResult, EdgeRow, EdgeTolerance},
@@ -90,12 +90,7 @@ fn below_normal(a: f64, b: f64, dtype: DType) -> bool {
 }
 
 fn smallest_normal(dtype: DType) -> f64 {
-    match dtype.real() {
-        DType::F8E4M3FN => 2f64.powi(-6),
-        DType::F8E5M2 | DType::F16 => 2f64.powi(-14),
-        DType::BF16 | DType::F32 => f32::MIN_POSITIVE.into(),
-        _ => f64::MIN_POSITIVE,
-    }
+    FloatFormat::of(dtype.real()).map_or(0.0, FloatFormat::smallest_normal)
 }
 
 fn show(x: &Literal, i: usize) -> String {

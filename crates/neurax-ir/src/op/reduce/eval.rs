@@ -1,7 +1,7 @@
 //! The typed loops of reductions. Floats accumulate in f64, integers in their own width.
 
 use super::{ArgKind, Combine, ReduceKind};
-use crate::{Complex, Compute, DType, Kind, Literal, Type, with_compute};
+use crate::{Complex, Compute, DType, FloatFormat, Kind, Literal, Type, with_compute};
 
 /// Reduces `x` along `axes` to a value of type `ty`. The dtype must admit `kind`.
 pub fn reduce(kind: ReduceKind, x: &Literal, axes: &[usize], ty: Type) -> Literal {
@@ -102,9 +102,8 @@ fn bound<A: Compute>(dtype: DType, greatest: bool) -> A {
             A::from_i128(if greatest { half - 1 } else { -half })
         }
         Kind::Float | Kind::Complex => {
-            // F8E4M3FN has no infinity.
-            let most = if dtype == DType::F8E4M3FN { 448.0 } else { f64::INFINITY };
-            A::from_f64(if greatest { most } else { -most })
+            let bound = if greatest { FloatFormat::upper_bound } else { FloatFormat::lower_bound };
+            FloatFormat::of(dtype.real()).map_or(A::ZERO, |format| A::from_f64(bound(format)))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Binary, BitcastConvert, Convert, Unary};
-use crate::{DType, Eqn, Kind, Op};
+use crate::{DType, Eqn, FloatFormat, Kind, Op};
 
 /// Removes identity elements: `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. For
 /// floats the identity element of addition is `-0.0`, as `-0.0 + 0.0` is `0.0`. Complex products
@@ -118,7 +118,9 @@ fn represents_all(b: DType, a: DType) -> bool {
             integer_bits(b) >= integer_bits(a)
         }
         (Kind::Unsigned | Kind::Signed, Kind::Float | Kind::Complex) => {
-            exact_bits(b.real()) >= integer_bits(a)
+            // The significand holds every integer up to its width.
+            let format = FloatFormat::of(b.real());
+            format.is_some_and(|f| f.mantissa_bits as usize + 1 >= integer_bits(a))
         }
         (Kind::Float, Kind::Float | Kind::Complex) | (Kind::Complex, Kind::Complex) => {
             wider_float(b.real(), a.real())
@@ -132,26 +134,7 @@ fn integer_bits(d: DType) -> usize {
     d.bits() - (d.kind() == Kind::Signed) as usize
 }
 
-/// Returns the number of bits up to which a float dtype represents every integer: the width of its
-/// significand.
-fn exact_bits(d: DType) -> usize {
-    match d {
-        DType::F8E5M2 => 3,
-        DType::F8E4M3FN => 4,
-        DType::BF16 => 8,
-        DType::F16 => 11,
-        DType::F32 => 24,
-        DType::F64 => 53,
-        _ => 0,
-    }
-}
-
-/// Returns true if every float of type `a` is one of type `b`, by significand and range.
+/// Returns true if every float of type `a` is one of type `b`.
 fn wider_float(b: DType, a: DType) -> bool {
-    match b {
-        DType::F64 => true,
-        DType::F32 => a != DType::F64,
-        DType::F16 | DType::BF16 => a == b || a.bits() == 8,
-        _ => a == b,
-    }
+    FloatFormat::of(b).zip(FloatFormat::of(a)).is_some_and(|(b, a)| b.holds(a))
 }

@@ -9,7 +9,7 @@
 #![allow(unsafe_code, reason = "elements are read by address")]
 
 use crate::address::Address;
-use neurax_ir::DType;
+use neurax_ir::{DType, FloatFormat, Kind};
 
 /// A packed record of keys, with the row index in its low 32 bits.
 pub trait Record: Copy + Ord {
@@ -95,16 +95,10 @@ fn columns(operand: usize, d: DType) -> impl Iterator<Item = KeyColumn> {
 /// Returns the order of the numbers of a dtype. For floats it holds the bits of the largest number:
 /// infinity, if there is one.
 fn order(d: DType) -> KeyOrder {
-    use DType::*;
-    match d {
-        Bool | U2 | U4 | U8 | U16 | U32 | U64 => KeyOrder::Unsigned,
-        I2 | I4 | I8 | I16 | I32 | I64 => KeyOrder::Signed,
-        F8E4M3FN => KeyOrder::Float(0x7e),
-        F8E5M2 => KeyOrder::Float(0x7c),
-        F16 => KeyOrder::Float(0x7c00),
-        BF16 => KeyOrder::Float(0x7f80),
-        F32 | C64 => KeyOrder::Float(f32::INFINITY.to_bits() as u64),
-        F64 | C128 => KeyOrder::Float(f64::INFINITY.to_bits()),
+    match (FloatFormat::of(d.real()), d.kind()) {
+        (Some(format), _) => KeyOrder::Float(format.upper_code()),
+        (None, Kind::Signed) => KeyOrder::Signed,
+        (None, _) => KeyOrder::Unsigned,
     }
 }
 
