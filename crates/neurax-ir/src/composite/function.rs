@@ -186,7 +186,7 @@ fn mixes_tangents(rule: &Graph, primals: usize) -> bool {
     rule.eqns().iter().any(|e| {
         e.inputs.iter().any(|v| depends[v.index()])
             && e.op.region().is_some()
-            && !matches!(e.op, Op::Linear(_))
+            && !matches!(e.op, Op::Linear(_) | Op::Composite(Composite::LinearSolve(_)))
     })
 }
 

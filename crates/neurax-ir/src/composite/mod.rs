@@ -14,6 +14,7 @@ mod function;
 mod gelu;
 mod hypot;
 mod layer_norm;
+mod linear_solve;
 mod log_softmax;
 mod logaddexp;
 mod logsumexp;
@@ -130,6 +131,7 @@ composites! {
     attention: DotProductAttention;
     cumulative: Cumulative;
     function: CustomFunction;
+    linear_solve: LinearSolve;
 }
 
 impl Composite {
@@ -143,6 +145,7 @@ impl Composite {
         let args = b.inputs(xs);
         let ys = match self {
             Composite::CustomFunction(f) => f.body(&mut b, &args),
+            Composite::LinearSolve(s) => s.body(&mut b, &args),
             _ => in_f32(&mut b, &args, &types, |b, xs| self.named().body(b, xs)),
         };
         b.finish(&ys)
@@ -171,7 +174,8 @@ impl Composite {
             | Composite::BatchNormTraining(_)
             | Composite::BatchNormInference(_)
             | Composite::DotProductAttention(_)
-            | Composite::CustomFunction(_) => None,
+            | Composite::CustomFunction(_)
+            | Composite::LinearSolve(_) => None,
         }
     }
 }
@@ -207,6 +211,9 @@ impl Primitive for Composite {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
+        if let Composite::LinearSolve(s) = self {
+            return s.transpose(b, at, linear, cts);
+        }
         if let Some(cts) = self.transpose_linear(b, cts) {
             return Transposed::Cotangents(cts);
         }
@@ -226,8 +233,10 @@ impl Primitive for Composite {
         xs: &[Value],
         dims: &[Option<usize>],
     ) -> Result<Batched> {
-        if let Composite::CustomFunction(f) = self {
-            return f.batch(b, axis, xs, dims);
+        match self {
+            Composite::CustomFunction(f) => return f.batch(b, axis, xs, dims),
+            Composite::LinearSolve(s) => return s.batch(b, axis, xs, dims),
+            _ => {}
         }
         let unbatched = |(&x, d): (&Value, &Option<usize>)| b.ty(x).rank() - d.is_some() as usize;
         let ranks: Vec<usize> = xs.iter().zip(dims).map(unbatched).collect();
@@ -254,6 +263,7 @@ impl Region for Composite {
     fn graphs(&self) -> Vec<Arc<Graph>> {
         match self {
             Composite::CustomFunction(f) => f.graphs(),
+            Composite::LinearSolve(s) => s.graphs(),
             _ => vec![],
         }
     }
@@ -261,6 +271,7 @@ impl Region for Composite {
     fn map_graphs(&self, f: &mut dyn FnMut(&Graph) -> Result<Graph>) -> Result<Op> {
         match self {
             Composite::CustomFunction(x) => Ok(x.map_graphs(f)?.into()),
+            Composite::LinearSolve(x) => Ok(x.map_graphs(f)?.into()),
             _ => Ok(self.clone().into()),
         }
     }
@@ -272,8 +283,10 @@ impl Region for Composite {
         dxs: &[Tangent],
         for_reverse: bool,
     ) -> Result<(Values, Vec<Tangent>)> {
-        if let Composite::CustomFunction(f) = self {
-            return f.jvp(b, xs, dxs, for_reverse);
+        match self {
+            Composite::CustomFunction(f) => return f.jvp(b, xs, dxs, for_reverse),
+            Composite::LinearSolve(s) => return s.jvp(b, xs, dxs, for_reverse),
+            _ => {}
         }
         let count = self.infer(&b.types_of(xs))?.len();
         let ys = b.emit_n(self.clone(), xs, count);

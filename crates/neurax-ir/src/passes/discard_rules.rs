@@ -9,8 +9,9 @@ use crate::op::Linear;
 use crate::{Eqn, Graph, Op, Result, Values};
 use std::{borrow::Cow, sync::Arc};
 
-/// Removes the derivative rules of all custom functions, and the transposes of linear functions.
-/// The values stay the same; the graph can be differentiated no longer.
+/// Removes the derivative rules of all custom functions, the transposes of linear functions, and
+/// the linear maps of solutions. The values stay the same; the graph can be differentiated no
+/// longer.
 ///
 /// # Errors
 /// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that verifies.
@@ -42,6 +43,9 @@ fn rewrite_eqn(w: &mut Rewriter, e: &Eqn) -> Result<Option<Values>> {
             let forward = l.forward.as_ref().map(|g| discard_rules(g)).transpose()?;
             let forward = forward.map(|g| Arc::new(g.into_owned()));
             Linear { forward, backward: None, ..l.clone() }.into()
+        }
+        Op::Composite(Composite::LinearSolve(s)) => {
+            s.function(|g| discard_rules(g).map(Cow::into_owned))?.into()
         }
         op => match apply_inside(op, pass)? {
             Some(op) => op,

@@ -46,7 +46,8 @@ impl Tensor {
         match pool_windows(op, self, sizes, &options, at) {
             Ok((taps, slides)) if largest.error().is_none() => {
                 let first = if options.is_channels_last() { 1 } else { 2 };
-                first_positions(op, self, &largest, first, &pooled_axes(self, &taps, &slides), at)
+                let axes = pooled_axes(&self.shape(), &taps, &slides);
+                first_positions(op, self, &largest, first, &axes, at)
             }
             Ok(_) => largest,
             Err(e) => e,
@@ -55,7 +56,7 @@ impl Tensor {
 }
 
 /// The windows along one space axis.
-struct PooledAxis {
+pub(super) struct PooledAxis {
     /// The number of elements.
     n: usize,
     taps: usize,
@@ -74,17 +75,17 @@ impl PooledAxis {
     }
 }
 
-/// Returns the windows along the space axes of `x`, which has `rank - 2` of them.
-fn pooled_axes(x: &Tensor, taps: &[usize], slides: &[Slide]) -> Vec<PooledAxis> {
+/// Returns the windows along the axes of a tensor of sizes `shape`.
+pub(super) fn pooled_axes(shape: &[usize], taps: &[usize], slides: &[Slide]) -> Vec<PooledAxis> {
     let axis = |((&n, &taps), &slide): ((&usize, &usize), &Slide)| PooledAxis { n, taps, slide };
-    x.shape().iter().zip(taps).zip(slides).map(axis).collect()
+    shape.iter().zip(taps).zip(slides).map(axis).collect()
 }
 
 /// Returns the smallest position of an element of `x` in each window that equals `largest`, the
 /// result of the pool. `all` has the windows along all axes, of which the space axes begin at
 /// `first`.
 #[track_caller]
-fn first_positions(
+pub(super) fn first_positions(
     op: &str,
     x: &Tensor,
     largest: &Tensor,

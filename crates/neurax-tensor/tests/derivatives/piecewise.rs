@@ -87,6 +87,12 @@ piecewise! {
     "x.max_pool", "kinks where elements are equal", PAIRS, |x, y| {
         (x * y).reshape([1, 1, 4]).max_pool(2, Windows::default())
     };
+    "x.window_scatter_max", "jumps where elements are equal", PAIRS, |x, y| {
+        (x * y).window_scatter_max(&y.square().slice(0, 1..), y.get(0), 2, Windows::new()).square()
+    };
+    "x.window_scatter_min", "jumps where elements are equal", PAIRS, |x, y| {
+        (x * y).window_scatter_min(&y.square().slice(0, 1..), y.get(0), 2, Windows::new()).square()
+    };
     "x.window_max", "kinks where elements are equal", PAIRS, |x, y| {
         (x * y).window_max(2, Windows::new())
     };

@@ -553,6 +553,21 @@ smooth! {
     "x.avg_pool", REAL, |x| x.reshape([1, 1, 5]).avg_pool(2, Windows::default()).square();
     "x.sum_pool", REAL, |x| x.reshape([1, 1, 5]).sum_pool(2, Windows::default()).square();
     "x.window_sum", REAL, |x| x.window_sum(2, Windows::new()).square();
+    "x.conv_local", MATRICES, |x, k| {
+        x.reshape([1, 2, 2]).conv_local(&k.reshape([1, 2, 2]), 1, Windows::new()).square()
+    };
+    "x.ragged_dot", MATRICES, |x, y| {
+        x.square().reshape([4, 1]).ragged_dot(&y.reshape([4, 1, 1]), &tensor([1, 0, 2, 0]))
+    };
+    "x.ragged_dot_contracted", MATRICES, |x, y| {
+        let (x, y) = (x.square().reshape([4, 1]), y.reshape([4, 1]));
+        x.ragged_dot_contracted(&y, &tensor([1, 3]))
+    };
+    "tridiagonal_solve", SYSTEM, |a, b| {
+        let diagonal = a.square().slice(0, ..2);
+        tridiagonal_solve(&a.slice(0, 2..), &diagonal, &b.slice(0, 1..3), b.slice(0, ..2))
+    };
+    "x.roots", &[1.0, -1.5, -5.5, 3.0], |x| x.roots();
     "x.ldexp", REAL, |x| x.ldexp(3).square();
     "x.sort_by_keys", REAL, |x| {
         x.square().sort_by_keys([tensor([1, 0, 1, 0, 1]), tensor([4, 3, 2, 1, 0])], 0) * x

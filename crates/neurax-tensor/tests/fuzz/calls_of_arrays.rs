@@ -86,6 +86,38 @@ calls! { ARRAYS:
         let (y, mode) = (d.tensor(), mode(d));
         d.x.fftconvolve(&y, mode)
     }];
+    "x.roots" => |d| vec![d.x.roots(), d.x.flatten().roots()];
+    "tridiagonal_solve" => |d| vec![{
+        let (l, u, b) = (d.tensor(), d.tensor(), d.operand());
+        tridiagonal_solve(&l, &d.x, &u, b)
+    }, { let b = d.operand(); tridiagonal_solve(&d.x, &d.x, &d.x, b) }];
+    "x.ragged_dot" => |d| vec![{
+        let (y, sizes) = (d.tensor(), d.tensor());
+        d.x.ragged_dot(&y, &sizes)
+    }, {
+        let (rows, sizes) = (d.x.flatten().expand_dims(0), d.tensor().flatten().to(I32));
+        let matrices = d.x.flatten().expand_dims(-1).broadcast_to([sizes.size(), d.x.size(), 1]);
+        rows.ragged_dot(&matrices, &sizes)
+    }];
+    "x.ragged_dot_contracted" => |d| vec![{
+        let (y, sizes) = (d.tensor(), d.tensor());
+        d.x.ragged_dot_contracted(&y, &sizes)
+    }, {
+        let (rows, sizes) = (d.x.flatten().expand_dims(-1), d.tensor().flatten().to(I64));
+        rows.ragged_dot_contracted(&rows, &sizes)
+    }];
+    "x.conv_local" => |d| vec![{
+        let (y, s, w) = (d.tensor(), d.each(), d.windows());
+        d.x.conv_local(&y, s, w)
+    }, { let w = d.windows(); d.x.conv_local(&d.x, 1, w) }];
+    "x.window_scatter_max" => |d| vec![{
+        let (y, v, s, w) = (d.tensor(), d.operand(), d.each(), d.windows());
+        d.x.window_scatter_max(&y, v, s, w)
+    }, { let v = d.int(); d.x.window_scatter_max(&d.x, v, 1, Windows::new()) }];
+    "x.window_scatter_min" => |d| vec![{
+        let (y, v, s, w) = (d.tensor(), d.operand(), d.each(), d.windows());
+        d.x.window_scatter_min(&y, v, s, w)
+    }, { let v = d.int(); d.x.window_scatter_min(&d.x, v, 1, Windows::new()) }];
     "x.patches" => |d| vec![{ let (s, w) = (d.each(), d.windows()); d.x.patches(s, w) }];
     "x.polyadd" => |d| vec![{ let y = d.tensor(); d.x.polyadd(&y) }];
     "x.polysub" => |d| vec![{ let y = d.tensor().flatten(); d.x.flatten().polysub(&y) }];

@@ -128,4 +128,11 @@ mirrors! {
     toeplitz(x, y) => toeplitz(x, y);
     block_diagonal(x, y, z) => block_diag([x, y, z]);
     multi_dot(x, y, z) => multi_dot([x, y, z]);
+    tridiagonal_solve(lower, diagonal, upper, b) => {
+        tridiagonal_solve(lower, &(diagonal + 4), upper, b)
+    };
+    tridiagonal_solve_with_pivots(lower, diagonal, upper, b) => {
+        tridiagonal_solve(&(lower + 4), diagonal, &(upper + 3), b)
+    };
+    roots(x) => (x + (Tensor::arange(3) * 6).to(x.dtype())).poly().roots().real().sort(0);
 }

@@ -101,4 +101,6 @@ mirrors! {
         let padded = x.square().pad([(0, 0), (1, 1), (1, 1), (0, 0)], 0.0);
         taps(&taps(&padded, 1, 3, 1, 2, 3), 3, 3, 1, 2, 3).sum([0, 1])
     };
+    ragged_dot(x, w) => x.ragged_dot(w, &tensor([3, 0, 4]));
+    ragged_dot_contracted(x, y) => x.ragged_dot_contracted(y, &tensor([2, 0, 5]));
 }

@@ -47,4 +47,6 @@ mirrors! {
         let options = windows().strides([1, 2]).padding([(0, 1), (1, 0)]);
         (x.square().window_max([2, 3], options), x.window_min([3, 2], windows().strides([2, 1])))
     };
+    conv_local(x, w) => x.conv_local(w, 2, windows().strides(2).padding([(1, 0)]));
+    conv_local_dilated(x, w) => x.conv_local(w, 2, windows().dilation([1, 2]));
 }

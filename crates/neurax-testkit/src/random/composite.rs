@@ -1,8 +1,10 @@
 //! Generator rules for named composites.
 
 use super::generate::{BoundedValue, Gen, GenRule, any_shape};
+use neurax_ir::composite::LinearSolve;
 use neurax_ir::op::*;
-use neurax_ir::{DType, Sample, Shape};
+use neurax_ir::{Builder, DType, Sample, Shape};
+use std::sync::Arc;
 
 pub(super) const COMPOSITE_RULES: &[GenRule] = &[
     composite,
@@ -14,6 +16,7 @@ pub(super) const COMPOSITE_RULES: &[GenRule] = &[
     batch_norm,
     logaddexp,
     hypot,
+    linear_solve,
 ];
 
 /// The composites that are smooth for all operands.
@@ -155,6 +158,30 @@ fn hypot(g: &mut Gen) -> Option<()> {
     let y = g.positive(other.v);
     let length = g.emit(Composite::from(neurax_ir::composite::Hypot {}), &[x.v, y]);
     g.keep(length, x.bound + 3.0)
+}
+
+/// Emits the solution of a diagonal system, which takes other routes than a quotient when it is
+/// differentiated.
+fn linear_solve(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let ty = g.ty(x);
+    let other = g.pick_shaped(DType::F64, &ty.shape);
+    let diagonal = g.positive(other.v);
+    let graph = |op: Binary| {
+        let mut b = Builder::new();
+        let (p, x) = (b.input(ty.clone()), b.input(ty.clone()));
+        let y = b.emit(op, &[x, p]);
+        b.finish(&[y]).ok().map(Arc::new)
+    };
+    let solve = graph(Binary::Div)?;
+    let op = LinearSolve {
+        captures: 1,
+        matvec: graph(Binary::Mul)?,
+        transpose_solve: Some(solve.clone()),
+        solve,
+    };
+    let y = g.emit(Composite::from(op), &[diagonal, x.v]);
+    g.keep(y, 2.0 * x.bound)
 }
 
 thread_local! {
