@@ -3,7 +3,10 @@
 use crate::{Error, Result};
 use neurax_runtime::Backend;
 pub use neurax_runtime::Device;
-use std::sync::{Arc, OnceLock};
+use std::{
+    cell::RefCell,
+    sync::{Arc, OnceLock},
+};
 
 /// The default device, chosen at the first use.
 static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
@@ -66,6 +69,46 @@ pub fn set_default_device(device: Device) -> Result<()> {
             "the default device was already chosen; set it before the first tensor is computed",
         )
     })
+}
+
+thread_local! {
+    /// The device of the innermost [`with_default_device`] of this thread.
+    static SCOPE: RefCell<Option<Device>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` with `device` as the device of operations whose operands name none, on this thread.
+/// Their results stay on it, as those of [`crate::Tensor::on`] do. Follows Nx's
+/// `with_default_backend`.
+///
+/// An operand that was put on another device explicitly decides as before. Operands without a
+/// device are moved by the operation that reads them, so that tensors made of data inside `f` are
+/// on `device` once they are used. Scopes nest; the end of a scope, by a panic as well, restores
+/// the device before it. Threads that `f` starts are not in its scope.
+///
+/// ```
+/// use neurax::{backends, prelude::*, with_default_device};
+/// let slow = Device::from_backend(backends().pop().expect("a backend"), 0)?;
+/// let y = with_default_device(&slow, || tensor([1.0, 2.0]) * 2.0);
+/// assert_eq!((y.device()?, y.to_vec::<f32>()?), (slow, vec![2.0, 4.0]));
+/// # Ok::<(), Error>(())
+/// ```
+pub fn with_default_device<O>(device: &Device, f: impl FnOnce() -> O) -> O {
+    /// Restores the device of the scope around this one.
+    struct Restore(Option<Device>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let outer = self.0.take();
+            // A thread that ends has no scope any more.
+            let _ = SCOPE.try_with(|scope| scope.replace(outer));
+        }
+    }
+    let _restore = Restore(SCOPE.with(|scope| scope.replace(Some(device.clone()))));
+    f()
+}
+
+/// Returns the device of the scope of this thread, `None` if it is the default one.
+pub(crate) fn scope_device() -> Option<Device> {
+    SCOPE.with(|scope| scope.borrow().clone()).filter(|device| !is_default(device))
 }
 
 /// Returns the device that `wish`, e.g. `interp` or `xla:1`, names.
@@ -131,5 +174,56 @@ mod tests {
                 .to_string()
                 .contains("one of native, interp,")
         );
+    }
+
+    /// Returns a device of the reference interpreter.
+    fn interpreter() -> Device {
+        choose(&backends(), Some("interp")).unwrap()
+    }
+
+    fn device_of_sum() -> Device {
+        (crate::tensor([1.0]) + crate::tensor([2.0])).device().unwrap()
+    }
+
+    #[test]
+    fn scopes_nest_and_end() {
+        let (default, inner, outer) = (default_device().unwrap(), interpreter(), interpreter());
+        assert_ne!(inner, outer);
+        assert_eq!(device_of_sum(), *default);
+        with_default_device(&outer, || {
+            assert_eq!(device_of_sum(), outer);
+            with_default_device(&inner, || assert_eq!(device_of_sum(), inner));
+            with_default_device(default, || assert_eq!(device_of_sum(), *default));
+            assert_eq!(device_of_sum(), outer);
+            let other = std::thread::spawn(device_of_sum).join().unwrap();
+            assert_eq!(other, *default, "a scope is that of one thread");
+        });
+        assert_eq!(device_of_sum(), *default);
+        let fails = || with_default_device(&interpreter(), || panic!("in a scope"));
+        assert!(std::panic::catch_unwind(fails).is_err());
+        assert_eq!(device_of_sum(), *default, "a panic ends the scope");
+    }
+
+    #[test]
+    fn functions_and_constants_run_in_the_scope() {
+        let scope = interpreter();
+        let f = crate::jit(|x: crate::Tensor| x.sin() + crate::Tensor::ones([2]));
+        let slope = crate::grad(|x: crate::Tensor| (&x * &x).sum(..));
+        let x = crate::tensor([1.0, 2.0]);
+        let before = f.run(x.clone()).unwrap();
+        let (y, dx, zeros) = with_default_device(&scope, || {
+            (f.run(x.clone()).unwrap(), slope.run(x.clone()).unwrap(), crate::Tensor::zeros(2) + 1)
+        });
+        for tensor in [&y, &dx, &zeros] {
+            assert_eq!(tensor.device().unwrap(), scope);
+        }
+        assert_eq!(y.to_vec::<f32>().unwrap().len(), before.to_vec::<f32>().unwrap().len());
+        assert_eq!(dx.to_vec::<f32>().unwrap(), [2.0, 4.0]);
+        assert_eq!(f.run(x).unwrap().device().unwrap(), *default_device().unwrap());
+        // The result stays on its device; an operand that names one decides.
+        assert_eq!((&y + 1.0).device().unwrap(), scope);
+        let named = crate::tensor([1.0]).on(default_device().unwrap());
+        let kept = with_default_device(&scope, || (&named + 1.0).device().unwrap());
+        assert_eq!(kept, *default_device().unwrap());
     }
 }

@@ -45,7 +45,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
-    device::{Device, or_default},
+    device::{Device, or_default, scope_device},
     lazy::LazyConstant,
     tensor::{CallSite, Repr},
     trace::{Trace, open_body},
@@ -104,7 +104,7 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
             Ok(b.inline(graph, vs).into_iter().collect())
         }),
         Dispatch::Eager => {
-            let explicit = explicit_device(&xs).cloned();
+            let explicit = explicit_device(&xs);
             let device = or_default(explicit.as_ref())?;
             let graph = graph.with_default_origin(&place.clone().into())?;
             let compiled = device.compile(&graph).map_err(|e| e.at(&place))?;
@@ -205,7 +205,7 @@ fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs
 
 /// Runs one op now, with the compiled form that the device keeps for its operand types.
 fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
-    let explicit = explicit_device(&xs).cloned();
+    let explicit = explicit_device(&xs);
     let device = or_default(explicit.as_ref())?;
     let mut args: SmallVec<[Cow<'_, Buffer>; 4]> = SmallVec::new();
     for x in &mut xs {
@@ -220,9 +220,10 @@ fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Re
     Ok(tensors(results, explicit.as_ref()))
 }
 
-/// Returns the device that one of `xs` was put on explicitly, the first one of several.
-pub(crate) fn explicit_device<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Option<&'t Device> {
-    xs.into_iter().find_map(Tensor::explicit_device)
+/// Returns the device that one of `xs` was put on explicitly, the first one of several, or that of
+/// the scope of [`crate::with_default_device`].
+pub(crate) fn explicit_device<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Option<Device> {
+    xs.into_iter().find_map(Tensor::explicit_device).cloned().or_else(scope_device)
 }
 
 /// Returns the device on which a program of the operands `xs` runs: [`explicit_device`], or the
@@ -230,8 +231,8 @@ pub(crate) fn explicit_device<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> O
 ///
 /// # Errors
 /// As [`default_device`].
-pub(crate) fn device_of<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Result<&'t Device> {
-    or_default(explicit_device(xs))
+pub(crate) fn device_of<'t>(xs: impl IntoIterator<Item = &'t Tensor>) -> Result<Device> {
+    or_default(explicit_device(xs).as_ref()).cloned()
 }
 
 /// Returns the tensors of the results of a run. They remember `device`, which is `None` for the

@@ -60,7 +60,7 @@ pub use attention_options::AttentionOptions;
 pub use compiled::{Compiled, Example};
 pub use cumulative_options::CumulativeOptions;
 pub use curve_options::{DiffOptions, InterpOptions};
-pub use device::{Device, backends, default_device, set_default_device};
+pub use device::{Device, backends, default_device, set_default_device, with_default_device};
 pub use dtype_info::{FloatInfo, IntInfo, can_cast, finfo, iinfo, promote_types, result_type};
 pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};

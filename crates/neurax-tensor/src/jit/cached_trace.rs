@@ -95,7 +95,7 @@ impl CachedTrace {
     ///
     /// # Errors
     /// As [`crate::default_device`].
-    pub(super) fn device_for<'t>(&'t self, leaves: &[&'t Tensor]) -> Result<&'t Device> {
+    pub(super) fn device_for(&self, leaves: &[&Tensor]) -> Result<Device> {
         device_of(leaves.iter().copied().chain(&self.traced.captures))
     }
 
@@ -110,12 +110,12 @@ impl CachedTrace {
             return Ok(None);
         }
         let device = self.device_for(leaves)?;
-        if let Some(compiled) = self.compiled.get().filter(|(d, _)| d == device) {
+        if let Some(compiled) = self.compiled.get().filter(|(d, _)| *d == device) {
             return Ok(Some(compiled.clone()));
         }
         let program = self.traced.graph().and_then(|graph| device.compile(graph));
         let program = program.map_err(|e| e.at(&Place::Source(self.at)))?;
-        let compiled = (device.clone(), program);
+        let compiled = (device, program);
         // Has no effect if there is one for another device.
         let _ = self.compiled.set(compiled.clone());
         Ok(Some(compiled))

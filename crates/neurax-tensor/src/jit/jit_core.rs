@@ -179,7 +179,7 @@ impl JitCore {
         entry.traced.check()?;
         stages.add("trace", start, entry.traced.graph()?);
         let leaves = to_vec(like);
-        let device = entry.device_for(&refs(&leaves))?.clone();
+        let device = entry.device_for(&refs(&leaves))?;
         device.compile_logged(entry.traced.graph()?, &mut stages)?;
         Ok(stages)
     }
