@@ -345,6 +345,18 @@ pub const SORT_GRAIN_ELEMENTS: usize = 1 << 12;
 /// The most chunks of rows of a sort: enough for threads to finish together. Not measured.
 pub const SORT_MAX_CHUNKS: usize = 16;
 
+/// The length of a row from which it is sorted digit by digit: shorter ones are sorted faster by
+/// comparisons. Not measured.
+pub const RADIX_MIN_ELEMENTS: usize = 1 << 12;
+
+/// The elements of a chunk of a row that is sorted digit by digit, at least: many more than the
+/// counts of a digit. Not measured.
+pub const RADIX_CHUNK_ELEMENTS: usize = 1 << 16;
+
+/// The most chunks of a row that is sorted digit by digit: their counts are added by one thread.
+/// Not measured.
+pub const RADIX_MAX_CHUNKS: usize = 8;
+
 /// The elements that one thread transforms, at least. Not measured.
 pub const FFT_GRAIN_ELEMENTS: usize = 1 << 12;
 

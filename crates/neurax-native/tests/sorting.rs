@@ -85,6 +85,40 @@ fn keys_in_turn() {
     }
 }
 
+/// Distinct numbers and ties, without 0 and NaN, or with them: other elements decide on the method.
+fn distinct(ty: Type, seed: u64) -> Literal {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f64 / 1e5 - 80.5
+    };
+    let xs: Vec<f64> = (0..ty.size()).map(|_| next()).collect();
+    Literal::from_f64s(ty.dtype, ty.shape, &xs)
+}
+
+#[test]
+fn long_rows_with_and_without_equal_elements() {
+    let real = DType::ALL.into_iter().filter(|d| d.bits() >= 8 && !d.is_complex());
+    for d in real {
+        // Below and above the length from which rows are sorted digit by digit.
+        for (shape, axis) in [(&[3000][..], 0), (&[5000], 0), (&[3, 4100], 1), (&[4100, 3], 0)] {
+            let ty = Type::new(d, shape);
+            let sort = Sort { axis, keys: 1 };
+            for x in [distinct(ty.clone(), 1), any_bits(ty, 1)] {
+                check_on(&[x], |b, xs| b.emit_n(sort.clone(), xs, 1).to_vec());
+            }
+        }
+    }
+    // Several chunks of a row, in one pass and in several.
+    let t = |d: DType| Type::new(d, [150_000]);
+    check(&[t(DType::F32)], 0, 1);
+    check(&[t(DType::F32), t(DType::I64)], 0, 1);
+    check(&[t(DType::C128), t(DType::U8)], 0, 1);
+    for d in [DType::F32, DType::I64, DType::F16] {
+        check_on(&[distinct(t(d), 1)], |b, xs| b.emit_n(Sort { axis: 0, keys: 1 }, xs, 1).to_vec());
+    }
+}
+
 #[test]
 fn sizes_of_zero_and_one() {
     for shape in [[0, 3], [3, 0], [1, 3], [3, 1], [1, 1]] {

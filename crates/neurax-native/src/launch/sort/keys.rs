@@ -8,11 +8,13 @@
 
 #![allow(unsafe_code, reason = "elements are read by address")]
 
+use super::radix::RadixWord;
 use crate::address::Address;
 use neurax_ir::{DType, FloatFormat, Kind};
+use std::ops::Range;
 
 /// A packed record of keys, with the row index in its low 32 bits.
-pub trait Record: Copy + Ord {
+pub trait Record: RadixWord {
     /// The bits that are available for keys.
     const KEYS: usize;
     /// The empty record.
@@ -21,8 +23,18 @@ pub trait Record: Copy + Ord {
     /// Appends the low `bits` bits of `x`.
     fn push(self, bits: usize, x: u64) -> Self;
 
+    /// Appends a row index.
+    fn push_row_index(self, i: usize) -> Self {
+        self.push(u32::BITS as usize, i as u64)
+    }
+
     /// Returns the row index in the low 32 bits.
     fn row_index(self) -> usize;
+
+    /// Returns the places of keys of `bits` bits.
+    fn key_bits(bits: usize) -> Range<u32> {
+        u32::BITS..u32::BITS + bits as u32
+    }
 }
 
 macro_rules! records {
@@ -55,13 +67,16 @@ pub struct KeyColumn {
     pub step: usize,
     /// The index of this number in the element.
     part: usize,
-    order: KeyOrder,
+    /// The order of the numbers.
+    pub order: KeyOrder,
 }
 
 /// The order of the numbers that bits stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyOrder {
+pub enum KeyOrder {
+    /// An unsigned integer.
     Unsigned,
+    /// A signed integer.
     Signed,
     /// A float; a magnitude above these bits is NaN.
     Float(u64),
