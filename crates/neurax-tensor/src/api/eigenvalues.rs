@@ -1,6 +1,10 @@
 //! Eigenvalues of general matrices, and what is computed by their Schur form.
 
-use crate::{Tensor, Triangle, fori, tensor::CallSite};
+use super::common::located;
+use crate::{
+    Function, Tensor, Triangle, custom_linear_solve, custom_tangent, fori, stop_gradient,
+    tensor::CallSite,
+};
 use neurax_ir::op::{Eig, Schur};
 use std::panic::Location;
 
@@ -85,8 +89,9 @@ impl Tensor {
     /// `r · r = a` whose eigenvalues have no negative real part.
     ///
     /// It takes the square root of the Schur form: Björck and Hammarling, 1983, A Schur method for
-    /// the square root of a matrix. A singular matrix may have no square root. It has no
-    /// derivative. Follows `jax.scipy.linalg.sqrtm`.
+    /// the square root of a matrix. A singular matrix may have no square root. The tangent `dr`
+    /// solves Sylvester's equation `r · dr + dr · r = da`, which a singular matrix does not
+    /// determine. Follows `jax.scipy.linalg.sqrtm`.
     ///
     /// # Errors
     ///
@@ -107,10 +112,63 @@ impl Tensor {
             Ok(n) => n,
             Err(e) => return e,
         };
-        let (t, z) = self.schur();
-        let root = root_of_triangle(&t, n, at);
-        z.matmul(root).matmul(z.adjoint())
+        if !self.is_traced() || !self.dtype().is_differentiable() {
+            return square_root(self, n, at);
+        }
+        let root = custom_tangent(
+            |a: Tensor| located(at, &[&a], || square_root(&a, n, at)),
+            |(_, r, da): (Tensor, Tensor, Tensor)| {
+                located(at, &[&r], || sylvester_solution(&r, &da.convert(r.dtype(), at), at))
+            },
+        );
+        root.apply(self.clone())
     }
+}
+
+/// Computes the square root of matrices of `n` rows by their Schur form.
+#[track_caller]
+fn square_root(a: &Tensor, n: usize, at: CallSite) -> Tensor {
+    let (t, z) = a.schur();
+    let root = root_of_triangle(&t, n, at);
+    z.matmul(root).matmul(z.adjoint())
+}
+
+/// Computes the solution `d` of Sylvester's equation `r · d + d · r = c`, by the Schur form of `r`:
+/// Bartels and Stewart, 1972, Solution of the matrix equation AX + XB = C.
+#[track_caller]
+fn sylvester_solution(r: &Tensor, c: &Tensor, at: CallSite) -> Tensor {
+    let (t, z) = stop_gradient(r).schur();
+    custom_linear_solve(
+        |d: Tensor| located(at, &[&d], || r.matmul(&d) + d.matmul(r)),
+        c.clone(),
+        |_, c| located(at, &[&c], || by_columns(&t, &z, &c, at)),
+        // The transposed map takes the transpose of `d` to that of the result.
+        |_, c| located(at, &[&c], || by_columns(&t, &z, &c.t(), at).t()),
+    )
+}
+
+/// Computes the solution of Sylvester's equation for `r = z · t · zᴴ`.
+#[track_caller]
+fn by_columns(t: &Tensor, z: &Tensor, c: &Tensor, at: CallSite) -> Tensor {
+    let n = t.dim(-1);
+    let right = z.adjoint().matmul(c).matmul(z);
+    let start = right.zeros_like();
+    let next = |j: Tensor, y: Tensor| located(at, &[], || with_solved_column(t, &right, j, y, at));
+    let y = fori(0..n, start, next);
+    z.matmul(y).matmul(z.adjoint())
+}
+
+/// Computes `y` with column `j` of the solution of `t · y + y · t = right`, of which the columns
+/// before `j` are known and the others 0.
+#[track_caller]
+fn with_solved_column(t: &Tensor, right: &Tensor, j: Tensor, y: Tensor, at: CallSite) -> Tensor {
+    let n = t.dim(-1);
+    let is_column = Tensor::arange(n).equal(j).convert(t.dtype(), at);
+    let selected = is_column.expand_dims(-1);
+    let pivot = (t.diagonal(0, -2, -1) * &is_column).sum(crate::keep(-1)).expand_dims(-1);
+    let known = right.matmul(&selected) - y.matmul(t.matmul(&selected));
+    let system = t + pivot * Tensor::eye(n);
+    y + system.solve_triangular(known, Triangle::Upper) * is_column
 }
 
 /// Computes the square root of upper triangular matrices, column by column: with the columns in

@@ -1,6 +1,9 @@
 //! Systems of linear equations, inverses and determinants.
 
-use super::common::promote_operands;
+use super::{
+    common::promote_operands,
+    factored::{Factors, permuted_solution},
+};
 use crate::{
     DType, Operand, Tensor, Type,
     dispatch::{common_shape, dispatch},
@@ -22,9 +25,9 @@ impl Tensor {
     /// Computes the solution `x` of `a · x = b` for square matrices `a` `[.., n, n]`; `b` is a
     /// vector `[n]` or matrices `[.., n, m]`. Batch axes broadcast.
     ///
-    /// It takes the LU factorization with partial pivoting. A singular matrix gives
-    /// NaN. Integers are converted to f32; f16 and bf16 compute in f32. Follows
-    /// `numpy.linalg.solve`.
+    /// It takes the LU factorization with partial pivoting. A singular matrix gives NaN.
+    /// Derivatives of every order are solutions of systems with the same factors. Integers are
+    /// converted to f32; f16 and bf16 compute in f32. Follows `numpy.linalg.solve`.
     ///
     /// # Errors
     ///
@@ -45,8 +48,8 @@ impl Tensor {
             Ok(system) => system,
             Err(e) => return e,
         };
-        let (lu, _, permutation) = system.a.lu_factor();
-        system.result(permuted_solution(&lu, &permutation, &system.b, at), at)
+        let x = Factors::of(&system.a).solution(&system.a, &system.b, at);
+        system.result(x, at)
     }
 
     /// Computes the solution `x` of `a · x = b`, given the compact factors and the permutation of
@@ -163,7 +166,7 @@ impl Tensor {
     /// Computes the determinant of square matrices `[.., n, n]`.
     ///
     /// Matrices up to 3 rows take the polynomial, whose derivative exists everywhere, larger ones
-    /// the LU factorization, which has no derivative at a singular matrix. Follows
+    /// the LU factorization, and have no derivative at a singular matrix. Follows
     /// `numpy.linalg.det`.
     ///
     /// # Errors
@@ -188,9 +191,7 @@ impl Tensor {
         if n <= 3 {
             return small_determinant(&x, n).convert(dtype, at);
         }
-        let (lu, pivots, _) = x.lu_factor();
-        let det = sign_of_pivots(&pivots, &lu, at) * lu.diagonal(0, -2, -1).prod(-1);
-        det.convert(dtype, at)
+        Factors::of(&x).determinant(&x, at).convert(dtype, at)
     }
 
     /// Computes the sign and the logarithm of the absolute value of the determinant of square
@@ -217,10 +218,7 @@ impl Tensor {
             return (e.clone(), e);
         }
         let (x, dtype) = self.clone().float(at).wide(at);
-        let (lu, pivots, _) = x.lu_factor();
-        let diagonal = lu.diagonal(0, -2, -1);
-        let sign = sign_of_pivots(&pivots, &lu, at) * diagonal.sign().prod(-1);
-        let log = diagonal.abs().log().sum(-1);
+        let (sign, log) = Factors::of(&x).sign_and_log(&x, at);
         (sign.convert(dtype, at), log.convert(dtype.real(), at))
     }
 
@@ -285,26 +283,6 @@ impl System {
         let x = x.convert(self.dtype, at);
         if self.is_vector { x.squeeze(-1) } else { x }
     }
-}
-
-/// Computes the solution of a system from the compact LU factors.
-#[track_caller]
-fn permuted_solution(lu: &Tensor, permutation: &Tensor, b: &Tensor, at: CallSite) -> Tensor {
-    let b = b.take_along_axis(&permutation.expand_dims(-1), -2);
-    let unit = TriangularSolve { unit_diagonal: true, ..TriangularSolve::lower(MatrixForm::Plain) };
-    let y = dispatch(unit, [lu.clone(), b], at);
-    dispatch(TriangularSolve::upper(MatrixForm::Plain), [lu.clone(), y], at)
-}
-
-/// Computes the determinant of the permutation that the pivots of a factorization make, 1 or -1.
-#[track_caller]
-fn sign_of_pivots(pivots: &Tensor, lu: &Tensor, at: CallSite) -> Tensor {
-    if pivots.error().is_some() {
-        return pivots.clone();
-    }
-    let exchanges = pivots.not_equal(Tensor::arange(pivots.dim(-1))).to(DType::I32).sum(-1);
-    let odd = exchanges.convert(DType::F64, at) % 2.0;
-    (1.0 - odd * 2.0).convert(lu.dtype(), at)
 }
 
 /// Computes the determinant of matrices of up to 3 rows as a polynomial of their elements.

@@ -53,6 +53,7 @@ pub(crate) mod distributions;
 pub(crate) mod eigenvalues;
 pub(crate) mod einsum;
 pub(crate) mod exponentials;
+pub(crate) mod factored;
 pub(crate) mod factorizations;
 pub(crate) mod fft;
 pub(crate) mod gamma_distributions;

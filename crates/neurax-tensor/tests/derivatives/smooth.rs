@@ -568,6 +568,9 @@ smooth! {
         tridiagonal_solve(&a.slice(0, 2..), &diagonal, &b.slice(0, 1..3), b.slice(0, ..2))
     };
     "x.roots", &[1.0, -1.5, -5.5, 3.0], |x| x.roots();
+    "x.sqrtm", POSITIVE_DEFINITE, |x| m(x).sqrtm();
+    "x.sqrtm", MATRICES, |x, y| (m(x).complex(m(y)) + Tensor::eye(2) * 4).sqrtm();
+    "x.det", SYSTEM, |x, y| (x.outer(y) + Tensor::eye(4) * 3).det();
     "x.ldexp", REAL, |x| x.ldexp(3).square();
     "x.sort_by_keys", REAL, |x| {
         x.square().sort_by_keys([tensor([1, 0, 1, 0, 1]), tensor([4, 3, 2, 1, 0])], 0) * x
