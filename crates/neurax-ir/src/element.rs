@@ -14,8 +14,8 @@ use num_complex::Complex;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an element of a tensor",
-    note = "elements are bool, u8..u64, i8..i64, f16, bf16, f32, f64, Complex<f32>, Complex<f64>, \
-            F8E4M3FN and F8E5M2"
+    note = "elements are bool, u8..u64, i8..i64, f16, bf16, f32, f64, Complex<f32>, Complex<f64> \
+            and the 8-bit floats of `neurax::ir`, such as F8E4M3FN"
 )]
 pub trait Element: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static {
     /// The dtype of this type.
@@ -29,7 +29,7 @@ pub trait Element: Copy + PartialEq + Send + Sync + std::fmt::Debug + 'static {
 }
 
 /// A type that ops compute in. Each dtype is converted to one of these when loaded and rounded or
-/// wrapped when stored: f8, f16 and bf16 compute in f32; 2- and 4-bit integers in 8 bits.
+/// wrapped when stored: [`DType::compute_dtype`].
 pub trait Compute: Pod + PartialEq + PartialOrdered + Send + Sync + std::fmt::Debug {
     /// The dtype whose memory layout is a slice of this type.
     const DTYPE: DType;
@@ -57,19 +57,14 @@ pub trait PartialOrdered {
     fn before(&self, o: &Self) -> bool;
 }
 
-/// An 8-bit float of 4 exponent and 3 mantissa bits with NaN but without infinities.
-/// <https://arxiv.org/abs/2209.05433>
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
-#[repr(transparent)]
-pub struct F8E4M3FN(pub u8);
-
-/// An IEEE-like 8-bit float of 5 exponent and 2 mantissa bits. <https://arxiv.org/abs/2209.05433>
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
-#[repr(transparent)]
-pub struct F8E5M2(pub u8);
-
+/// Defines the 8-bit floats, which are stored as their codes.
 macro_rules! eight_bit_floats {
-    ($($t:ident),*) => {$(
+    ($($(#[$doc:meta])* $t:ident,)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Pod, Zeroable)]
+        #[repr(transparent)]
+        pub struct $t(pub u8);
+
         impl $t {
             const FORMAT: FloatFormat = FloatFormat::of(DType::$t).expect("the format of a float");
 
@@ -86,7 +81,28 @@ macro_rules! eight_bit_floats {
     )*};
 }
 
-eight_bit_floats!(F8E4M3FN, F8E5M2);
+eight_bit_floats! {
+    /// A float of 3 exponent and 4 mantissa bits, with infinities.
+    F8E3M4,
+    /// A float of 4 exponent and 3 mantissa bits, with infinities.
+    F8E4M3,
+    /// A float of 4 exponent and 3 mantissa bits with bias 11, with NaN in the place of negative
+    /// zero and without infinities.
+    F8E4M3B11FNUZ,
+    /// A float of 4 exponent and 3 mantissa bits, with NaN but without infinities.
+    /// <https://arxiv.org/abs/2209.05433>
+    F8E4M3FN,
+    /// A float of 4 exponent and 3 mantissa bits with bias 8, with NaN in the place of negative
+    /// zero and without infinities. <https://arxiv.org/abs/2206.02915>
+    F8E4M3FNUZ,
+    /// An IEEE-like float of 5 exponent and 2 mantissa bits. <https://arxiv.org/abs/2209.05433>
+    F8E5M2,
+    /// A float of 5 exponent and 2 mantissa bits with bias 16, with NaN in the place of negative
+    /// zero and without infinities. <https://arxiv.org/abs/2206.02915>
+    F8E5M2FNUZ,
+    /// A power of two from 2^-127 to 2^127, or NaN: a scale factor of the OCP microscaling formats.
+    F8E8M0FNU,
+}
 
 macro_rules! elements {
     ($($t:ty = $d:ident),*) => {$(
@@ -114,7 +130,16 @@ elements!(
     bf16 = BF16
 );
 elements!(f32 = F32, f64 = F64, Complex<f32> = C64, Complex<f64> = C128);
-elements!(F8E4M3FN = F8E4M3FN, F8E5M2 = F8E5M2);
+elements!(
+    F8E3M4 = F8E3M4,
+    F8E4M3 = F8E4M3,
+    F8E4M3B11FNUZ = F8E4M3B11FNUZ,
+    F8E4M3FN = F8E4M3FN,
+    F8E4M3FNUZ = F8E4M3FNUZ,
+    F8E5M2 = F8E5M2,
+    F8E5M2FNUZ = F8E5M2FNUZ,
+    F8E8M0FNU = F8E8M0FNU
+);
 
 impl Element for bool {
     const DTYPE: DType = DType::Bool;
@@ -223,26 +248,19 @@ macro_rules! with_compute {
         }
     };
     (real $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
-        match $dtype {
+        match $dtype.compute_dtype() {
             $crate::DType::F64 => { type $C = f64; $body }
-            $crate::DType::F8E4M3FN
-            | $crate::DType::F8E5M2
-            | $crate::DType::F16
-            | $crate::DType::BF16
-            | $crate::DType::F32 => { type $C = f32; $body }
+            $crate::DType::F32 => { type $C = f32; $body }
             d => $crate::with_compute!(int d, $C => $body, else $other),
         }
     };
     (int $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
-        match $dtype {
-            $crate::DType::Bool
-            | $crate::DType::U2
-            | $crate::DType::U4
-            | $crate::DType::U8 => { type $C = u8; $body }
+        match $dtype.compute_dtype() {
+            $crate::DType::U8 => { type $C = u8; $body }
             $crate::DType::U16 => { type $C = u16; $body }
             $crate::DType::U32 => { type $C = u32; $body }
             $crate::DType::U64 => { type $C = u64; $body }
-            $crate::DType::I2 | $crate::DType::I4 | $crate::DType::I8 => { type $C = i8; $body }
+            $crate::DType::I8 => { type $C = i8; $body }
             $crate::DType::I16 => { type $C = i16; $body }
             $crate::DType::I32 => { type $C = i32; $body }
             $crate::DType::I64 => { type $C = i64; $body }
@@ -250,13 +268,9 @@ macro_rules! with_compute {
         }
     };
     (float $dtype:expr, $C:ident => $body:expr, else $other:expr) => {
-        match $dtype {
+        match $dtype.compute_dtype() {
             $crate::DType::F64 => { type $C = f64; $body }
-            $crate::DType::F8E4M3FN
-            | $crate::DType::F8E5M2
-            | $crate::DType::F16
-            | $crate::DType::BF16
-            | $crate::DType::F32 => { type $C = f32; $body }
+            $crate::DType::F32 => { type $C = f32; $body }
             _ => $other,
         }
     };

@@ -12,11 +12,11 @@
 //! the largest number and in the result of overflow: infinity if there is one, else NaN if there is
 //! one, else the largest number.
 //!
-//! Encoding rounds to nearest, ties to the even code, from the bits of an f64. Each narrower number
-//! is an f64, so that there is one rounding, whatever the source. Invariants: encoding a decoded
-//! number returns its code (for NaN, a code of NaN), and codes of one sign are ordered like their
-//! numbers. The rules are those of the Python package `ml_dtypes`, whose results are recorded in
-//! the fixtures of `neurax-testkit`.
+//! Encoding rounds to nearest, ties to even, from the bits of an f64. Without mantissa bits, each
+//! significand is odd, and ties round up. Every narrower number is an f64, so that there is one
+//! rounding, whatever the source. Invariants: encoding a decoded number returns its code (for NaN,
+//! a code of NaN), and codes of one sign are ordered like their numbers. The rules are those of the
+//! Python package `ml_dtypes`, whose results are recorded in the fixtures of `neurax-testkit`.
 
 use crate::DType;
 
@@ -27,7 +27,7 @@ use crate::DType;
 /// let format = FloatFormat::of(DType::F8E4M3FN).unwrap();
 /// assert_eq!((format.exponent_bits, format.mantissa_bits, format.bias), (4, 3, 7));
 /// assert_eq!(format.max(), 448.0);
-/// assert_eq!(format.encode(1.0625), 0x38, "a tie between 1 and 1.125: to the even code");
+/// assert_eq!(format.encode(1.0625), 0x38, "a tie between 1 and 1.125");
 /// assert_eq!(format.decode(0x38), 1.0);
 /// assert!(format.decode(format.encode(500.0)).is_nan(), "it has no infinity");
 /// ```
@@ -69,8 +69,17 @@ impl FloatFormat {
     /// Returns the format of a real float dtype; `None` for bool, integers and complex numbers.
     pub const fn of(dtype: DType) -> Option<FloatFormat> {
         Some(match dtype {
+            DType::F4E2M1FN => finite(2, 1),
+            DType::F6E2M3FN => finite(2, 3),
+            DType::F6E3M2FN => finite(3, 2),
+            DType::F8E3M4 => ieee(3, 4),
+            DType::F8E4M3 => ieee(4, 3),
+            DType::F8E4M3B11FNUZ => unsigned_zero(4, 3, 11),
             DType::F8E4M3FN => without_infinity(4, 3),
+            DType::F8E4M3FNUZ => unsigned_zero(4, 3, 8),
             DType::F8E5M2 => ieee(5, 2),
+            DType::F8E5M2FNUZ => unsigned_zero(5, 2, 16),
+            DType::F8E8M0FNU => powers_of_two(8),
             DType::F16 => ieee(5, 10),
             DType::BF16 => ieee(8, 7),
             DType::F32 => ieee(8, 23),
@@ -146,7 +155,7 @@ impl FloatFormat {
                 && self.smallest_subnormal() <= other.smallest_subnormal()
     }
 
-    /// Returns the code of the number nearest to `x`, ties to the even code.
+    /// Returns the code of the number nearest to `x`, ties to even.
     ///
     /// A number beyond the largest one becomes infinity, NaN or the largest one: the first of them
     /// that the format has. What has no number (NaN; without signs, a negative number; zero in a
@@ -227,10 +236,11 @@ impl FloatFormat {
         let shift = (BITS - self.mantissa_bits).saturating_add((at_least - exponent) as u32);
         // Of a smaller number, less than half of the first code remains.
         let shift = shift.min(BITS + 2);
-        let code = (base << self.mantissa_bits) + (significand >> shift) as i64;
+        let kept = significand >> shift;
+        let code = (base << self.mantissa_bits) + kept as i64;
         let rest = significand & ((1 << shift) - 1);
         let half = (1 << shift) >> 1;
-        let is_up = shift > 0 && (rest > half || (rest == half && code & 1 == 1));
+        let is_up = shift > 0 && (rest > half || (rest == half && kept & 1 == 1));
         (code + i64::from(is_up)).max(0) as u64
     }
 
@@ -264,6 +274,22 @@ const fn without_infinity(exponent_bits: u32, mantissa_bits: u32) -> FloatFormat
     FloatFormat { has_infinity: false, nan: NanCodes::Largest, ..ieee }
 }
 
+/// Returns a format in which every code is a number.
+const fn finite(exponent_bits: u32, mantissa_bits: u32) -> FloatFormat {
+    FloatFormat { nan: NanCodes::Absent, ..without_infinity(exponent_bits, mantissa_bits) }
+}
+
+/// Returns a format with one NaN in the place of negative zero (`fnuz`).
+const fn unsigned_zero(exponent_bits: u32, mantissa_bits: u32, bias: i32) -> FloatFormat {
+    let finite = finite(exponent_bits, mantissa_bits);
+    FloatFormat { bias, nan: NanCodes::NegativeZero, ..finite }
+}
+
+/// Returns the format of powers of two without sign, and one NaN (`fnu`).
+const fn powers_of_two(exponent_bits: u32) -> FloatFormat {
+    FloatFormat { is_signed: false, has_zero: false, ..without_infinity(exponent_bits, 0) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,12 +312,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_round_to_the_nearest_code_and_ties_to_the_even_one() {
+    fn numbers_round_to_the_nearest_and_ties_to_even() {
         for (d, f) in small().filter(|(_, f)| f.bits() <= 8) {
             for code in 0..f.largest() {
                 let (x, y) = (f.decode(code), f.decode(code + 1));
                 let middle = (x + y) / 2.0;
-                assert_eq!(f.encode(middle), code + (code & 1), "{d} {middle}");
+                let is_up = code & 1 == 1 || f.mantissa_bits == 0;
+                assert_eq!(f.encode(middle), code + u64::from(is_up), "{d} {middle}");
                 assert_eq!(f.encode(middle * (1.0 - f64::EPSILON)), code, "{d} {middle}");
                 assert_eq!(f.encode(middle * (1.0 + f64::EPSILON)), code + 1, "{d} {middle}");
             }

@@ -52,7 +52,10 @@ mod visits;
 
 pub use bytes::{Bytes, check_memory};
 pub use dtype::{DType, Kind};
-pub use element::{Compute, Element, F8E4M3FN, F8E5M2, PartialOrdered};
+pub use element::{
+    Compute, Element, F8E3M4, F8E4M3, F8E4M3B11FNUZ, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ,
+    F8E8M0FNU, PartialOrdered,
+};
 pub use error::{Error, OrBug, Origin, Place, Result};
 pub use float_format::{FloatFormat, NanCodes};
 pub use graph::{

@@ -3,7 +3,8 @@
 use crate::bytes::out_of_memory;
 use crate::tuning::MIN_BORROWED_BYTES;
 use crate::{
-    Bytes, Compute, DType, Element, Error, FloatFormat, OrBug, Result, Shape, Type, with_compute,
+    Bytes, Compute, DType, Element, Error, FloatFormat, Kind, OrBug, Result, Shape, Type,
+    with_compute,
 };
 use bytemuck::Pod;
 use half::{bf16, f16};
@@ -319,24 +320,28 @@ fn unpack<C: Compute>(dtype: DType, bytes: &[u8], n: usize) -> Vec<C> {
             bytemuck::pod_collect_to_vec::<u8, bf16>(bytes).iter().map(|x| f(x.to_f32())).collect()
         }
         DType::Bool => bytes.iter().map(|&x| C::from_i128((x != 0) as i128)).collect(),
-        DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
-            (0..n).map(|i| C::from_i128(narrow(dtype, bytes, i))).collect()
-        }
-        _ => match FloatFormat::of(dtype).filter(|_| dtype.bits() <= 8) {
-            Some(format) => bytes.iter().map(|&x| C::from_f64(format.decode(x.into()))).collect(),
+        _ => match FloatFormat::of(dtype).filter(|f| f.bits() <= 8) {
+            Some(f) => codes(dtype, bytes, n).map(|x| C::from_f64(f.decode(x.into()))).collect(),
+            None if dtype.bits() < 8 => {
+                codes(dtype, bytes, n).map(|x| C::from_i128(integer(dtype, x))).collect()
+            }
             None => bytemuck::pod_collect_to_vec(bytes),
         },
     }
 }
 
-/// Returns element `i` of bit-packed integers, low bits first. [`Literal::new`] has checked that
-/// there are bytes for all elements.
-fn narrow(dtype: DType, bytes: &[u8], i: usize) -> i128 {
-    let bits = dtype.bits();
-    let per = 8 / bits;
-    let raw = (bytes[i / per] >> (i % per * bits)) as i128 & ((1 << bits) - 1);
-    let negative = matches!(dtype, DType::I2 | DType::I4) && raw >> (bits - 1) != 0;
-    if negative { raw - (1 << bits) } else { raw }
+/// Returns the bits of each of `n` elements of at most 8 bits, packed with the low bits first.
+/// [`Literal::new`] has checked that there are bytes for all elements.
+fn codes(dtype: DType, bytes: &[u8], n: usize) -> impl Iterator<Item = u8> {
+    let (bits, per) = (dtype.bits(), 8 / dtype.bits());
+    (0..n).map(move |i| (bytes[i / per] >> (i % per * bits)) & (!0 >> (8 - bits)))
+}
+
+/// Returns the integer of the bits of a dtype of less than 8 bits.
+fn integer(dtype: DType, code: u8) -> i128 {
+    let (bits, code) = (dtype.bits(), i128::from(code));
+    let is_negative = dtype.kind() == Kind::Signed && code >> (bits - 1) != 0;
+    if is_negative { code - (1 << bits) } else { code }
 }
 
 fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
@@ -351,20 +356,22 @@ fn pack<C: Compute>(dtype: DType, from: &[C], out: &mut [u8]) {
             .zip(from)
             .for_each(|(o, x)| *o = bf16::from_f32(f(x))),
         DType::Bool => out.iter_mut().zip(from).for_each(|(o, x)| *o = (*x != C::ZERO) as u8),
-        DType::U2 | DType::U4 | DType::I2 | DType::I4 => {
-            let bits = dtype.bits();
-            let per = 8 / bits;
-            out.fill(0);
-            for (i, x) in from.iter().enumerate() {
-                out[i / per] |= ((x.to_i128() & ((1 << bits) - 1)) as u8) << (i % per * bits);
-            }
-        }
-        _ => match FloatFormat::of(dtype).filter(|_| dtype.bits() <= 8) {
-            Some(format) => {
-                out.iter_mut().zip(from).for_each(|(o, x)| *o = format.encode(x.to_f64()) as u8)
+        _ => match FloatFormat::of(dtype).filter(|f| f.bits() <= 8) {
+            Some(f) => pack_codes(dtype, from.iter().map(|x| f.encode(x.to_f64()) as u8), out),
+            None if dtype.bits() < 8 => {
+                pack_codes(dtype, from.iter().map(|x| x.to_i128() as u8), out)
             }
             None => out.copy_from_slice(bytemuck::cast_slice(from)),
         },
+    }
+}
+
+/// Stores the low bits of `codes`, elements of at most 8 bits.
+fn pack_codes(dtype: DType, codes: impl Iterator<Item = u8>, out: &mut [u8]) {
+    let (bits, per) = (dtype.bits(), 8 / dtype.bits());
+    out.fill(0);
+    for (i, code) in codes.enumerate() {
+        out[i / per] |= (code & (!0 >> (8 - bits))) << (i % per * bits);
     }
 }
 
@@ -389,6 +396,9 @@ mod tests {
         for d in DType::ALL {
             let want: Vec<f64> = match d {
                 DType::Bool => vec![0.0, 1.0, 1.0],
+                DType::U1 => vec![0.0, 1.0, 1.0],
+                DType::I1 => vec![0.0, -1.0, -1.0],
+                DType::F8E8M0FNU => vec![1.0, 0.5, 64.0],
                 DType::U2 => vec![0.0, 1.0, 3.0],
                 DType::I2 => vec![0.0, 1.0, -2.0],
                 _ if d.kind() == crate::Kind::Unsigned => vec![0.0, 1.0, 7.0],
@@ -437,7 +447,8 @@ mod tests {
 
     #[test]
     fn an_edit_of_a_narrow_dtype_is_in_place() {
-        for d in DType::ALL {
+        let holds = |&d: &DType| Literal::from_f64s(d, [2], &[0.0, 1.0]).to_f64s() == [0.0, 1.0];
+        for d in DType::ALL.into_iter().filter(holds) {
             let x = Literal::from_f64s(d, [5], &[1.0; 5]);
             let at = x.bytes().address();
             let (x, inplace) = with_compute!(any d, C => x.edit(|v: &mut [C]| v[1] = C::ZERO));

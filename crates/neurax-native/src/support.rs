@@ -2,7 +2,7 @@
 //! machine code, what is large.
 
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
-use neurax_ir::{DType, Eqn, Graph, Type, Value, op::DotGeneral};
+use neurax_ir::{DType, Eqn, FloatFormat, Graph, Type, Value, op::DotGeneral};
 
 /// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
 /// equation, so a binary search finds it.
@@ -14,19 +14,22 @@ pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
 
 /// Returns true if machine code computes with the dtype.
 pub fn has_machine_code(d: DType) -> bool {
-    use DType::*;
-    !matches!(d, U2 | U4 | I2 | I4 | F8E4M3FN | F8E5M2 | C64 | C128)
+    d.bits() >= 8 && !d.is_complex() && !is_small_float(d)
 }
 
 /// Returns the dtype of the same bits that machine code handles, which is enough for ops that only
 /// move elements; `None` if there is none.
 pub fn moved_as(d: DType) -> Option<DType> {
-    use DType::*;
     match d {
-        F8E4M3FN | F8E5M2 => Some(U8),
-        C64 => Some(U64),
+        d if is_small_float(d) && d.bits() == 8 => Some(DType::U8),
+        DType::C64 => Some(DType::U64),
         d => has_machine_code(d).then_some(d),
     }
+}
+
+/// Returns true for the floats of at most 8 bits.
+fn is_small_float(d: DType) -> bool {
+    FloatFormat::of(d).is_some_and(|f| f.bits() <= 8)
 }
 
 /// Returns true for the narrow floats that machine code computes in f32.

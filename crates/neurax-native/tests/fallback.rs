@@ -255,7 +255,7 @@ fn operands_stay_as_they_are() {
 
 #[test]
 fn what_only_moves_elements_is_machine_code() {
-    for dtype in [DType::C64, DType::F8E4M3FN, DType::F8E5M2] {
+    for dtype in [DType::C64, DType::F8E4M3FN, DType::F8E5M2FNUZ, DType::F8E8M0FNU] {
         // Any bits: NaN is moved unchanged, too.
         let ty = Type::new(dtype, [37, 50]);
         let bytes: Vec<u8> =

@@ -60,7 +60,7 @@ fn check(types: &[Type], axis: usize, keys: usize) {
 
 #[test]
 fn every_dtype_is_a_key() {
-    for d in DType::ALL.into_iter().filter(|d| d.bits() >= 8) {
+    for d in DType::ALL.into_iter().filter(|d| d.bits() >= 8 && !d.is_storage()) {
         let types = |shape: &[usize]| [Type::new(d, shape), Type::new(DType::U32, shape)];
         check(&types(&[3000]), 0, 1);
         check(&types(&[40, 30, 5]), 1, 1);
@@ -98,7 +98,8 @@ fn distinct(ty: Type, seed: u64) -> Literal {
 
 #[test]
 fn long_rows_with_and_without_equal_elements() {
-    let real = DType::ALL.into_iter().filter(|d| d.bits() >= 8 && !d.is_complex());
+    let real =
+        DType::ALL.into_iter().filter(|d| d.bits() >= 8 && !d.is_complex() && !d.is_storage());
     for d in real {
         // Below and above the length from which rows are sorted digit by digit.
         for (shape, axis) in [(&[3000][..], 0), (&[5000], 0), (&[3, 4100], 1), (&[4100, 3], 0)] {

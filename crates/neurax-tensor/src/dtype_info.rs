@@ -119,7 +119,8 @@ pub fn can_cast(from: DType, to: DType) -> bool {
         (Some(from), Some(to), ..) => to.contains(from.start()) && to.contains(from.end()),
         (Some(_), None, _, Some(format)) => {
             let sign = usize::from(from.kind() == Kind::Signed);
-            to.real() == DType::F64 || from.bits() - sign <= format.mantissa_bits as usize + 1
+            let exact = format.mantissa_bits as usize + usize::from(format.has_zero);
+            to.real() == DType::F64 || from.bits() - sign <= exact
         }
         (None, None, Some(from), Some(to)) => to.holds(from),
         _ => false,
@@ -193,6 +194,40 @@ mod tests {
         assert_eq!(finfo(DType::F32).unwrap().precision, 6);
     }
 
+    /// The limits of `ml_dtypes` 0.6: bits, eps, max, min, smallest normal and smallest subnormal.
+    const SMALL: [(DType, usize, [f64; 5]); 11] = [
+        (DType::F4E2M1FN, 4, [0.5, 6.0, -6.0, 1.0, 0.5]),
+        (DType::F6E2M3FN, 6, [0.125, 7.5, -7.5, 1.0, 0.125]),
+        (DType::F6E3M2FN, 6, [0.25, 28.0, -28.0, 0.25, 0.0625]),
+        (DType::F8E3M4, 8, [0.0625, 15.5, -15.5, 0.25, 0.015625]),
+        (DType::F8E4M3, 8, [0.125, 240.0, -240.0, 0.015625, 0.001953125]),
+        (DType::F8E4M3B11FNUZ, 8, [0.125, 30.0, -30.0, 0.0009765625, 0.0001220703125]),
+        (DType::F8E4M3FN, 8, [0.125, 448.0, -448.0, 0.015625, 0.001953125]),
+        (DType::F8E4M3FNUZ, 8, [0.125, 240.0, -240.0, 0.0078125, 0.0009765625]),
+        (DType::F8E5M2, 8, [0.25, 57344.0, -57344.0, 6.103515625e-05, 1.52587890625e-05]),
+        (DType::F8E5M2FNUZ, 8, [0.25, 57344.0, -57344.0, 3.0517578125e-05, 7.62939453125e-06]),
+        (
+            DType::F8E8M0FNU,
+            8,
+            [
+                1.0,
+                1.7014118346046923e38,
+                5.877471754111438e-39,
+                5.877471754111438e-39,
+                5.877471754111438e-39,
+            ],
+        ),
+    ];
+
+    #[test]
+    fn limits_of_small_floats_are_those_of_ml_dtypes() {
+        for (d, bits, limits) in SMALL {
+            let i = finfo(d).unwrap();
+            let have = [i.eps, i.max, i.min, i.smallest_normal, i.smallest_subnormal];
+            assert_eq!((i.bits, have), (bits, limits), "{d}");
+        }
+    }
+
     #[test]
     fn integers_and_casts_are_numpys() {
         for d in DType::ALL.into_iter().filter(|d| d.is_int()) {
@@ -205,6 +240,9 @@ mod tests {
         assert!(casts.iter().all(|&(a, b)| can_cast(a, b)));
         let others = [(I16, F16), (F64, C64), (C64, F64), (F32, I64), (I8, Bool), (U64, I64)];
         assert!(others.iter().all(|&(a, b)| !can_cast(a, b)));
+        let small = [(F8E4M3, F16), (F4E2M1FN, F8E5M2FNUZ), (I2, F4E2M1FN), (F8E8M0FNU, BF16)];
+        assert_eq!(small.map(|(a, b)| can_cast(a, b)), [true, false, true, true]);
+        assert!(!can_cast(U1, F8E8M0FNU) && !can_cast(F8E8M0FNU, F16) && can_cast(I1, I2));
         assert!(result_type([]).is_err() && promote_types(U4, I8).is_err());
     }
 }

@@ -48,12 +48,14 @@ pub mod dtypes {
     }
     lower!(
         bool = Bool,
+        u1 = U1,
         u2 = U2,
         u4 = U4,
         u8 = U8,
         u16 = U16,
         u32 = U32,
         u64 = U64,
+        i1 = I1,
         i2 = I2,
         i4 = I4,
         i8 = I8,
@@ -62,8 +64,17 @@ pub mod dtypes {
         i64 = I64
     );
     lower!(
+        f4e2m1fn = F4E2M1FN,
+        f6e2m3fn = F6E2M3FN,
+        f6e3m2fn = F6E3M2FN,
+        f8e3m4 = F8E3M4,
+        f8e4m3 = F8E4M3,
+        f8e4m3b11fnuz = F8E4M3B11FNUZ,
         f8e4m3fn = F8E4M3FN,
+        f8e4m3fnuz = F8E4M3FNUZ,
         f8e5m2 = F8E5M2,
+        f8e5m2fnuz = F8E5M2FNUZ,
+        f8e8m0fnu = F8E8M0FNU,
         f16 = F16,
         bf16 = BF16,
         f32 = F32,
@@ -81,8 +92,37 @@ pub mod dtype_consts {
         ($($U:ident),*) => { $(pub const $U: DType = DType::$U;)* };
     }
     upper!(
-        U2, U4, U8, U16, U32, U64, I2, I4, I8, I16, I32, I64, F8E4M3FN, F8E5M2, F16, BF16, F32,
-        F64, C64, C128
+        U1,
+        U2,
+        U4,
+        U8,
+        U16,
+        U32,
+        U64,
+        I1,
+        I2,
+        I4,
+        I8,
+        I16,
+        I32,
+        I64,
+        F4E2M1FN,
+        F6E2M3FN,
+        F6E3M2FN,
+        F8E3M4,
+        F8E4M3,
+        F8E4M3B11FNUZ,
+        F8E4M3FN,
+        F8E4M3FNUZ,
+        F8E5M2,
+        F8E5M2FNUZ,
+        F8E8M0FNU,
+        F16,
+        BF16,
+        F32,
+        F64,
+        C64,
+        C128
     );
     pub const BOOL: DType = DType::Bool;
 }

@@ -131,7 +131,7 @@ fn words(x: &Literal, at: &[usize]) -> Vec<String> {
                 at.iter().map(|&i| v[i].to_i128().to_string()).collect()
             })
         }
-        Kind::Float => {
+        Kind::Float | Kind::Storage => {
             let values: Vec<f64> = with_compute!(any dtype, C => {
                 let v = x.load::<C>();
                 at.iter().map(|&i| v[i].to_f64()).collect()

@@ -206,7 +206,7 @@ fn special_operand(op: &Op, x: &Literal, round: usize, operand: usize) -> Litera
             x.ty(),
             &(0..x.ty().size()).map(|k| (float(k), float(k + 4))).collect::<Vec<_>>(),
         ),
-        Kind::Float => Literal::from_f64s(
+        Kind::Float | Kind::Storage => Literal::from_f64s(
             dtype,
             x.shape().clone(),
             &(0..x.ty().size()).map(float).collect::<Vec<_>>(),

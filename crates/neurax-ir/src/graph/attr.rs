@@ -3,7 +3,7 @@
 
 use super::{Graph, Parser, Printer};
 use crate::tuning::MAX_DECIMAL_ELEMENTS;
-use crate::{DType, Error, Literal, Result, Shape, Type};
+use crate::{DType, Error, FloatFormat, Literal, Result, Shape, Type};
 use std::{fmt, sync::Arc};
 
 /// A parameter of an op that has a text form.
@@ -216,7 +216,7 @@ fn from_decimal(ty: &Type, words: &[String]) -> Option<Literal> {
         .collect::<Option<Vec<f64>>>()
         .filter(|xs| xs.len() == ty.size() && !ty.dtype.is_complex())?;
     let l = Literal::from_f64s(ty.dtype, ty.shape.clone(), &xs);
-    (ty.dtype.is_float() || l.to_f64s() == xs).then_some(l)
+    (FloatFormat::of(ty.dtype).is_some() || l.to_f64s() == xs).then_some(l)
 }
 
 fn from_hex(digits: &str) -> Option<Vec<u8>> {

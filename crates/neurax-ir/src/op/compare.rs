@@ -36,7 +36,7 @@ use Direction::*;
 impl Direction {
     /// Returns the kinds of dtype that the comparison takes.
     pub fn kinds(self) -> &'static [Kind] {
-        if matches!(self, Eq | Ne) { ALL_KINDS } else { ORDERED }
+        if matches!(self, Eq | Ne) { COMPUTED } else { ORDERED }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, pointwise::*, rules::*};
 use crate::{
-    Builder, Compute, DType, Eval, Kind, Literal, Result, Type, Value, graph::attr::attrs,
-    with_compute,
+    Builder, Compute, DType, Eval, FloatFormat, Kind, Literal, Result, Type, Value,
+    graph::attr::attrs, with_compute,
 };
 
 attrs! {
     /// The elements converted to another dtype. Floats round to nearest even, or truncate to
-    /// integers (saturating; NaN becomes 0). Integers wrap. A bool is true for non-zero values.
-    /// Complex numbers lose the imaginary part when they become real.
+    /// integers (saturating; NaN becomes 0); docs/dtypes.md has a table. Integers wrap. A bool is
+    /// true for non-zero values. Complex numbers lose the imaginary part when they become real.
     /// <https://openxla.org/stablehlo/spec#convert>
     pub struct Convert = "convert" {
         /// The new dtype.
@@ -47,6 +47,13 @@ impl Primitive for Convert {
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
+        if self.dtype.is_storage() && dxs[0].is_some() {
+            return no_derivative(
+                Self::NAME,
+                "the result is only stored and moved; use stop_gradient before it, or round with \
+                 reduce_precision",
+            );
+        }
         if !self.dtype.is_differentiable() {
             return Ok(no_tangents(at));
         }
@@ -94,7 +101,7 @@ fn convert_elements<S: Compute>(xs: &[S], from: &Type, to: DType) -> Result<Lite
         });
     }
     let ty = from.with_dtype(to);
-    if to.is_float() && to.bits() < 32 && S::DTYPE != DType::F32 {
+    if FloatFormat::of(to).is_some_and(|f| f.bits() < 32) && S::DTYPE != DType::F32 {
         // Stored directly from f64, so that it is rounded only once.
         return Ok(Literal::build(ty, |out: &mut [f64]| {
             if S::DTYPE.is_int() { copy(xs, out, sticky) } else { copy(xs, out, S::to_f64) }
@@ -217,12 +224,17 @@ impl Primitive for BitcastConvert {
 }
 
 /// Returns true if bits of `from` can be reinterpreted as `to`: the dtypes have the same width, and
-/// neither is bool, most of whose bit patterns are no value. Complex dtypes only allow themselves,
-/// as in StableHLO.
+/// neither is bool or a 6-bit float, most of whose bit patterns are no value. Complex dtypes only
+/// allow themselves, as in StableHLO.
 fn can_cast_bits(from: DType, to: DType) -> bool {
     from == to
         || (from.bits() == to.bits()
-            && ![from, to].iter().any(|&d| d == DType::Bool || d.is_complex()))
+            && ![from, to].into_iter().any(|d| has_unused_bits(d) || d.is_complex()))
+}
+
+/// Returns true for bool and floats of 6 bits, whose other bits in a byte are zero.
+fn has_unused_bits(d: DType) -> bool {
+    d == DType::Bool || FloatFormat::of(d).is_some_and(|f| (f.bits() as usize) < d.bits())
 }
 
 #[cfg(test)]
@@ -237,8 +249,9 @@ mod tests {
 
     #[test]
     fn small_numbers_survive_a_round_trip() {
-        for a in DType::ALL {
-            for b in DType::ALL {
+        let holds = |&d: &DType| of(d, &[0.0, 1.0]).to_f64s() == [0.0, 1.0];
+        for a in DType::ALL.into_iter().filter(|d| *d != DType::F8E8M0FNU) {
+            for b in DType::ALL.into_iter().filter(holds) {
                 let x = of(a, &[0.0, 1.0, 1.0]);
                 assert_eq!(to(a, &to(b, &x)), x, "{a} by way of {b}");
             }

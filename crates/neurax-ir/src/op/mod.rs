@@ -570,7 +570,8 @@ pub(crate) mod rules {
                 for i in 0..n { out[i] = <C as crate::Compute>::from_parts(v[i], im[i]) }
             }));
         }
-        let v: Vec<f64> = if dtype.is_float() { v } else { v.iter().map(|x| x.floor()).collect() };
+        let is_float = dtype.is_float() || dtype.is_storage();
+        let v: Vec<f64> = if is_float { v } else { v.iter().map(|x| x.floor()).collect() };
         Literal::from_f64s(dtype, ty.shape, &v)
     }
 

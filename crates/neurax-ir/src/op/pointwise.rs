@@ -4,7 +4,7 @@ use super::{Axis, Batched, Op, Sample, rules::*};
 use crate::{Builder, Bytes, DType, Error, Kind, Literal, Result, Shape, Type, Value};
 use std::ops::Range;
 
-/// All kinds but complex numbers.
+/// All kinds that are ordered.
 pub const ORDERED: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float];
 /// All kinds but bool.
 pub const NUMBERS: &[Kind] = &[Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
@@ -18,9 +18,14 @@ pub const BITS: &[Kind] = &[Kind::Bool, Kind::Unsigned, Kind::Signed];
 pub const FLOATS: &[Kind] = &[Kind::Float];
 /// Floats and complex numbers.
 pub const FIELDS: &[Kind] = &[Kind::Float, Kind::Complex];
-/// All kinds.
-pub const ALL_KINDS: &[Kind] =
+/// All kinds that are computed with.
+pub const COMPUTED: &[Kind] =
     &[Kind::Bool, Kind::Unsigned, Kind::Signed, Kind::Float, Kind::Complex];
+
+/// Returns the dtypes that are computed with.
+pub fn computed_dtypes() -> impl Iterator<Item = DType> {
+    DType::ALL.into_iter().filter(|d| !d.is_storage())
+}
 
 /// Checks that an operand is of one of `kinds`.
 ///
@@ -42,6 +47,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Unsigned => "unsigned integer",
         Kind::Signed => "signed integer",
         Kind::Float => "float",
+        Kind::Storage => "storage float",
         Kind::Complex => "complex",
     }
 }

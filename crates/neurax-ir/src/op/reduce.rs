@@ -4,10 +4,12 @@ mod combine;
 pub(super) mod eval;
 
 use super::{
-    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed, rules::*,
+    Axis, Batched, Binary, Bound, Direction, Primitive, Sample, Tangent, Transposed,
+    pointwise::{BITS, ORDERED, check_kind},
+    rules::*,
 };
 use crate::graph::attr::{attrs, names};
-use crate::{Builder, DType, Eval, Literal, Result, Type, Value};
+use crate::{Builder, DType, Eval, Kind, Literal, Result, Type, Value};
 
 pub use combine::Combine;
 
@@ -65,9 +67,9 @@ impl ReduceKind {
     /// Returns true if elements of `dtype` can be reduced by this kind.
     pub fn admits(self, dtype: DType) -> bool {
         match self {
-            ReduceKind::Sum | ReduceKind::Prod => true,
-            ReduceKind::Max | ReduceKind::Min => !dtype.is_complex(),
-            ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => !dtype.is_differentiable(),
+            ReduceKind::Sum | ReduceKind::Prod => !dtype.is_storage(),
+            ReduceKind::Max | ReduceKind::Min => ORDERED.contains(&dtype.kind()),
+            ReduceKind::And | ReduceKind::Or | ReduceKind::Xor => BITS.contains(&dtype.kind()),
         }
     }
 
@@ -114,10 +116,10 @@ impl ReduceKind {
         if self.admits(x.dtype) {
             return Ok(());
         }
-        let instead = if x.dtype.is_complex() {
-            "take the real part or the modulus first"
-        } else {
-            "convert it to an integer or bool first"
+        let instead = match x.dtype.kind() {
+            Kind::Complex => "take the real part or the modulus first",
+            Kind::Storage => "convert it to f32 first",
+            _ => "convert it to an integer or bool first",
         };
         refuse(op, format!("{} is not defined for {x}; {instead}", self.name()))
     }
@@ -287,6 +289,7 @@ impl Primitive for ArgReduce {
                 ),
             );
         }
+        check_kind(Self::NAME, x, ORDERED)?;
         match x.shape[self.axis] {
             0 => refuse(
                 Self::NAME,
@@ -336,7 +339,7 @@ impl Primitive for ArgReduce {
             rows.extend(
                 DType::ALL
                     .into_iter()
-                    .filter(|d| !d.is_complex())
+                    .filter(|d| ORDERED.contains(&d.kind()))
                     .map(|d| row(kind, d, &[2, 3], 1)),
             );
             rows.extend([

@@ -475,7 +475,8 @@ mod tests {
 
     #[test]
     fn every_kind_and_mode_on_every_dtype() {
-        for d in DType::ALL.into_iter().filter(|&d| d != DType::Bool && d.bits() > 2) {
+        let holds_three = |d: &DType| *d != DType::Bool && d.bits() > 2 && !d.is_storage();
+        for d in DType::ALL.into_iter().filter(holds_three) {
             let x = || Literal::from_f64s(d, [3], &[1.0, 2.0, 3.0]);
             let go = |kind, mode| {
                 run(&elements(kind, mode), x(), &[2, -1, 2], &[2.0, 5.0, 1.0]).to_f64s()
@@ -520,13 +521,13 @@ mod tests {
             let i = Literal::from_slice([1, 1], &[1u8]).unwrap();
             let u = Literal::from_f64s(d, [1], &[0.0]);
             let x = Literal::from_f64s(d, [3], &[1.0; 3]);
-            let (at, kept) = (x.bytes().address(), x.clone());
+            let (at, kept, ones) = (x.bytes().address(), x.clone(), x.to_f64s());
             let mut cx = Eval::default();
             let op = elements(kind, OutOfBounds::Drop);
             let new = op.eval(&mut cx, vec![x, i.clone(), u.clone()]).unwrap().remove(0);
             assert_eq!(
                 (kept.to_f64s(), cx.reused),
-                (vec![1.0; 3], 0),
+                (ones, 0),
                 "{kind:?} {d}: it has another owner"
             );
             let y = op.eval(&mut cx, vec![kept, i, u]).unwrap().remove(0);

@@ -100,6 +100,7 @@ impl Primitive for Select {
 /// width is enough for all dtypes.
 fn unsigned_of_width(dtype: DType) -> DType {
     match dtype.bits() {
+        1 => DType::U1,
         2 => DType::U2,
         4 => DType::U4,
         8 => DType::U8,
@@ -198,7 +199,7 @@ mod tests {
         let pred = vector(&[true, false, true]);
         for d in DType::ALL {
             let (x, y) = (of(d, &[1.0, 1.0, 0.0]), of(d, &[0.0, 0.0, 1.0]));
-            assert_eq!(eval(Select {}, &[&pred, &x, &y]).to_f64s(), [1.0, 0.0, 0.0], "{d}");
+            assert_eq!(eval(Select {}, &[&pred, &x, &y]), of(d, &[1.0, 0.0, 0.0]), "{d}");
         }
     }
 

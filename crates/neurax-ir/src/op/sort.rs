@@ -1,5 +1,6 @@
 //! `sort`: a stable sort along an axis, by one or more keys.
 
+use super::pointwise::{COMPUTED, check_kind, computed_dtypes};
 use super::strided::by_width;
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{
@@ -36,6 +37,7 @@ impl Primitive for Sort {
                 ),
             );
         }
+        xs[..self.keys].iter().try_for_each(|x| check_kind(Self::NAME, x, COMPUTED))?;
         if let Some(x) = xs.iter().find(|x| x.shape != xs[0].shape) {
             return refuse(
                 Self::NAME,
@@ -97,8 +99,10 @@ impl Primitive for Sort {
         };
         let t = |d: DType, s: &[usize]| Type::new(d, s);
         let mut rows: Vec<Sample> =
-            DType::ALL.into_iter().map(|d| row(1, 1, &[t(d, &[2, 3])])).collect();
-        rows.extend(DType::ALL.map(|d| row(0, 2, &[t(d, &[4]), t(d, &[4]), t(d, &[4])])));
+            computed_dtypes().map(|d| row(1, 1, &[t(d, &[2, 3])])).collect();
+        rows.extend(computed_dtypes().map(|d| row(0, 2, &[t(d, &[4]), t(d, &[4]), t(d, &[4])])));
+        let stored = DType::ALL.into_iter().filter(|d| d.is_storage());
+        rows.extend(stored.map(|d| row(0, 1, &[t(DType::I32, &[4]), t(d, &[4]), t(d, &[4])])));
         rows.extend([
             row(0, 1, &[t(DType::F64, &[5])]),
             row(0, 1, &[t(DType::F64, &[3, 2]), t(DType::F64, &[3, 2])]),
@@ -127,7 +131,7 @@ fn key_columns(x: &Literal) -> Vec<Vec<u64>> {
                 column(|v| float_order(v.parts().0)),
                 column(|v| float_order(v.parts().1)),
             ],
-            Kind::Float => vec![column(|v| float_order(v.to_f64()))],
+            Kind::Float | Kind::Storage => vec![column(|v| float_order(v.to_f64()))],
             Kind::Signed => vec![column(|v| v.to_i128() as u64 ^ SIGN_BIT)],
             Kind::Bool | Kind::Unsigned => vec![column(|v| v.to_i128() as u64)],
         }

@@ -290,7 +290,8 @@ mod tests {
         for d in DType::ALL {
             let x = Literal::from_f64s(d, [2, 3], &[0.0, 1.0, 1.0, 0.0, 1.0, 0.0]);
             let y = read(&x, &View::dense(x.shape()).transpose(&[1, 0]));
-            assert_eq!(y.to_f64s(), [0.0, 0.0, 1.0, 1.0, 1.0, 0.0], "{d}");
+            let want = Literal::from_f64s(d, [3, 2], &[0.0, 0.0, 1.0, 1.0, 1.0, 0.0]);
+            assert_eq!(y, want, "{d}");
             let z = read(&y, &View::dense(y.shape()).transpose(&[1, 0]));
             assert_eq!(z, x, "{d}");
         }

@@ -35,7 +35,7 @@
 use super::{
     Axis, Batched, Bound, Direction, Liveness, Needs, Primitive, ReduceKind, Region, Sample,
     Tangent, Transposed, TripCount, accepts, count_marked, either, front_where, loop_invariants,
-    rules::*, select, spread_marked,
+    pointwise::ORDERED, rules::*, select, spread_marked,
 };
 use crate::{
     Builder, DType, Eval, Graph, Literal, Op, Result, Type, Value, Values,
@@ -219,7 +219,7 @@ impl Primitive for While {
                 smooth: d == DType::F64 && counter.is_int(),
             })
         };
-        let ordered = DType::ALL.into_iter().filter(|c| !c.is_complex());
+        let ordered = DType::ALL.into_iter().filter(|c| ORDERED.contains(&c.kind()));
         // Rows that count in floats are not smooth: the number of iterations jumps with the bound.
         let counters = ordered.map(|c| (c, DType::F64, 1.0));
         let values = DType::ALL.into_iter().map(|d| (DType::I32, d, 2.0));

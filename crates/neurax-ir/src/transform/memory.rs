@@ -155,8 +155,7 @@ fn unpacked(t: &Type) -> usize {
     let each = match t.dtype {
         // A copy of the stored numbers, and of their values.
         DType::F16 | DType::BF16 => 6,
-        DType::F8E4M3FN | DType::F8E5M2 => 4,
-        DType::Bool | DType::U2 | DType::U4 | DType::I2 | DType::I4 => 1,
+        d if d != d.compute_dtype() => d.compute_dtype().bits() / 8,
         _ => 0,
     };
     t.size().saturating_mul(each)

@@ -54,9 +54,11 @@ impl KernelEmitter<'_, '_> {
                     self.b.ins().fcvt_from_uint(t, v)
                 }
                 (Bool | Unsigned | Signed, Unsigned | Signed) => self.resize(v, from, to),
-                (Float, Bool | Float | Complex)
-                | (Complex, _)
-                | (Bool | Unsigned | Signed, Bool | Complex) => self.no_conversion(from, to, t),
+                (Float, Bool | Float | Storage | Complex)
+                | (Complex | Storage, _)
+                | (Bool | Unsigned | Signed, Bool | Storage | Complex) => {
+                    self.no_conversion(from, to, t)
+                }
             },
         }
     }
@@ -120,9 +122,11 @@ impl KernelEmitter<'_, '_> {
             }
             // Narrow integers wrap when they are stored; all others have the same width here.
             (Signed | Unsigned, Signed | Unsigned) => v,
-            (Float, Bool | Float | Complex)
-            | (Complex, _)
-            | (Bool | Unsigned | Signed, Bool | Complex) => self.no_conversion(from, to, t),
+            (Float, Bool | Float | Storage | Complex)
+            | (Complex | Storage, _)
+            | (Bool | Unsigned | Signed, Bool | Storage | Complex) => {
+                self.no_conversion(from, to, t)
+            }
         }
     }
 

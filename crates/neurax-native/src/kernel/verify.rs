@@ -195,7 +195,9 @@ fn converts(from: DType, to: DType) -> bool {
         (Float, Signed | Unsigned) => !is_half(from),
         (Bool | Signed | Unsigned, Float) => !is_half(to),
         (Bool | Signed | Unsigned, Signed | Unsigned) => true,
-        (Float | Bool | Signed | Unsigned, Bool | Complex) | (Complex, _) => false,
+        (Float | Bool | Signed | Unsigned, Bool | Storage | Complex) | (Complex | Storage, _) => {
+            false
+        }
     }
 }
 

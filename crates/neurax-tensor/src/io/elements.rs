@@ -1,7 +1,7 @@
 //! The bytes of elements: their byte order, their layout, and reading them without trust in the
 //! size that a file declares.
 
-use neurax_ir::{Bytes, DType, Error, Literal, Result, Type};
+use neurax_ir::{Bytes, DType, Error, FloatFormat, Literal, Result, Type};
 use std::{borrow::Cow, io::Read};
 
 /// The most bytes that are allocated before any of them was read from a stream of unknown length.
@@ -28,7 +28,7 @@ pub(super) fn byte_swapped(bytes: &[u8], dtype: DType) -> Vec<u8> {
 ///
 /// # Errors
 /// When the length is not that of the type; a byte of a bool is neither 0 nor 1; or unused bits
-/// behind packed integers are set.
+/// of 6-bit floats or behind packed elements are set.
 pub(super) fn literal(ty: Type, bytes: Bytes) -> Result<Literal> {
     if let Err(why) = check_values(&ty, &bytes) {
         return Err(Error::new("literal", why));
@@ -40,6 +40,12 @@ pub(super) fn literal(ty: Type, bytes: Bytes) -> Result<Literal> {
 fn check_values(ty: &Type, bytes: &[u8]) -> Result<(), String> {
     if ty.dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
         return Err("expected bytes of 0 and 1 for bool elements, got others".into());
+    }
+    if let Some(format) = FloatFormat::of(ty.dtype).filter(|f| f.bits() < 8)
+        && ty.dtype.bits() == 8
+        && bytes.iter().any(|b| b >> format.bits() != 0)
+    {
+        return Err(format!("expected zeros in the unused bits of the elements of {ty}"));
     }
     let used = ty.size().saturating_mul(ty.dtype.bits()) % 8;
     let rest = bytes.last().filter(|_| used > 0).map_or(0, |last| last >> used);
@@ -173,5 +179,7 @@ mod tests {
         assert!(of(DType::I4, 3, &[0xff, 0x1f]).is_err());
         assert!(of(DType::I4, 3, &[0xff, 0x0f]).is_ok());
         assert!(of(DType::U2, 4, &[0xff]).is_ok());
+        assert!(of(DType::F6E2M3FN, 2, &[0x3f, 0x40]).is_err());
+        assert!(of(DType::F6E2M3FN, 2, &[0x3f, 0x20]).is_ok());
     }
 }

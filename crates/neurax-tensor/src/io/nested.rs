@@ -1,7 +1,9 @@
 //! Tensors as nested vectors.
 
 use crate::{Complex, Element, Error, Result, Tensor, bf16, f16, tensor::CallSite};
-use neurax_ir::{F8E4M3FN, F8E5M2, Place};
+use neurax_ir::{
+    F8E3M4, F8E4M3, F8E4M3B11FNUZ, F8E4M3FN, F8E4M3FNUZ, F8E5M2, F8E5M2FNUZ, F8E8M0FNU, Place,
+};
 use std::panic::Location;
 
 /// A number, or a vector of nested values: the result of [`Tensor::to_nested`].
@@ -41,7 +43,8 @@ macro_rules! numbers {
 }
 
 numbers!(bool, u8, u16, u32, u64, i8, i16, i32, i64, f16, bf16, f32, f64);
-numbers!(Complex<f32>, Complex<f64>, F8E4M3FN, F8E5M2);
+numbers!(Complex<f32>, Complex<f64>, F8E3M4, F8E4M3, F8E4M3B11FNUZ, F8E4M3FN, F8E4M3FNUZ);
+numbers!(F8E5M2, F8E5M2FNUZ, F8E8M0FNU);
 
 impl Tensor {
     /// Returns the elements as vectors in vectors, one level for each axis; a number for a tensor

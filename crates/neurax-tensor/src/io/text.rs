@@ -110,7 +110,7 @@ pub fn format(x: &Tensor) -> Result<String> {
     let words: Vec<String> = with_compute!(any dtype, C => {
         x.load::<C>().iter().map(|&x| match dtype.kind() {
             Kind::Float if dtype == DType::F64 => x.to_f64().to_string(),
-            Kind::Float => (x.to_f64() as f32).to_string(),
+            Kind::Float | Kind::Storage => (x.to_f64() as f32).to_string(),
             _ => x.to_i128().to_string(),
         }).collect()
     });

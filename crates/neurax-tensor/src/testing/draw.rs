@@ -162,8 +162,8 @@ impl Draw {
         self.below(2 * rank) as i64 - rank as i64
     }
 
-    /// Returns a tensor of random numbers: floats and parts of complex numbers between -3 and 3,
-    /// integers of at most 100 that the dtype holds, bools.
+    /// Returns a tensor of random numbers: floats and parts of complex numbers between -3 and 3
+    /// (positive in a dtype without signs), integers of at most 100 that the dtype holds, bools.
     ///
     /// ```
     /// use neurax::{prelude::*, testing::Draw};
@@ -179,6 +179,7 @@ impl Draw {
                 draw.number(ends.start, ends.end).floor()
             }
             None if dtype == DType::Bool => draw.below(2) as f64,
+            None if dtype == DType::F8E8M0FNU => draw.number(0.25, 3.0),
             None => draw.number(-3.0, 3.0),
         })
     }
@@ -262,9 +263,10 @@ mod tests {
             let (low, high) = x.iter().fold((0.0, 0.0), |(l, h), &x| (x.min(l), x.max(h)));
             let want = match dtype.int_range() {
                 Some(r) => (*r.start() as f64, *r.end() as f64),
-                // This 8-bit float has no infinities.
-                None if dtype == F8E4M3FN => (-448.0, 448.0),
-                None => (f64::NEG_INFINITY, f64::INFINITY),
+                None => {
+                    let format = FloatFormat::of(dtype.real()).unwrap();
+                    (format.lower_bound().min(0.0), format.upper_bound())
+                }
             };
             // The largest 64-bit integers are no f64.
             let is_high = high == want.1 || (high / want.1 - 1.0).abs() < 1e-15;

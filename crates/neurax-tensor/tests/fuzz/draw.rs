@@ -34,9 +34,9 @@ const FLOATS: [f64; 10] = [
     -1e300,
 ];
 
-const DTYPES: [DType; 20] = [
+const DTYPES: [DType; 25] = [
     F32, F32, F32, F64, F16, BF16, I32, I32, I64, U8, BOOL, C64, C128, I8, U64, I16, U32, U16,
-    F8E4M3FN, F8E5M2,
+    F8E4M3FN, F8E5M2, I1, F8E4M3, F8E8M0FNU, F6E2M3FN, F4E2M1FN,
 ];
 
 /// The arguments of one call: the tensors, and a generator for the others.

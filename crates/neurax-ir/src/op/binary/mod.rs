@@ -77,7 +77,7 @@ impl Binary {
     /// f32 and f64 only.
     pub fn kinds(self) -> &'static [Kind] {
         match self {
-            Add | Mul => ALL_KINDS,
+            Add | Mul => COMPUTED,
             Sub | Div | Pow => NUMBERS,
             Rem => REALS,
             Max | Min => ORDERED,

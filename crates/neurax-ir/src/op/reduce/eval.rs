@@ -101,7 +101,7 @@ fn bound<A: Compute>(dtype: DType, greatest: bool) -> A {
             let half = 1i128 << (dtype.bits() - 1);
             A::from_i128(if greatest { half - 1 } else { -half })
         }
-        Kind::Float | Kind::Complex => {
+        Kind::Float | Kind::Storage | Kind::Complex => {
             let bound = if greatest { FloatFormat::upper_bound } else { FloatFormat::lower_bound };
             FloatFormat::of(dtype.real()).map_or(A::ZERO, |format| A::from_f64(bound(format)))
         }

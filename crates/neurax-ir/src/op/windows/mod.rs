@@ -3,6 +3,7 @@
 mod eval;
 mod samples;
 
+use super::pointwise::{COMPUTED, check_kind};
 use super::{
     ArgKind, Axis, Batched, Bound, Combine, Primitive, ReduceKind, Sample, Slide, Tangent,
     Transposed, rules::*,
@@ -306,6 +307,7 @@ fn check_select(op: &str, xs: &[Type], sizes: &[usize], slides: &[Slide]) -> Res
             ),
         );
     }
+    xs.iter().try_for_each(|x| check_kind(op, x, COMPUTED))?;
     counts(op, &xs[0], sizes, slides)
 }
 

@@ -106,7 +106,11 @@ pub(super) fn convert_of_convert(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
 
 /// Returns the family of `d`: dtypes of one family convert to others by the same rule.
 fn family(d: DType) -> Kind {
-    if d.is_int() { Kind::Signed } else { d.kind() }
+    match d.kind() {
+        Kind::Unsigned => Kind::Signed,
+        Kind::Storage => Kind::Float,
+        kind => kind,
+    }
 }
 
 /// Returns true if every value of `a` is a value of `b`.
@@ -122,9 +126,8 @@ fn represents_all(b: DType, a: DType) -> bool {
             let format = FloatFormat::of(b.real());
             format.is_some_and(|f| f.mantissa_bits as usize + 1 >= integer_bits(a))
         }
-        (Kind::Float, Kind::Float | Kind::Complex) | (Kind::Complex, Kind::Complex) => {
-            wider_float(b.real(), a.real())
-        }
+        (Kind::Float | Kind::Storage, Kind::Float | Kind::Storage | Kind::Complex)
+        | (Kind::Complex, Kind::Complex) => wider_float(b.real(), a.real()),
         _ => false,
     }
 }

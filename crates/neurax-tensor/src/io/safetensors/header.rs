@@ -29,7 +29,7 @@ const MAX_METADATA: usize = 1 << 16;
 const MAX_AXES: usize = 64;
 
 /// The dtypes of the format, each with its name there.
-pub(super) const DTYPES: [(DType, Dtype); 16] = [
+pub(super) const DTYPES: [(DType, Dtype); 19] = [
     (DType::Bool, Dtype::BOOL),
     (DType::U8, Dtype::U8),
     (DType::U16, Dtype::U16),
@@ -41,6 +41,9 @@ pub(super) const DTYPES: [(DType, Dtype); 16] = [
     (DType::I64, Dtype::I64),
     (DType::F8E4M3FN, Dtype::F8_E4M3),
     (DType::F8E5M2, Dtype::F8_E5M2),
+    (DType::F8E4M3FNUZ, Dtype::F8_E4M3FNUZ),
+    (DType::F8E5M2FNUZ, Dtype::F8_E5M2FNUZ),
+    (DType::F8E8M0FNU, Dtype::F8_E8M0),
     (DType::F16, Dtype::F16),
     (DType::BF16, Dtype::BF16),
     (DType::F32, Dtype::F32),
