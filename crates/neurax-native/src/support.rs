@@ -7,9 +7,18 @@ use neurax_ir::{DType, Eqn, FloatFormat, Graph, Type, Value, op::DotGeneral};
 /// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
 /// equation, so a binary search finds it.
 pub fn producer(graph: &Graph, v: Value) -> Option<&Eqn> {
-    let after =
-        graph.eqns().partition_point(|e| e.outputs.first().is_some_and(|&first| first <= v));
-    graph.eqns()[..after].last().filter(|e| e.outputs.contains(&v))
+    let eqns = graph.eqns();
+    // An equation with effects may have no results: it counts as the next one that has some.
+    let first_from = |i: usize| eqns[i..].iter().find_map(|e| e.outputs.first());
+    let (mut after, mut end) = (0, eqns.len());
+    while after < end {
+        let middle = after.midpoint(end);
+        match first_from(middle) {
+            Some(&first) if first <= v => after = middle + 1,
+            Some(_) | None => end = middle,
+        }
+    }
+    eqns[..after].last().filter(|e| e.outputs.contains(&v))
 }
 
 /// Returns true if machine code computes with the dtype.

@@ -39,6 +39,9 @@ impl CustomOp for Calls {
     fn params(&self) -> String {
         String::new()
     }
+    fn has_effects(&self) -> bool {
+        false
+    }
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok((self.infer)(xs))
     }

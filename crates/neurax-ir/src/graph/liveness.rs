@@ -6,6 +6,10 @@
 //! computes the inner ones. They start where the last round ended, as flags are only ever added,
 //! so a graph is walked once for each time that a flag of its outputs is added, however deeply it
 //! is nested.
+//!
+//! Equations with effects are needed, whatever reads their results, and so is all that they read.
+//! A graph of values alone ([`Liveness::of_values`]) has no effects of its equations, unless these
+//! compute a value that is needed.
 
 use super::{Eqn, Graph, Value, Values};
 use crate::{op::Needs, visits::visit};
@@ -17,6 +21,8 @@ pub struct Liveness {
     needed: Vec<bool>,
     /// For each equation that holds graphs and is needed, what it needs.
     regions: Vec<Option<RegionLiveness>>,
+    /// True if equations with effects are needed only for their results.
+    is_of_values: bool,
 }
 
 /// The liveness of the graphs that an op holds.
@@ -31,10 +37,15 @@ struct RegionLiveness {
 }
 
 impl Liveness {
+    /// Creates the liveness of a graph whose effects are not needed.
+    pub fn of_values() -> Liveness {
+        Liveness { is_of_values: true, ..Liveness::default() }
+    }
+
     /// Marks what the outputs of `g` marked in `live` need, and returns flags of the needed inputs.
     pub fn add(&mut self, g: &Graph, live: &[bool]) -> Vec<bool> {
         self.needed.resize(g.types.len(), false);
-        let mut is_new = false;
+        let mut is_new = self.is_first_walk(g);
         for v in marked(&g.outputs, live) {
             is_new |= !std::mem::replace(&mut self.needed[v.index()], true);
         }
@@ -44,12 +55,22 @@ impl Liveness {
         self.needed[..g.inputs].to_vec()
     }
 
+    /// Returns true if `g` has effects that are needed and was not walked yet.
+    fn is_first_walk(&self, g: &Graph) -> bool {
+        g.has_effects() && !self.is_of_values && self.regions.len() < g.eqns.len()
+    }
+
+    /// Returns true if the effects of `e` are needed.
+    fn needs_effects(&self, e: &Eqn) -> bool {
+        !self.is_of_values && e.op.has_effects()
+    }
+
     /// Marks what the needed values of `g` need.
     fn walk(&mut self, g: &Graph) {
         self.regions.resize(g.eqns.len(), None);
         for (i, e) in g.eqns.iter().enumerate().rev() {
             let live: Vec<bool> = e.outputs.iter().map(|v| self.needed[v.index()]).collect();
-            if !live.contains(&true) {
+            if !live.contains(&true) && !self.needs_effects(e) {
                 continue;
             }
             visit();
@@ -60,11 +81,13 @@ impl Liveness {
         }
     }
 
-    /// Returns what equation `i` needs for its `live` results; `None` if it is all of it.
+    /// Returns what equation `i` needs for its `live` results; `None` if it is all of it. A loop
+    /// or branch with effects is kept as a whole.
     fn needs(&mut self, i: usize, e: &Eqn, live: Vec<bool>) -> Option<Needs> {
-        let region = e.op.region()?;
+        let region = e.op.region().filter(|_| !self.needs_effects(e))?;
+        let new = Liveness { is_of_values: self.is_of_values, ..Liveness::default() };
         let known = self.regions[i].get_or_insert_with(|| {
-            let inside = vec![Liveness::default(); region.graphs().len()];
+            let inside = vec![new; region.graphs().len()];
             RegionLiveness { live: vec![], needs: None, inside }
         });
         if known.live != live {
@@ -80,9 +103,15 @@ impl Liveness {
 
     /// Returns true if all equations of `g` are needed, with all operands and results.
     pub fn is_whole(&self, g: &Graph) -> bool {
-        let is_needed =
-            |e: &Eqn| e.outputs.iter().any(|v| self.needed.get(v.index()) == Some(&true));
-        g.eqns.iter().all(is_needed) && self.regions.iter().flatten().all(|r| r.needs.is_none())
+        g.eqns.iter().all(|e| self.is_needed(e))
+            && self.regions.iter().flatten().all(|r| r.needs.is_none())
+    }
+
+    /// Returns true if `e` is needed.
+    fn is_needed(&self, e: &Eqn) -> bool {
+        // empty: nothing is needed.
+        let is_read = e.outputs.iter().any(|v| self.needed.get(v.index()) == Some(&true));
+        is_read || self.needs_effects(e)
     }
 
     /// Returns the graph of the needed equations of `g`, with the outputs marked in `outputs` and
@@ -96,8 +125,9 @@ impl Liveness {
 
     /// Returns what remains of equation `i`; `None` if it is not needed.
     fn restricted_eqn(&self, i: usize, e: &Eqn) -> Option<Eqn> {
-        // empty: nothing is needed.
-        e.outputs.iter().find(|v| self.needed.get(v.index()) == Some(&true))?;
+        if !self.is_needed(e) {
+            return None;
+        }
         let known = self.regions.get(i).and_then(Option::as_ref);
         let (Some(known), Some(region)) = (known, e.op.region()) else { return Some(e.clone()) };
         let Some(needs) = &known.needs else { return Some(e.clone()) };

@@ -63,6 +63,8 @@ struct GraphSummary {
     depth: usize,
     /// True if the location of every equation is known, including those of nested graphs.
     has_origins: bool,
+    /// True if an op has effects besides its results, including those of nested graphs.
+    has_effects: bool,
 }
 
 impl Value {
@@ -132,6 +134,11 @@ impl Graph {
         self.summary.depth
     }
 
+    /// Returns true if an op has effects besides its results, including those of nested graphs.
+    pub fn has_effects(&self) -> bool {
+        self.summary.has_effects
+    }
+
     /// Returns, for each value, the index of the last equation that reads it: `eqns.len()` for
     /// outputs, `None` for values that are never read.
     pub fn last_uses(&self) -> Vec<Option<usize>> {
@@ -174,14 +181,17 @@ impl Graph {
 
 impl GraphSummary {
     /// Summarizes the graph of `eqns`.
-    fn of(eqns: &[Eqn]) -> GraphSummary {
-        let mut all = GraphSummary { eqns: eqns.len(), depth: 1, has_origins: true };
-        for e in eqns {
+    fn of(all_eqns: &[Eqn]) -> GraphSummary {
+        let (eqns, depth) = (all_eqns.len(), 1);
+        let mut all = GraphSummary { eqns, depth, has_origins: true, has_effects: false };
+        for e in all_eqns {
             all.has_origins &= !e.at.is_unknown();
+            all.has_effects |= matches!(&e.op, Op::Custom(c) if c.0.has_effects());
             for g in e.op.graphs() {
                 all.eqns = all.eqns.saturating_add(g.summary.eqns);
                 all.depth = all.depth.max(g.summary.depth + 1);
                 all.has_origins &= g.summary.has_origins;
+                all.has_effects |= g.summary.has_effects;
             }
         }
         all

@@ -1,16 +1,50 @@
 //! Pruning: removes outputs together with the equations and inputs that only they need. The order
 //! of the equations that are needed.
 
-use super::{Graph, Liveness, Value};
+use super::{Eqn, Graph, Liveness, Value};
 use crate::{Error, Op, OrBug, Result};
+use std::borrow::Cow;
 
 impl Graph {
-    /// Returns the graph of the `live` outputs, without equations and inputs that only the others
-    /// need, and for each input whether it remains. Ops that hold graphs are pruned inside.
-    pub fn pruned(&self, live: &[bool]) -> (Graph, Vec<bool>) {
-        let mut needed = Liveness::default();
-        let inputs = needed.add(self, live);
-        (needed.restrict(self, live, &inputs), inputs)
+    /// Extracts the computation of the `live` outputs: returns the graph without equations and
+    /// inputs that only the others need, and for each input whether it remains. Ops that hold
+    /// graphs are pruned inside. Equations that have effects and no results are left out, as the
+    /// values are computed besides this graph, which has the effects.
+    ///
+    /// # Errors
+    /// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that
+    /// verifies.
+    pub fn pruned(&self, live: &[bool]) -> Result<(Graph, Vec<bool>)> {
+        let values = self.without_effects()?;
+        let mut needed = Liveness::of_values();
+        let inputs = needed.add(&values, live);
+        Ok((needed.restrict(&values, live, &inputs), inputs))
+    }
+
+    /// Returns the graph without the equations that have effects and no results, also in nested
+    /// graphs.
+    ///
+    /// # Errors
+    /// If an op cannot be rebuilt with changed nested graphs; not the case for a graph that
+    /// verifies.
+    pub(crate) fn without_effects(&self) -> Result<Cow<'_, Graph>> {
+        if !self.has_effects() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut eqns = vec![];
+        for e in &self.eqns {
+            let has_effects = e.op.has_effects();
+            if has_effects && e.outputs.is_empty() {
+                continue;
+            }
+            let op = match e.op.region().filter(|_| has_effects) {
+                Some(r) => r.map_graphs(&mut |g| Ok(g.without_effects()?.into_owned()))?,
+                None => e.op.clone(),
+            };
+            eqns.push(Eqn { op, ..e.clone() });
+        }
+        let inputs: Vec<Value> = self.inputs().collect();
+        Ok(Cow::Owned(Graph::renumbered(self.types.clone(), &inputs, eqns, &self.outputs)))
     }
 
     /// Splits off the equation that computes output `i` from a single operand: returns its op, and
@@ -39,9 +73,10 @@ impl Graph {
         self.restricted(&vec![true; self.outputs.len()], &vec![true; self.inputs])
     }
 
-    /// Returns the indices of the equations that the outputs need, depth-first from the outputs,
-    /// operands from left to right: a topological order that does not depend on the order of the
-    /// equations. Uses an explicit stack, as graphs may be deeper than the thread's stack.
+    /// Returns the indices of the equations that have effects or that the outputs need, depth-first
+    /// from the effects in their order, then from the outputs, operands from left to right: a
+    /// topological order that does not depend on the order of the equations without effects. Uses
+    /// an explicit stack, as graphs may be deeper than the thread's stack.
     ///
     /// ```
     /// use neurax_ir::Graph;
@@ -59,18 +94,21 @@ impl Graph {
         let (eqns, producers) = (&self.eqns, self.producers());
         let mut seen = vec![false; eqns.len()];
         let mut order = Vec::with_capacity(eqns.len());
-        for root in &self.outputs {
+        let effects = (0..eqns.len()).filter(|&i| self.has_effects() && eqns[i].op.has_effects());
+        let roots = effects.chain(self.outputs.iter().filter_map(|v| producers[v.index()]));
+        for root in roots {
+            let enter = |i: usize, seen: &mut Vec<bool>| {
+                Some(i).filter(|&i| !std::mem::replace(&mut seen[i], true))
+            };
             // The path from the root: equations, each with the index of the operand to visit next.
             let mut stack: Vec<(usize, usize)> = vec![];
-            let enter = |v: Value, seen: &mut Vec<bool>| {
-                producers[v.index()].filter(|&i| !std::mem::replace(&mut seen[i], true))
-            };
-            stack.extend(enter(*root, &mut seen).map(|i| (i, 0)));
+            stack.extend(enter(root, &mut seen).map(|i| (i, 0)));
             while let Some((i, next)) = stack.pop() {
                 match eqns[i].inputs.get(next) {
                     Some(&v) => {
                         stack.push((i, next + 1));
-                        stack.extend(enter(v, &mut seen).map(|j| (j, 0)));
+                        let producer = producers[v.index()];
+                        stack.extend(producer.and_then(|j| enter(j, &mut seen)).map(|j| (j, 0)));
                     }
                     None => order.push(i),
                 }

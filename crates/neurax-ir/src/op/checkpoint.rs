@@ -40,8 +40,8 @@ impl Checkpoint {
         let outs = &ys[self.body.outputs().len()..];
         let graph = b.finish(outs)?;
         // Recompute only what the tangents need, but keep the signature.
-        let (pruned, inputs) = graph.pruned(&vec![true; outs.len()]);
-        Ok(if inputs.contains(&false) { graph } else { pruned })
+        let (pruned, inputs) = graph.pruned(&vec![true; outs.len()])?;
+        Ok(if inputs.contains(&false) { graph.without_effects()?.into_owned() } else { pruned })
     }
 
     /// Returns the primal op of reverse mode. Functions that only have a reverse rule are replaced

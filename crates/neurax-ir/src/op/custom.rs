@@ -39,6 +39,10 @@ pub trait CustomOp: Debug + Send + Sync {
     fn name(&self) -> &str;
     /// Returns the parameters as text.
     fn params(&self) -> String;
+    /// Returns true if evaluating the op does more than return its results: it prints, or calls
+    /// the user's code. Passes and backends keep an op with effects even if nothing reads its
+    /// results, evaluate it once, and keep its order among the others.
+    fn has_effects(&self) -> bool;
     /// Returns the types of the results: [`super::Primitive::infer`].
     ///
     /// # Errors
@@ -237,6 +241,9 @@ mod tests {
         fn params(&self) -> String {
             format!("broken={}", self.broken)
         }
+        fn has_effects(&self) -> bool {
+            false
+        }
         fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
             arity("twice", xs, 1)?;
             Ok(xs.to_vec())
@@ -335,6 +342,9 @@ mod tests {
         }
         fn params(&self) -> String {
             self.fails.into()
+        }
+        fn has_effects(&self) -> bool {
+            false
         }
         fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
             Op::from(Transpose { permutation: vec![1, 0] }).infer(xs)

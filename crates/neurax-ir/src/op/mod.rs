@@ -428,6 +428,15 @@ impl Op {
         self.region().map_or(vec![], |r| r.graphs())
     }
 
+    /// Returns true if the op, or an op in a graph that it holds, has effects besides its results
+    /// ([`CustomOp::has_effects`]).
+    pub fn has_effects(&self) -> bool {
+        match self {
+            Op::Custom(x) => x.0.has_effects(),
+            op => op.graphs().iter().any(|g| g.has_effects()),
+        }
+    }
+
     /// Returns true if the op, or an op in a graph that it holds, refers to the `vmap` axis called
     /// `name`; with `None`, to any named axis.
     pub fn uses_axis(&self, name: Option<&str>) -> bool {

@@ -152,7 +152,8 @@ fn invariant_eqns(body: &Graph, consts: usize, trips: TripCount) -> Vec<bool> {
             .map(|v| on[v.index()])
             .fold(Depends::Nothing, |a, b| if b > a { b } else { a });
         // Equations without operands are copied to wherever they are read: see `nullary_values`.
-        if stays && d == Depends::Consts || trips == TripCount::Unknown && !is_cheap(&e.op) {
+        let may_fail = trips == TripCount::Unknown && !is_cheap(&e.op);
+        if stays && d == Depends::Consts || may_fail || e.op.has_effects() {
             d = Depends::Loop;
         }
         moves.push(d != Depends::Loop);

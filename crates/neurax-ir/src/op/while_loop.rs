@@ -288,9 +288,15 @@ impl Region for While {
             .chain(consts + n..consts + n + tangents)
             .chain(consts..consts + n)
             .chain(consts + n + tangents..d.graph.input_types().len());
-        let body = d.graph.clone().with_input_order(&order.collect::<Vec<_>>());
+        let mut body = d.graph.clone().with_input_order(&order.collect::<Vec<_>>());
+        let mut cond = self.cond.clone();
+        if for_reverse {
+            // The loop of the results has the effects.
+            body = body.without_effects()?.into_owned();
+            cond = Arc::new(cond.without_effects()?.into_owned());
+        }
         let extra: Vec<Type> = select(&self.body.output_types(), &carry);
-        let cond = self.cond.with_more_inputs(&extra)?;
+        let cond = cond.with_more_inputs(&extra)?;
         let op = While {
             cond: Arc::new(cond),
             body: Arc::new(body),

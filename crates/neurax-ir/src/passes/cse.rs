@@ -1,10 +1,10 @@
 //! Common subexpression elimination: merges equations that compute the same.
 //!
 //! The method is global value numbering by hashing (Cocke and Schwartz, "Programming Languages and
-//! Their Compilers", 1970). A graph is one basic block without side effects, so one walk in order
-//! suffices: the operands of an equation are replaced by the first values that equal them, and if
-//! an equation with the same op and these operands was seen, its results stand for those of this
-//! one. Chains merge in one pass, because equal operands already have one number.
+//! Their Compilers", 1970). A graph is one basic block, so one walk in order suffices: the operands
+//! of an equation are replaced by the first values that equal them, and if an equation with the
+//! same op and these operands was seen, its results stand for those of this one. Chains merge in
+//! one pass, because equal operands already have one number.
 //!
 //! ```
 //! use neurax_ir::{Graph, passes};
@@ -27,7 +27,8 @@
 //! Invariants:
 //! - Ops are compared with all attributes, constants by their bytes: 0 and -0 differ, and a NaN
 //!   equals itself.
-//! - An optimization barrier is never merged: it marks a value that is to be computed again.
+//! - An optimization barrier is never merged: it marks a value that is to be computed again. Nor is
+//!   an op with effects.
 //! - A nested graph is a separate scope. Equal equations inside and outside of a loop meet after
 //!   `hoist` has moved the one inside.
 //! - `x + y` and `y + x` are different: operands are not sorted.
@@ -59,7 +60,7 @@ pub(super) fn pass(graph: &Graph) -> Result<Option<Graph>> {
     let mut first_results: FxHashMap<(&Op, Values), &Values> = FxHashMap::default();
     let mut kept = Vec::with_capacity(ops.len());
     for (i, (e, op)) in graph.eqns().iter().zip(&ops).enumerate() {
-        if !matches!(**op, Op::OptimizationBarrier(_)) {
+        if !matches!(**op, Op::OptimizationBarrier(_)) && !op.has_effects() {
             let inputs = e.inputs.iter().map(|v| replaced_by[v.index()]).collect();
             match first_results.entry((op, inputs)) {
                 Entry::Occupied(first) => {

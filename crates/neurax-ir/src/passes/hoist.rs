@@ -22,8 +22,8 @@
 //! ```
 //!
 //! Invariants:
-//! - Equations have no side effects, so one that a loop of zero iterations would not have run may
-//!   run in front of it, if it is cheap. A product, a sort or a nested loop, which may not even
+//! - An equation without effects that a loop of zero iterations would not have run may run in front
+//!   of it, if it is cheap. A product, a sort or a nested loop, which may not even
 //!   end, leaves only loops that run at least once.
 //! - Broadcasts stay inside, as storing one costs more than computing it; so do barriers, and the
 //!   index along a named axis. Equations without operands are copied to where they are read.

@@ -95,12 +95,12 @@ impl Eval {
     }
 }
 
-/// Returns true if `op`, whose results have `types`, computes no element. The graphs of other ops
-/// than loops are evaluated, and so are the ops of users, as they may fail.
+/// Returns true if `op`, whose results have `types`, computes no element and has no effects. The
+/// graphs of other ops than loops are evaluated, and so are the ops of users, as they may fail.
 pub(crate) fn has_no_iterations<'t>(op: &Op, mut types: impl Iterator<Item = &'t Type>) -> bool {
     let runs_anyway = match op {
         Op::Custom(_) => true,
-        Op::Scan(_) | Op::While(_) => false,
+        Op::Scan(_) | Op::While(_) => op.has_effects(),
         op => op.region().is_some(),
     };
     !runs_anyway && types.all(|t| t.shape.contains(&0))

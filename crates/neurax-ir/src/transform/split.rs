@@ -146,6 +146,13 @@ fn split(
     Ok(Linearized { primal: primal.b.finish(&outs)?, linear, outputs, residuals: residuals.len() })
 }
 
+/// Returns true if `e`, whose results have dependence `kind`, is computed again in the linear
+/// graph.
+fn can_repeat(e: &Eqn, kind: Dependence) -> bool {
+    let is_free = kind == Dependence::Free && !e.op.has_effects();
+    is_free || matches!(e.op, Op::Broadcast(_))
+}
+
 fn is_linear(e: &Eqn, dependence: &[Dependence]) -> bool {
     e.inputs.iter().any(|v| dependence[v.index()] == Dependence::Linear)
 }
@@ -211,7 +218,7 @@ impl<'g> HalfGraph<'g> {
             }
             match self.producers[v.index()].map(|i| &g.eqns()[i]) {
                 Some(e) if has_operands => self.emit(e)?,
-                Some(e) if kind == Dependence::Free || matches!(e.op, Op::Broadcast(_)) => {
+                Some(e) if can_repeat(e, kind) => {
                     stack.push((v, true));
                     stack.extend(e.inputs.iter().rev().map(|&x| (x, false)));
                 }

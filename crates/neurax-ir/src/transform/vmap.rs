@@ -30,12 +30,15 @@
 //!   was rejected: it would insert two transpositions around each op that keeps it elsewhere.
 //! - A collective over a named axis (`all_reduce`, `axis_index`) is resolved by the `vmap` that
 //!   binds the name, whether or not its operands are batched.
+//! - An op with effects on batched operands runs for one member after the other, and a loop or
+//!   branch that holds one does so as a whole. On operands without the axis it runs once.
 //! - The rules read the shapes of operands, so the walker stops at the first error of the builder.
 
 use super::Memo;
 use crate::error::check_len;
-use crate::op::{Axis, Batched};
-use crate::{Builder, Error, Graph, Result, Type, Value, Values, visits::visit};
+use crate::op::{Axis, Batched, Scan, front_where_batched, select};
+use crate::{Builder, Eqn, Error, Graph, Result, Type, Value, Values, visits::visit};
+use std::sync::Arc;
 
 /// Returns the batched graph: input `i` has the batch axis at `dims[i]`, or is not batched; each
 /// output has it at the front.
@@ -97,7 +100,12 @@ pub fn vmap_into(
         let xs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
         let ds: Vec<Option<usize>> = e.inputs.iter().map(|v| at[v.index()]).collect();
         let bound = axis.name.as_ref().is_some_and(|n| e.op.uses_axis(Some(n)));
-        if !bound && ds.iter().all(Option::is_none) {
+        let is_batched = ds.iter().any(Option::is_some);
+        if is_batched && e.op.has_effects() {
+            let (ys, ds) = one_by_one(b, axis, e, &xs, &ds).map_err(|err| err.at_origin(&e.at))?;
+            env.extend(ys);
+            at.extend(ds);
+        } else if !bound && !is_batched {
             env.extend(b.emit_n(e.op.clone(), &xs, e.outputs.len()));
             at.extend(e.outputs.iter().map(|_| None));
         } else {
@@ -113,6 +121,49 @@ pub fn vmap_into(
         outs.iter().map(|v| env[v.index()]).collect(),
         outs.iter().map(|v| at[v.index()]).collect(),
     ))
+}
+
+/// Emits a loop that applies the op of `e` to one member of the new axis after the other: an op
+/// with effects has those of each member, in order. Returns the results with the axis at the front.
+///
+/// # Errors
+/// If a collective in the op reads other members of the axis.
+fn one_by_one(
+    b: &mut Builder,
+    axis: &Axis,
+    e: &Eqn,
+    xs: &[Value],
+    dims: &[Option<usize>],
+) -> Result<Batched> {
+    if let Some(name) = axis.name.as_ref().filter(|n| e.op.uses_axis(Some(n))) {
+        let why = format!(
+            "it has effects, so it runs once for each member of axis `{name}`, and cannot read \
+             the axis; move the collective or `axis_index` out of the loop or branch"
+        );
+        return Err(Error::new(e.op.name(), why));
+    }
+    let is_batched: Vec<bool> = dims.iter().map(Option::is_some).collect();
+    let is_const: Vec<bool> = is_batched.iter().map(|f| !f).collect();
+    let consts = select(xs, &is_const);
+    let members = select(&front_where_batched(b, xs, dims, axis.size), &is_batched);
+    let mut body = Builder::new();
+    body.set_origin(b.origin().clone());
+    let mut env = vec![None; xs.len()];
+    for (flags, is_stacked) in [(&is_const, false), (&is_batched, true)] {
+        for (i, _) in flags.iter().enumerate().filter(|(_, f)| **f) {
+            let ty = b.ty(xs[i]).clone();
+            let shape = dims[i].filter(|_| is_stacked).map(|d| ty.shape.removed(d));
+            let ty = shape.map_or(ty.clone(), |s| ty.with_shape(s));
+            env[i] = Some(body.input(ty));
+        }
+    }
+    let args: Values = env.into_iter().flatten().collect();
+    let ys = body.emit_n(e.op.clone(), &args, e.outputs.len());
+    let body = Arc::new(body.finish(&ys)?);
+    let scan = Scan { body, length: axis.size, reverse: false, consts: consts.len(), carries: 0 };
+    let ys = b.emit_n(scan, &[consts, members].concat(), e.outputs.len());
+    let front = vec![Some(0); ys.len()];
+    Ok((ys, front))
 }
 
 /// Returns the batched graph for an op that holds `g`, and for each output whether it is batched.

@@ -109,7 +109,8 @@ impl Lowering {
 /// Replaces results without elements by constants, so that nothing is computed for them: a sum of
 /// each of 2^40 rows without elements is a long loop, although its readers have no elements.
 fn without_elements(l: &mut Lowering, e: &LoweringEqn) -> Result<Option<Values>> {
-    if matches!(e.eqn.op, Op::Custom(_)) || e.xs.iter().all(|&x| l.b.ty(x).size() > 0) {
+    let runs_anyway = matches!(e.eqn.op, Op::Custom(_)) || e.eqn.op.has_effects();
+    if runs_anyway || e.xs.iter().all(|&x| l.b.ty(x).size() > 0) {
         return Ok(None);
     }
     let types = e.eqn.op.infer(&l.b.types_of(&e.xs))?;

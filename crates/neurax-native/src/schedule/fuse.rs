@@ -69,7 +69,9 @@ pub struct Fuser<'a> {
 impl<'a> Fuser<'a> {
     /// Creates the pass over `groups`, which are in an order that keeps all dependences.
     pub fn new(analysis: &'a Analysis<'a>, groups: Vec<Group<'a>>) -> Fuser<'a> {
-        let order = DependenceGraph::new(conflicts(&groups, analysis.buffers.len()));
+        let mut before = conflicts(&groups, analysis.buffers.len());
+        keep_order_of_effects(analysis, &groups, &mut before);
+        let order = DependenceGraph::new(before);
         let mut users = vec![BTreeSet::new(); analysis.buffers.len()];
         for (i, group) in groups.iter().enumerate().filter(|(_, group)| group.is_kernel()) {
             group.buffers().for_each(|b| _ = users[b].insert(i));
@@ -332,6 +334,20 @@ fn conflicts(groups: &[Group], buffers: usize) -> Vec<Vec<usize>> {
         group.reads.iter().filter(|b| !group.writes.contains(b)).for_each(|&b| readers[b].push(j));
     }
     out
+}
+
+/// Adds to the dependences `before` of each group with effects the last such group in front of it.
+fn keep_order_of_effects(analysis: &Analysis, groups: &[Group], before: &mut [Vec<usize>]) {
+    let eqns = analysis.graph.eqns();
+    let has_effects = |group: &Group| match &group.kind {
+        GroupKind::Equation(i, _) => eqns[*i].op.has_effects(),
+        GroupKind::Kernel(_) | GroupKind::Copy(..) => false,
+    };
+    let mut last = None;
+    for (j, _) in groups.iter().enumerate().filter(|(_, group)| has_effects(group)) {
+        before[j] = sorted_unique(before[j].iter().copied().chain(last).collect());
+        last = Some(j);
+    }
 }
 
 /// Returns the iteration space that covers both: equal sizes, or those of one without the reduced

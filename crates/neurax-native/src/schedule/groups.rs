@@ -143,7 +143,8 @@ fn append<'a>(
         | EqnClass::Control
         | EqnClass::Fallback => {
             // An op of the user's runs in any case.
-            if matches!(e.op, Op::Custom(_)) || !e.outputs.iter().all(|&v| is_empty(analysis, v)) {
+            let runs_anyway = matches!(e.op, Op::Custom(_)) || e.op.has_effects();
+            if runs_anyway || !e.outputs.iter().all(|&v| is_empty(analysis, v)) {
                 out.push(equation(analysis, i, e)?)
             }
         }

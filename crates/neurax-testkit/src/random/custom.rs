@@ -19,6 +19,10 @@ impl CustomOp for Twist {
         String::new()
     }
 
+    fn has_effects(&self) -> bool {
+        false
+    }
+
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         match xs {
             [x] if x.dtype == DType::F64 => Ok(vec![x.clone()]),

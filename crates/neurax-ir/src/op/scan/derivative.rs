@@ -158,7 +158,7 @@ impl Scan {
         let inputs = primal.input_types().len();
         let mut invariant: Vec<bool> = (0..inputs).map(|i| i < self.consts).collect();
         for e in primal.eqns() {
-            let same = e.inputs.iter().all(|v| invariant[v.index()]);
+            let same = !e.op.has_effects() && e.inputs.iter().all(|v| invariant[v.index()]);
             invariant.extend(e.outputs.iter().map(|_| same));
         }
         let result = |v: &Value| (self.carries..n).find(|&i| primal.outputs()[i] == *v);
@@ -183,7 +183,7 @@ impl Scan {
     ) -> Result<(Vec<bool>, Vec<Value>)> {
         let live: Vec<bool> =
             (0..n + kinds.len()).map(|i| i >= n && kinds[i - n] == Residual::Invariant).collect();
-        let (outside, reads) = l.primal.pruned(&live);
+        let (outside, reads) = l.primal.pruned(&live)?;
         let mut once = b.inline(&outside, &select(xs, &reads)).into_iter();
         let value = |k: &Residual| match k {
             Residual::Const(i) => Some(Ok(xs[*i])),
