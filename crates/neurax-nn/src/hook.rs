@@ -7,7 +7,7 @@ use crate::model_layer::ModelLayer;
 use crate::node::NodeKind;
 use crate::path_pattern::PathPattern;
 use crate::{Applied, Cx, Inputs, LayerPrecision, Mode, Model, Node, Vars};
-use neurax_tensor::{Result, Tensor};
+use neurax_tensor::{Result, Tensor, io_call};
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::Arc;
@@ -57,10 +57,7 @@ impl ModelLayer for Hooked {
 
     fn apply(&self, cx: &mut Cx, inputs: &[Tensor]) -> Vec<Tensor> {
         let outputs = self.layer.apply(cx, inputs);
-        if self.mode.includes(cx.training()) {
-            outputs.iter().for_each(|y| (self.f)(cx.path(), y));
-        }
-        outputs
+        if self.mode.includes(cx.training()) { seen(&self.f, cx.path(), outputs) } else { outputs }
     }
 }
 
@@ -74,9 +71,9 @@ impl Model {
     /// function to these: it gets each output at each call. Behind an input or a block there is a
     /// further layer `hook`.
     ///
-    /// Applied to plain tensors, the function sees values. In a traced function (`jit`, `grad`,
-    /// the step of a trainer), it is called while the function is traced and sees types only;
-    /// [`Model::apply_capturing`] returns the values of a compiled application.
+    /// The function sees values, also in a compiled program (`jit`, the step of a trainer): there
+    /// it is called by [`io_call`](neurax_tensor::io_call), each time that the program runs.
+    /// [`Model::apply_capturing`] returns the values instead.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -90,10 +87,13 @@ impl Model {
     ///     }
     /// })?;
     /// let vars = hooked.init(key(0), &types![f32[_, 2]])?;
-    /// seen.lock().unwrap().clear(); // `init` computes the types of the layers, too
     /// hooked.apply(&vars, Tensor::ones([3, 2]), &Mode::Eval);
     /// hooked.apply(&vars, Tensor::ones([4, 2]), &Mode::Train(key(1)));
-    /// assert_eq!(*seen.lock().unwrap(), ["relu: [3, 2]"]);
+    /// let predict = jit(move |x: Tensor| hooked.apply(&vars, x, &Mode::Eval).y().clone());
+    /// for _ in 0..2 {
+    ///     predict.run(Tensor::ones([1, 2]))?;
+    /// }
+    /// assert_eq!(*seen.lock().unwrap(), ["relu: [3, 2]", "relu: [1, 2]", "relu: [1, 2]"]);
     /// # Ok::<(), Error>(())
     /// ```
     ///
@@ -170,6 +170,21 @@ fn is_block(n: &ModelNode, _: &str) -> bool {
     matches!(n.node.kind(), NodeKind::Block(_))
 }
 
+/// Calls `f` with the path and each of `outputs` when these have values, and returns them.
+#[track_caller]
+fn seen(f: &Arc<HookFn>, path: &str, outputs: Vec<Tensor>) -> Vec<Tensor> {
+    let mut out = vec![];
+    for y in outputs {
+        let (f, path) = (f.clone(), path.to_string());
+        let see = move |y: Tensor| {
+            f(&path, &y);
+            Ok(())
+        };
+        out.push(io_call(see, y));
+    }
+    out
+}
+
 /// Returns a node in place of `node`, whose outputs `f` sees.
 fn hooked(node: &Node, path: &str, mode: HookMode, f: &Arc<HookFn>) -> Node {
     let f = f.clone();
@@ -181,10 +196,8 @@ fn hooked(node: &Node, path: &str, mode: HookMode, f: &Arc<HookFn>) -> Node {
         NodeKind::Input(_) | NodeKind::Argument | NodeKind::Block(_) => {
             let path = path.to_string();
             let see = move |cx: &mut Cx, ys: &[Tensor]| {
-                if mode.includes(cx.training()) {
-                    ys.iter().for_each(|y| f(&path, y));
-                }
-                ys.to_vec()
+                let ys = ys.to_vec();
+                if mode.includes(cx.training()) { seen(&f, &path, ys) } else { ys }
             };
             let kind = NodeKind::Layer(Arc::new(Closure { kind: "hook".into(), f: see }));
             let outputs = (0..node.outputs()).map(|i| node.sibling(i)).collect();
