@@ -280,7 +280,7 @@ impl CompiledCore {
     /// # Errors
     /// When it has not, or carries an error.
     fn check(&self, op: &str, a: &dyn AnyTree) -> Result<()> {
-        if self.key.matches(a) {
+        if self.key.matches_argument(a) {
             return Ok(());
         }
         if let Some(e) = first_error(a) {

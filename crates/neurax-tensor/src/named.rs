@@ -1,8 +1,8 @@
 //! Tensors with named axes: [`NamedTensor`].
 //!
 //! The problem: `x.sum(1)` says nothing about what axis 1 is, and a transposed operand of the same
-//! size is not noticed. Names as in Nx say it: `x.sum("feature")`, and operands whose names do not
-//! match are errors.
+//! size is not noticed. Names as in Nx say it: `x.sum(["feature"])`, and operands whose names do
+//! not match are errors.
 //!
 //! # Design
 //!

@@ -110,7 +110,12 @@ fn scan_along<T: Tree>(
     };
     let combine = |a: &[Tensor], b: &[Tensor]| -> Vec<Tensor> {
         let of = |leaves: &[Tensor]| rebuild(&xs, leaves.iter().cloned().collect());
-        to_vec(&f(of(a), of(b))).into_iter().zip(b).map(|(y, x)| checked(y, x, at)).collect()
+        let ys = to_vec(&f(of(a), of(b)));
+        if ys.len() != b.len() {
+            let why = format!("expected a result of {} leaves, got {}", b.len(), ys.len());
+            return vec![Tensor::fail("associative_scan", why, at); b.len()];
+        }
+        ys.into_iter().zip(b).map(|(y, x)| checked(y, x, at)).collect()
     };
     let operands: Vec<&Tensor> = leaves.iter().collect();
     let scanned =

@@ -277,16 +277,18 @@ fn binomial(key: &Key, n: &Tensor, p: &Tensor) -> Tensor {
     let is_invalid_q = q.is_nan() | q.lt(0);
     let is_invalid_n = n.is_nan() | n.lt(0);
     let q = is_invalid_q.select(0.01, q);
-    let is_small = &is_invalid_n | (n * &q).le(10);
+    let is_endless = n.is_inf();
+    let is_small = &is_invalid_n | &is_endless | (n * &q).le(10);
     let n = n.floor();
-    let counted = binomial_by_sums(key, &is_small.select(&n, 0), &q);
+    let is_counted = &is_small & is_endless.logical_not();
+    let counted = binomial_by_sums(key, &is_counted.select(&n, 0), &q);
     let (many, half) = (is_small.select(1e4, &n), is_small.select(0.5, &q));
     let rejected = binomial_by_rejection(key, &many, &half);
     let count = is_small.select(counted, rejected);
     let is_invalid = &is_invalid_q | &is_invalid_n;
     let count = is_invalid.select(f64::NAN, count);
-    let count = (n.is_inf() & is_invalid.logical_not()).select(f64::INFINITY, count);
-    let is_done = is_low | is_invalid | n.is_inf();
+    let count = (&is_endless & is_invalid.logical_not()).select(f64::INFINITY, count);
+    let is_done = is_low | is_invalid | is_endless;
     is_done.select(&count, n - &count)
 }
 

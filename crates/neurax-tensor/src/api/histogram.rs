@@ -346,6 +346,9 @@ fn edges(
             let why = format!("expected a vector of edges, got {}", edges.dtype_and_shape());
             return Err(Tensor::fail(op, why, at));
         }
+        Bins::Count(0) => {
+            return Err(Tensor::fail(op, "expected at least one bin, got 0", at));
+        }
         Bins::Count(count) if *count >= i32::MAX as usize => {
             let why = format!("expected fewer than 2^31 - 1 bins, got {count}");
             return Err(Tensor::fail(op, why, at));
@@ -363,7 +366,11 @@ fn edges(
             Err(Tensor::fail(op, why, at))
         }
         None => {
-            let (low, high) = (x.min(..).wide(at).0, x.max(..).wide(at).0);
+            // NaN are not counted. Without other elements, the range is that of one zero.
+            let is_nan = x.is_nan();
+            let zero = x.zeros_like().min(..);
+            let low = is_nan.all(..).select(&zero, x.nanmin(..)).wide(at).0;
+            let high = is_nan.all(..).select(&zero, x.nanmax(..)).wide(at).0;
             let half = low.equal(&high).convert(low.dtype(), at) * 0.5;
             let edges = evenly_spaced(&(low - &half), &(high + half), count + 1, true);
             Ok(edges.convert(x.dtype(), at))

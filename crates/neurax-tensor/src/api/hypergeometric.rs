@@ -4,20 +4,23 @@
 //!
 //! Power series, whose terms are summed for all elements in one loop until none counts any more:
 //!
-//! - `hyp1f1`: the series (<https://dlmf.nist.gov/13.2.E2>) for `0 <= x <= 100`, Kummer's
+//! - `hyp1f1`: the series (<https://dlmf.nist.gov/13.2.E2>) for `0 <= x <= X`, Kummer's
 //!   transformation (<https://dlmf.nist.gov/13.2.E39>) to positive `x`, and the asymptotic series
-//!   (<https://dlmf.nist.gov/13.7.E1>) beyond;
+//!   (<https://dlmf.nist.gov/13.7.E1>) beyond. `X`, 400 for small parameters, grows with them, as
+//!   the terms of the asymptotic series do; where the sum overflows below it, the result is NaN for
+//!   negative `x`;
 //! - `hyp2f1`: the series (<https://dlmf.nist.gov/15.2.E1>) for `0 <= x <= 0.9`, Pfaff's
 //!   transformation (<https://dlmf.nist.gov/15.8.E1>) of negative `x`, and the one to `1 - x`
 //!   (<https://dlmf.nist.gov/15.8.E4>) beyond 0.9. The last one divides zero by zero where
-//!   `c - a - b` is a whole number; there, the series itself is summed.
+//!   `c - a - b` is an integer; close to one, the value is interpolated from points beside it,
+//!   with nine digits.
 //!
 //! A loop sums the derivatives of the terms by all parameters as well. All compute in f64. Where
 //! terms of both signs are large, digits cancel: negative parameters with large `x`.
 
 use super::common::{promote_and_broadcast, tensor_or_error};
 use crate::{
-    Function, Operand, Tensor, custom_tangent, operators::float_operand, tensor::CallSite,
+    Function, Operand, Tensor, custom_tangent, operators::float_operand, stack, tensor::CallSite,
     while_loop,
 };
 use std::panic::Location;
@@ -53,7 +56,8 @@ impl Tensor {
     /// element by element, for `x <= 1`; NaN beyond. Follows `scipy.special.hyp2f1`.
     ///
     /// The operands broadcast and have the dtype to which they promote; integers and bool are
-    /// converted to f32. For `x` beyond 0.999 and whole `c - a - b`, digits are lost.
+    /// converted to f32. For `c - a - b` close to an integer and `|x|` above 0.9, there
+    /// are nine digits.
     ///
     /// # Errors
     ///
@@ -103,19 +107,28 @@ fn hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> Tensor {
     let (first, size) = (is_negative.select(b - a, a), is_negative.select(-x, x));
     // Where the series ends, it is exact; the asymptotic one would be 0 for negative x.
     let is_finite = first.le(0) & first.floor().equal(&first);
-    let is_near = size.le(100) | is_finite;
+    let ends = is_finite.clone();
+    let least = ((b - &first).abs() + FAR_TERMS) * ((1 - &first).abs() + FAR_TERMS);
+    let is_near = size.le(&least) | is_finite;
     let one = b.ones_like();
     let near = series([&first, &one, b], &is_near.select(&size, 0), false);
-    let far = far_hyp1f1(&first, b, &is_near.select(100, &size));
+    let far = far_hyp1f1(&first, b, &is_near.select(&least, &size));
     let decay = is_negative.select(x, 0);
-    let grown = is_near.select(near * decay.exp(), {
+    // Where the sum overflows, its product with the decay is unknown.
+    let near = (near.is_inf() & &is_negative).select(f64::NAN, near * decay.exp());
+    let grown = is_near.select(near, {
         // The exponentials of both factors cancel for negative x.
         (&far.0 + is_negative.select(0, &size)).exp() * &far.1
     });
     // Poles of the second parameter.
     let is_pole = b.le(0) & b.floor().equal(b);
-    is_pole.select(f64::INFINITY, grown)
+    let ends_before = ends & first.ge(b);
+    (is_pole & ends_before.logical_not()).select(f64::INFINITY, grown)
 }
+
+/// The number of terms of the asymptotic series of 1F1. Where `x` is at least the product of the
+/// largest factors, the terms shrink as those of the exponential function do.
+const FAR_TERMS: i32 = 20;
 
 /// Computes the logarithm of the size, divided by `e^x`, and the signed rest of 1F1 for large `x`:
 /// `gamma(b) / gamma(a) x^(a-b)` and the sum of `(b-a)_k (1-a)_k / (k! x^k)`.
@@ -123,7 +136,7 @@ fn hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> Tensor {
 fn far_hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> (Tensor, Tensor) {
     let inverse = x.reciprocal();
     let (mut sum, mut term) = (x.ones_like(), x.ones_like());
-    for k in 0..20 {
+    for k in 0..FAR_TERMS {
         let k = f64::from(k);
         term = term * (b - a + k) * (1.0 - a + k) * &inverse * (1.0 / (k + 1.0));
         sum += &term;
@@ -144,11 +157,12 @@ fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
     let b = &is_negative.select(c - b, b);
     let x = &is_negative.select(x / (x - 1), x);
     let excess = c - a - b;
-    let is_whole = excess.round().equal(&excess);
-    let is_near = x.le(0.9) | (&is_whole & x.lt(1));
+    let ends = [a, b].map(|p| p.le(0) & p.floor().equal(p)).into_iter().reduce(|p, q| p | q);
+    let ends = ends.unwrap_or_else(|| x.equal(f64::NAN));
+    let is_near = x.le(0.9) | (&ends & x.lt(1));
     let near = series([a, b, c], &is_near.select(x, 0), true);
-    let is_far = x.gt(0.9) & x.lt(1) & is_whole.logical_not();
-    let far = near_one([a, b, c], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
+    let is_far = x.gt(0.9) & x.lt(1) & ends.logical_not();
+    let far = near_one([a, b], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
     // Elsewhere, its derivative may be infinite.
     let is_one = x.equal(1) & excess.gt(0);
     let end = [c, &excess, &(c - a), &(c - b)].map(|x| is_one.select(x, 1));
@@ -159,10 +173,36 @@ fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
     base.pow(-a) * value
 }
 
-/// Computes 2F1 by the transformation to `1 - x`.
+/// Computes 2F1 by the transformation to `1 - x`, with `c = a + b + excess`.
+///
+/// Its two terms have poles where `excess` is an integer, and cancel there. Close to one, the value
+/// is that of the cubic polynomial in `excess` through four points beside it.
 #[track_caller]
-fn near_one([a, b, c]: [&Tensor; 3], excess: &Tensor, x: &Tensor) -> Tensor {
-    let y = &(1 - x);
+fn near_one([a, b]: [&Tensor; 2], excess: &Tensor, x: &Tensor) -> Tensor {
+    const STEP: f64 = 1e-3;
+    const POINTS: [f64; 4] = [-2.0, -1.0, 1.0, 2.0];
+    let whole = excess.round();
+    let offset = (excess - &whole) * (1.0 / STEP);
+    let is_close = offset.abs().le(0.5);
+    let (mut points, mut weights) = (vec![], vec![]);
+    for (i, point) in POINTS.into_iter().enumerate() {
+        let mut weight = x.ones_like();
+        for other in POINTS.into_iter().filter(|other| *other != point) {
+            weight = weight * (&offset - other) * (1.0 / (point - other));
+        }
+        // Elsewhere the first point is the excess.
+        weights.push(is_close.select(weight, if i == 0 { 1.0 } else { 0.0 }));
+        points.push(is_close.select(&whole + point * STEP, excess));
+    }
+    let (points, weights) = (stack(&points, 0), stack(&weights, 0));
+    let [a, b, x] = [a, b, x].map(|v| v.broadcast_to(points.shape()));
+    (weights * beside_poles([&a, &b], &points, &x)).sum(0)
+}
+
+/// Computes 2F1 by the transformation to `1 - x` where `excess` is not close to an integer.
+#[track_caller]
+fn beside_poles([a, b]: [&Tensor; 2], excess: &Tensor, x: &Tensor) -> Tensor {
+    let (y, c) = (&(1 - x), &(a + b + excess));
     let first = gamma_quotient([c, excess], [&(c - a), &(c - b)]);
     let second = gamma_quotient([c, &-excess], [a, b]) * y.pow(excess);
     first * series([a, b, &(1 - excess)], y, true)
@@ -230,12 +270,14 @@ fn add_term((k, terms, sums): SeriesState, [a, b, c, x]: &[Tensor; 4], has_b: bo
     let [term, by_a, by_b, by_c, by_x] = terms;
     let (p, r) = (a + &k, c + &k);
     let q = if has_b { b + &k } else { b.ones_like() };
-    let divisor = (&r * (&k + 1)).reciprocal();
+    // A numerator that is 0 has ended the series before a denominator that is 0 is reached.
+    let is_over = r.equal(0) & term.equal(0);
+    let divisor = is_over.select(0, (is_over.select(1, &r) * (&k + 1)).reciprocal());
     let of_x = &p * &q * &divisor;
     let factor = &of_x * x;
     let of_a = &q * x * &divisor;
     let of_b = if has_b { &p * x * &divisor } else { q.zeros_like() };
-    let of_c = -&factor / &r;
+    let of_c = -&factor / is_over.select(1, &r);
     let terms = [
         &term * &factor,
         by_a * &factor + &term * of_a,

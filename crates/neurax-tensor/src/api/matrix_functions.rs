@@ -80,7 +80,9 @@ impl Tensor {
     #[track_caller]
     pub fn cond(&self) -> Tensor {
         let s = self.svdvals();
-        s.max(-1) / s.min(-1)
+        let (largest, smallest) = (s.max(-1), s.min(-1));
+        // Of zeros, the quotient is NaN.
+        smallest.equal(0).select(f64::INFINITY, largest / &smallest)
     }
 
     /// Computes the rank of matrices `[.., m, n]`, i32: the number of singular values above

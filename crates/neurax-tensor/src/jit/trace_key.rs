@@ -2,15 +2,18 @@
 
 use crate::{
     Tensor, Type,
+    transform::named_axes,
     tree::{AnyTree, Fixed, visit_leaves, walk},
 };
 use rustc_hash::FxHasher;
 use std::hash::{Hash, Hasher};
 
-/// The key of a trace: the types and static values of the argument.
+/// The key of a trace: the types and static values of the argument, and the axes that are named
+/// around the call, as the function may read their sizes.
 pub(crate) struct TraceKey {
     types: Vec<Type>,
     pub(super) fixed: Vec<Box<dyn Fixed>>,
+    axes: Vec<(&'static str, usize)>,
 }
 
 impl TraceKey {
@@ -18,7 +21,7 @@ impl TraceKey {
     pub fn of(a: &dyn AnyTree) -> TraceKey {
         let (mut types, mut fixed) = (vec![], vec![]);
         walk(a, &mut |t| types.extend(t.ty()), &mut |x| fixed.push(x.boxed()));
-        TraceKey { types, fixed }
+        TraceKey { types, fixed, axes: named_axes() }
     }
 
     /// Returns the hash of the types of an argument. Static values are compared, not hashed.
@@ -28,8 +31,14 @@ impl TraceKey {
         h.finish()
     }
 
-    /// Returns true if `a` has the types, static values and number of leaves of the key.
+    /// Returns true if `a` has the types, static values and number of leaves of the key, and the
+    /// same axes are named.
     pub fn matches(&self, a: &dyn AnyTree) -> bool {
+        self.axes == named_axes() && self.matches_argument(a)
+    }
+
+    /// Returns true if `a` has the types, static values and number of leaves of the key.
+    pub fn matches_argument(&self, a: &dyn AnyTree) -> bool {
         self.matches_with(a, &mut |x, ty| x.type_ref().is_ok_and(|t| t == ty))
     }
 

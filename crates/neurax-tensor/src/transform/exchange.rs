@@ -195,6 +195,11 @@ impl Drop for NamedAxis {
     }
 }
 
+/// Returns the names and sizes of the axes that are bound on this thread, outermost first.
+pub(crate) fn named_axes() -> Vec<(&'static str, usize)> {
+    NAMED_AXES.with(|all| all.borrow().clone())
+}
+
 /// Returns the number of members of a named axis; `None` if it is not bound on this thread.
 fn members(axis: &str) -> Option<usize> {
     NAMED_AXES.with(|all| {
