@@ -13,6 +13,8 @@
 //!    lazy constant ([`Dispatch::Defer`]).
 //! 4. Otherwise the operation runs now ([`Dispatch::Eager`]).
 //!
+//! An op with effects is never deferred: without values of its operands it is an error.
+//!
 //! An eager operation is a graph of one equation. The device keeps its compiled form, found by the
 //! op and the operand types, so that an operation on known types neither builds nor compiles a
 //! graph. There is no second implementation of any op: eager and compiled results agree.
@@ -50,7 +52,9 @@ use crate::{
     tensor::{CallSite, Repr},
     trace::{Trace, open_body},
 };
-use neurax_ir::{Builder, Graph, Op, OrBug, Place, Shape, Value, Values, list_types};
+use neurax_ir::{
+    Builder, Eval, Graph, Literal, Op, OrBug, Place, Shape, Value, Values, list_types,
+};
 use neurax_runtime::{Buffer, Results};
 use smallvec::SmallVec;
 use std::{borrow::Cow, sync::Arc};
@@ -192,6 +196,14 @@ fn dispatch_of(xs: &[Tensor]) -> Result<Dispatch> {
 fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs> {
     match dispatch_of(&xs)? {
         Dispatch::Record(t) => t.record(op, &xs, is_implicit, at),
+        Dispatch::Eager if op.has_effects() => {
+            evaluate(&op, &xs, at).map_err(|e| e.at(&Place::Source(at)))
+        }
+        Dispatch::Defer if op.has_effects() => {
+            let why = "it runs when its operands have values, and these depend only on the named \
+                       axis of a `vmap`; pass a tensor that is mapped over as well";
+            Err(Error::new(op.name(), why).at(&Place::Source(at)))
+        }
         Dispatch::Eager if !op.uses_axis(None) => {
             run_eagerly(&op, xs, is_implicit, at).map_err(|e| e.at(&Place::Source(at)))
         }
@@ -201,6 +213,19 @@ fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs
             defer_all(count, &xs, at, |b, vs| emit_in(b, op.clone(), vs, is_implicit))
         }
     }
+}
+
+/// Evaluates one op with effects now. No device keeps a compiled form of it: the closure that it
+/// calls may be a new one each time.
+fn evaluate(op: &Op, xs: &Operands, at: CallSite) -> Result<Outs> {
+    let explicit = explicit_device(xs);
+    let xs = xs.iter().map(|x| x.literal_for(op.name(), at)).collect::<Result<Vec<_>>>()?;
+    let ys = op.eval(&mut Eval::default(), xs)?;
+    let on = |y: Literal| {
+        let y = Tensor::from(y);
+        explicit.as_ref().map_or(y.clone(), |device| y.on(device))
+    };
+    Ok(ys.into_iter().map(on).collect())
 }
 
 /// Runs one op now, with the compiled form that the device keeps for its operand types.
