@@ -46,6 +46,7 @@ const BOUNDS: &[(&str, f64, f64, f64)] = &[
     ("betainc", 1e-7, 2e-13, 0.0),
     ("hyp1f1", 1e-7, 1e-13, 0.0),
     ("hyp2f1", 1e-7, 1e-13, 0.0),
+    ("hyp2f1_of_integers", 1e-7, 1e-11, 0.0),
     ("bessel_jn", 1e-7, 1e-13, 0.0),
     ("sph_harm_y_real", 1e-7, 1e-14, 0.1),
     ("sph_harm_y_imag", 1e-7, 1e-14, 0.1),
@@ -101,7 +102,7 @@ fn call(name: &str, xs: &[Tensor]) -> Tensor {
         ("loggamma_imag", [x, y]) => x.complex(y).loggamma().imag(),
         ("betainc", [a, b, x]) => a.betainc(b, x),
         ("hyp1f1", [a, b, x]) => a.hyp1f1(b, x),
-        ("hyp2f1", [a, b, c, x]) => a.hyp2f1(b, c, x),
+        ("hyp2f1" | "hyp2f1_of_integers", [a, b, c, x]) => a.hyp2f1(b, c, x),
         other => panic!("{other:?}"),
     }
 }

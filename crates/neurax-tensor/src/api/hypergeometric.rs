@@ -12,8 +12,8 @@
 //! - `hyp2f1`: the series (<https://dlmf.nist.gov/15.2.E1>) for `0 <= x <= 0.9`, Pfaff's
 //!   transformation (<https://dlmf.nist.gov/15.8.E1>) of negative `x`, and the one to `1 - x`
 //!   (<https://dlmf.nist.gov/15.8.E4>) beyond 0.9. The last one divides zero by zero where
-//!   `c - a - b` is an integer; close to one, the value is interpolated from points beside it,
-//!   with nine digits.
+//!   `c - a - b` is an integer. Close to one, the series is summed up to 0.995, and beyond the
+//!   value is interpolated from points beside the integer, with eleven digits.
 //!
 //! A loop sums the derivatives of the terms by all parameters as well. All compute in f64. Where
 //! terms of both signs are large, digits cancel: negative parameters with large `x`.
@@ -56,8 +56,8 @@ impl Tensor {
     /// element by element, for `x <= 1`; NaN beyond. Follows `scipy.special.hyp2f1`.
     ///
     /// The operands broadcast and have the dtype to which they promote; integers and bool are
-    /// converted to f32. For `c - a - b` close to an integer and `|x|` above 0.9, there
-    /// are nine digits.
+    /// converted to f32. For `c - a - b` close to an integer and `x` above 0.995, or
+    /// `b - a` and `x` below -200, there are eleven digits.
     ///
     /// # Errors
     ///
@@ -159,9 +159,11 @@ fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
     let excess = c - a - b;
     let ends = [a, b].map(|p| p.le(0) & p.floor().equal(p)).into_iter().reduce(|p, q| p | q);
     let ends = ends.unwrap_or_else(|| x.equal(f64::NAN));
-    let is_near = x.le(0.9) | (&ends & x.lt(1));
+    // Close to an integer excess, where the other form is less exact, the series sums more terms.
+    let is_close = (&excess - excess.round()).abs().le(CLOSE);
+    let is_near = x.le(0.9) | (&ends & x.lt(1)) | (is_close & x.le(0.995));
     let near = series([a, b, c], &is_near.select(x, 0), true);
-    let is_far = x.gt(0.9) & x.lt(1) & ends.logical_not();
+    let is_far = is_near.logical_not() & x.lt(1);
     let far = near_one([a, b], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
     // Elsewhere, its derivative may be infinite.
     let is_one = x.equal(1) & excess.gt(0);
@@ -173,17 +175,23 @@ fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
     base.pow(-a) * value
 }
 
+/// The distance between the points of an interpolation. Beside an integer, the digits that cancel
+/// and the error of the cubic polynomial are both about 1e-12.
+const STEP: f64 = 2e-4;
+
+/// The distance from an integer below which the value is interpolated.
+const CLOSE: f64 = STEP / 2.0;
+
 /// Computes 2F1 by the transformation to `1 - x`, with `c = a + b + excess`.
 ///
 /// Its two terms have poles where `excess` is an integer, and cancel there. Close to one, the value
 /// is that of the cubic polynomial in `excess` through four points beside it.
 #[track_caller]
 fn near_one([a, b]: [&Tensor; 2], excess: &Tensor, x: &Tensor) -> Tensor {
-    const STEP: f64 = 1e-3;
     const POINTS: [f64; 4] = [-2.0, -1.0, 1.0, 2.0];
     let whole = excess.round();
     let offset = (excess - &whole) * (1.0 / STEP);
-    let is_close = offset.abs().le(0.5);
+    let is_close = (excess - &whole).abs().le(CLOSE);
     let (mut points, mut weights) = (vec![], vec![]);
     for (i, point) in POINTS.into_iter().enumerate() {
         let mut weight = x.ones_like();
