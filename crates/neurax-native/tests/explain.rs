@@ -207,6 +207,9 @@ impl CustomOp for Hopeless {
         String::new()
     }
 
+    fn has_effects(&self) -> bool {
+        false
+    }
     fn infer(&self, xs: &[Type]) -> Result<Vec<Type>> {
         Ok(xs.to_vec())
     }

@@ -239,7 +239,7 @@ fn failures_are_errors_of_the_program_at_the_line_of_the_call() {
 #[test]
 fn an_axis_alone_has_no_value_for_a_call() {
     let f = |x: Tensor| debug_print("{}", axis_index("i")).to(F64) + x;
-    let rows = vmap_with(f, Axes { name: Some("i".into()), ..Axes::default() });
+    let rows = vmap_with(f, Axes { name: Some("i"), ..Axes::default() });
     let e = rows.run(tensor([1.0, 2.0]).to(F64)).unwrap_err().to_string();
     assert!(e.contains("depend only on the named axis of a `vmap`"), "{e}");
 }

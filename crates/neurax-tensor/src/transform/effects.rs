@@ -150,7 +150,7 @@ pub fn host_call<A: Tree, R: Tree>(
     let structure = rebuild(&args, placeholders(&args));
     let call = move |xs: Vec<Tensor>| f(rebuild(&structure, xs.into())).map(into_vec);
     let op = to_vec(like).iter().map(Tensor::ty).collect::<Result<Vec<_>>>().and_then(|results| {
-        HostCall::new("host_call", unique(), results, Box::new(call), &to_vec(&args))
+        HostCall::op("host_call", unique(), results, Box::new(call), &to_vec(&args))
     });
     match op.and_then(|op| dispatch_multi(op, into_vec(args), at)) {
         Ok(outs) => rebuild(like, outs),
@@ -164,7 +164,7 @@ fn effect<A: Tree>(name: &'static str, id: String, call: Box<HostFn>, args: A, a
         return args;
     }
     let leaves = to_vec(&args);
-    let op = HostCall::new(name, id, vec![], call, &leaves);
+    let op = HostCall::op(name, id, vec![], call, &leaves);
     match op.and_then(|op| dispatch_multi(op, leaves, at)) {
         Ok(_) => args,
         Err(e) => all_errors(&args, &e, at),
@@ -190,11 +190,11 @@ struct HostCall {
 }
 
 impl HostCall {
-    /// Creates the op for operands of the types of `xs`.
+    /// Returns the op for operands of the types of `xs`.
     ///
     /// # Errors
     /// The error that one of them carries.
-    fn new(
+    fn op(
         name: &'static str,
         id: String,
         results: Vec<Type>,
