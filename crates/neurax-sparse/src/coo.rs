@@ -43,7 +43,7 @@ impl Coo {
     pub fn new(values: Tensor, indices: Tensor, shape: impl IntoShape) -> Coo {
         match checked(&values, &indices, shape) {
             Ok(shape) => {
-                let indices = indices.to(DType::I32);
+                let indices = inside_or_padding(&indices, &shape);
                 Coo { values, indices, shape }
             }
             Err(e) => Coo::from_error(e, 0),
@@ -230,6 +230,15 @@ pub(crate) fn stacked(rows: Vec<Tensor>, nse: usize) -> Tensor {
         return Tensor::zeros([0, nse]).to(DType::I32);
     }
     neurax_tensor::stack(rows, 0)
+}
+
+/// Returns `indices`, `[rank, nse]` of any integer dtype, as i32: those outside of `sizes`, one for
+/// each row, become the size, which marks padding.
+pub(crate) fn inside_or_padding(indices: &Tensor, sizes: &[usize]) -> Tensor {
+    let wide = indices.to(DType::I64);
+    let bounds: Vec<i64> = sizes.iter().map(|&n| n as i64).collect();
+    let bounds = Tensor::from_vec(bounds, [sizes.len(), 1]);
+    (wide.ge(0) & wide.lt(&bounds)).select(&wide, &bounds).to(DType::I32)
 }
 
 /// Checks the parts of a sparse tensor, and returns its shape.

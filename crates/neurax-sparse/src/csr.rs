@@ -1,6 +1,6 @@
 //! [`Csr`]: the format of compressed rows.
 
-use crate::coo::{Coo, count, stacked};
+use crate::coo::{Coo, count, inside_or_padding, stacked};
 use neurax_tensor::{DType, Error, Result, Side, Tensor, Tree};
 
 /// A sparse matrix of compressed rows: the values of the stored elements row by row, the column of
@@ -50,7 +50,10 @@ impl Csr {
     pub fn new(values: Tensor, columns: Tensor, row_starts: Tensor, shape: [usize; 2]) -> Csr {
         match checked(&values, &columns, &row_starts, shape) {
             Ok(()) => {
-                let (columns, row_starts) = (columns.to(DType::I32), row_starts.to(DType::I32));
+                let columns = inside_or_padding(&columns.expand_dims(0), &shape[1..]).squeeze(0);
+                // A start beyond all elements ends a row, whatever its size.
+                let starts = row_starts.to(DType::I64).clip(0, i64::from(i32::MAX));
+                let row_starts = starts.to(DType::I32);
                 let rows = rows_of(&row_starts, values.dim(0));
                 Csr { values, columns, row_starts, rows, shape }
             }

@@ -148,6 +148,13 @@ fn nan_of_the_dense_operand_meets_stored_elements_only() {
 }
 
 #[test]
+fn indices_outside_of_the_shape_are_padding() {
+    let far = tensor([[0i32, -1, 2, 1]]).to(I64) + tensor([[0, 0, 0, 1]]).to(I64) * (1i64 << 32);
+    let a = Coo::new(tensor([1.0, 2.0, 3.0, 4.0]), far, [3]);
+    assert_equal(&a.to_dense(), &tensor([1.0, 0.0, 3.0]));
+}
+
+#[test]
 fn misuse_is_an_error() {
     let a = Coo::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
     let message = |x: Tensor| x.ok().unwrap_err().message().to_string();

@@ -338,3 +338,35 @@ fn offsets_and_sizes_may_be_extreme() {
     assert_eq!(ints(&tensor([0, -1, 2]).bincount(3)), [1, 0, 1]);
     assert!(!why(&tensor([-1]).bincount(1 << 60)).is_empty());
 }
+
+#[test]
+fn extreme_arguments_have_results() {
+    let options = neurax::HistogramOptions::new;
+    let endless = key(0).binomial(f32::INFINITY, 0.0, ());
+    assert_eq!(floats(&endless), [f32::INFINITY]);
+    assert_eq!(floats(&Tensor::zeros([2, 2]).cond()), [f32::INFINITY]);
+    let (counts, edges) = tensor([0.0, f32::NAN, 2.0]).histogram_with(2, options());
+    assert_eq!((ints(&counts), floats(&edges)), (vec![1, 1], vec![0.0, 1.0, 2.0]));
+    let (counts, _) = tensor([1.0]).histogram_with(0, options());
+    assert!(why(&counts).contains("expected at least one bin, got 0"), "{}", why(&counts));
+    let out = tensor([1, 2, 3]).delete(tensor(9), 0);
+    assert!(why(&out).contains("expected an index along axis 0"), "{}", why(&out));
+    assert_eq!(ints(&tensor([1, 2, 3]).delete(tensor(-1), 0)), [1, 2]);
+}
+
+#[test]
+fn systems_keep_small_singular_values_and_batches_of_right_sides() {
+    let a = tensor([[1.0, 0.0], [0.0, 5e-7]]);
+    let x = a.lstsq(tensor([1.0, 1.0]));
+    assert!(x.allclose(tensor([1.0, 2e6]), 1e-5, 1e-5).item().unwrap() == 1.0, "{x}");
+    let (lu, _, permutation) = tensor([[2.0, 1.0], [4.0, 1.0]]).lu_factor();
+    let b = tensor([[[4.0], [6.0]], [[3.0], [5.0]]]);
+    assert_eq!(floats(&lu.lu_solve(&permutation, b)), [1.0, 2.0, 1.0, 1.0]);
+}
+
+#[test]
+fn a_function_of_an_associative_scan_keeps_the_leaves() {
+    let drops = |a: Vec<Tensor>, _: Vec<Tensor>| a.into_iter().take(1).collect();
+    let y = neurax::associative_scan(drops, vec![tensor([1, 2, 3]), tensor([1, 2, 3])], 0);
+    assert!(why(&y[0]).contains("expected a result of 2 leaves, got 1"), "{}", why(&y[0]));
+}

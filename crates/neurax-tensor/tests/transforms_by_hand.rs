@@ -118,3 +118,29 @@ fn bounded_loops_stop_at_the_limit_and_have_second_derivatives() {
     let curvature = grad(grad(twice)).run(tensor(1.5)).unwrap();
     assert_eq!(item(curvature), 12.0 * 2.25);
 }
+
+#[test]
+fn a_jitted_function_reads_the_size_of_the_axis_around_it() {
+    let scaled = jit(|x: Tensor| x * axis_size("i").unwrap_or(0) as f32);
+    let named = vmap_with(&scaled, Axes { name: Some("i"), ..Axes::default() });
+    for n in [3, 4] {
+        let y = named.run(Tensor::ones([n])).unwrap().to_vec::<f32>().unwrap();
+        assert_eq!(y, vec![n as f32; n]);
+    }
+}
+
+#[test]
+fn holomorphic_gradients_take_complex_arguments_only() {
+    let f = |x: Tensor| (&x * &x).complex(x);
+    let e = grad_holomorphic(f).run(tensor(2.0)).unwrap_err().to_string();
+    assert!(e.contains("expected leaves of complex numbers, got f32[]"), "{e}");
+}
+
+#[test]
+fn checks_of_gradients_that_compare_nothing_are_errors() {
+    use neurax::testing::check_grads;
+    let e = check_grads(|x: Tensor| x.to(BF16), &tensor([1.0])).unwrap_err().to_string();
+    assert!(e.contains("expected a result with a leaf of f32"), "{e}");
+    let e = check_grads(|x: Tensor| x.sqrt(), &tensor([-1.0])).unwrap_err().to_string();
+    assert!(e.contains("the differences are not finite"), "{e}");
+}

@@ -106,10 +106,9 @@ fn hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> Tensor {
     // exp(x) 1F1(b - a, b, -x)
     let (first, size) = (is_negative.select(b - a, a), is_negative.select(-x, x));
     // Where the series ends, it is exact; the asymptotic one would be 0 for negative x.
-    let is_finite = first.le(0) & first.floor().equal(&first);
-    let ends = is_finite.clone();
+    let ends = is_pole(&first);
     let least = ((b - &first).abs() + FAR_TERMS) * ((1 - &first).abs() + FAR_TERMS);
-    let is_near = size.le(&least) | is_finite;
+    let is_near = size.le(&least) | &ends;
     let one = b.ones_like();
     let near = series([&first, &one, b], &is_near.select(&size, 0), false);
     let far = far_hyp1f1(&first, b, &is_near.select(&least, &size));
@@ -120,10 +119,16 @@ fn hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> Tensor {
         // The exponentials of both factors cancel for negative x.
         (&far.0 + is_negative.select(0, &size)).exp() * &far.1
     });
-    // Poles of the second parameter.
-    let is_pole = b.le(0) & b.floor().equal(b);
-    let ends_before = ends & first.ge(b);
-    (is_pole & ends_before.logical_not()).select(f64::INFINITY, grown)
+    // Infinite at the poles of the second parameter, unless the series ends before it gets there.
+    let ends_before = ends & first.gt(b);
+    (is_pole(b) & ends_before.logical_not()).select(f64::INFINITY, grown)
+}
+
+/// Returns true where `x` is 0, -1, -2, ..: a pole of the gamma function. A series with such a
+/// first parameter ends.
+#[track_caller]
+fn is_pole(x: &Tensor) -> Tensor {
+    x.le(0) & x.floor().equal(x)
 }
 
 /// The number of terms of the asymptotic series of 1F1. Where `x` is at least the product of the
@@ -142,7 +147,7 @@ fn far_hyp1f1(a: &Tensor, b: &Tensor, x: &Tensor) -> (Tensor, Tensor) {
         sum += &term;
     }
     // 1 / gamma(a) is 0 at its poles.
-    let is_pole = a.le(0) & a.floor().equal(a);
+    let is_pole = is_pole(a);
     let safe = is_pole.select(1, a);
     let log = b.lgamma() - safe.lgamma() + (a - b) * x.log();
     let sign = b.gammasgn() * safe.gammasgn();
@@ -157,14 +162,14 @@ fn hyp2f1([a, b, c]: [&Tensor; 3], x: &Tensor) -> Tensor {
     let b = &is_negative.select(c - b, b);
     let x = &is_negative.select(x / (x - 1), x);
     let excess = c - a - b;
-    let ends = [a, b].map(|p| p.le(0) & p.floor().equal(p)).into_iter().reduce(|p, q| p | q);
-    let ends = ends.unwrap_or_else(|| x.equal(f64::NAN));
+    let ends = is_pole(a) | is_pole(b);
     // Close to an integer excess, where the other form is less exact, the series sums more terms.
     let is_close = (&excess - excess.round()).abs().le(CLOSE);
     let is_near = x.le(0.9) | (&ends & x.lt(1)) | (is_close & x.le(0.995));
     let near = series([a, b, c], &is_near.select(x, 0), true);
     let is_far = is_near.logical_not() & x.lt(1);
-    let far = near_one([a, b], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
+    let [p, q] = [a, b].map(|p| is_far.select(p, 0.25));
+    let far = near_one([&p, &q], &is_far.select(&excess, 0.5), &is_far.select(x, 0.95));
     // Elsewhere, its derivative may be infinite.
     let is_one = x.equal(1) & excess.gt(0);
     let end = [c, &excess, &(c - a), &(c - b)].map(|x| is_one.select(x, 1));
@@ -223,7 +228,7 @@ fn gamma_quotient(numerators: [&Tensor; 2], divisors: [&Tensor; 2]) -> Tensor {
     let mut log = numerators[0].lgamma() + numerators[1].lgamma();
     let mut sign = numerators[0].gammasgn() * numerators[1].gammasgn();
     for x in divisors {
-        let is_pole = x.le(0) & x.floor().equal(x);
+        let is_pole = is_pole(x);
         let safe = is_pole.select(1, x);
         log -= safe.lgamma();
         sign = is_pole.select(0, sign * safe.gammasgn());

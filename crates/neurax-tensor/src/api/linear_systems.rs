@@ -75,7 +75,10 @@ impl Tensor {
             Ok(system) => system,
             Err(e) => return e,
         };
-        system.result(permuted_solution(&system.a, permutation, &system.b, at), at)
+        // The factors have grown to the batch axes of the right side.
+        let rows = &system.a.shape()[..system.a.rank() - 1];
+        let permutation = permutation.broadcast_at(rows, at);
+        system.result(permuted_solution(&system.a, &permutation, &system.b, at), at)
     }
 
     /// Computes the solution `x` of `a · x = b`, given the lower triangular factor of `a` that

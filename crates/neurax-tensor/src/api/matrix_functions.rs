@@ -134,26 +134,13 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn pinv(&self) -> Tensor {
-        let at = Location::caller();
-        let (m, n) = match self.matrix_size("pinv", at) {
-            Ok(sizes) => sizes,
-            Err(e) => return e,
-        };
-        let (x, dtype) = self.clone().float(at).wide(at);
-        if m == 0 || n == 0 {
-            return x.convert(dtype, at).t();
-        }
-        let (u, s, vh) = x.svd();
-        let is_kept = s.gt(s.max(keep(-1)) * (10.0 * tolerance(&x, m, n)));
-        let inverse = is_kept.select(1.0 / is_kept.select(&s, 1.0), 0.0);
-        let inverse = inverse.convert(x.dtype(), at).expand_dims(-2);
-        (vh.adjoint() * inverse).matmul(u.adjoint()).convert(dtype, at)
+        pseudo_inverse(self, "pinv", 10.0, Location::caller())
     }
 
     /// Computes the `x` of the smallest norm among those that make the norm of `a · x - b`
-    /// smallest, for matrices `a` `[m, n]`; `b` is a vector `[m]` or a matrix `[m, k]`. It is the
-    /// product of [`Tensor::pinv`] and `b`. Follows `numpy.linalg.lstsq`, of which it is the first
-    /// result.
+    /// smallest, for matrices `a` `[m, n]`; `b` is a vector `[m]` or a matrix `[m, k]`. Singular
+    /// values up to `max(m, n) · epsilon` times the largest count as 0. Follows
+    /// `numpy.linalg.lstsq`, of which it is the first result.
     ///
     /// # Errors
     ///
@@ -172,7 +159,7 @@ impl Tensor {
     #[track_caller]
     pub fn lstsq(&self, b: impl Operand) -> Tensor {
         let b = b.operand(self);
-        self.pinv().matmul(b)
+        pseudo_inverse(self, "lstsq", 1.0, Location::caller()).matmul(b)
     }
 
     /// Computes the exponential of square matrices `[.., n, n]`, `1 + a + a²/2 + a³/6 + ..`, by
@@ -206,6 +193,25 @@ impl Tensor {
             _ => exponential(&x, n, at).convert(dtype, at),
         }
     }
+}
+
+/// Returns the pseudo-inverse in which singular values up to `factor · max(m, n) · epsilon` times
+/// the largest count as 0.
+#[track_caller]
+fn pseudo_inverse(a: &Tensor, op: &str, factor: f64, at: CallSite) -> Tensor {
+    let (m, n) = match a.matrix_size(op, at) {
+        Ok(sizes) => sizes,
+        Err(e) => return e,
+    };
+    let (x, dtype) = a.clone().float(at).wide(at);
+    if m == 0 || n == 0 {
+        return x.convert(dtype, at).t();
+    }
+    let (u, s, vh) = x.svd();
+    let is_kept = s.gt(s.max(keep(-1)) * (factor * tolerance(&x, m, n)));
+    let inverse = is_kept.select(1.0 / is_kept.select(&s, 1.0), 0.0);
+    let inverse = inverse.convert(x.dtype(), at).expand_dims(-2);
+    (vh.adjoint() * inverse).matmul(u.adjoint()).convert(dtype, at)
 }
 
 /// Computes the product of matrices in the order that takes the fewest multiplications. The first

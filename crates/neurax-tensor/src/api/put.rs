@@ -351,7 +351,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if an integer is out of range, and if a vector is traced: the
+    /// The result carries an error if an integer with a value is out of range (a traced one counts
+    /// as the nearest index), and if a vector is traced: the
     /// number of different indices is then unknown, and [`Tensor::delete_unique`] assumes that all
     /// differ.
     ///
@@ -374,12 +375,17 @@ impl Tensor {
             let axis = self.axis_at(axis, op, at)?;
             let (x, i) = (self.type_or_error()?, indices.type_or_error()?);
             let n = x.shape[axis];
-            let is_out = match number {
-                Some(Scalar::Int(i)) => i64::try_from(i).map_or(true, |i| axis_of(i, n).is_err()),
-                _ => false,
+            let known = match number {
+                Some(Scalar::Int(i)) => Some(i),
+                _ if i.rank() == 0 && i.dtype.is_int() && indices.has_value() => {
+                    indices.convert(DType::I64, at).to_vec::<i64>().ok().map(|i| i[0].into())
+                }
+                _ => None,
             };
+            let is_out =
+                known.is_some_and(|i| i64::try_from(i).map_or(true, |i| axis_of(i, n).is_err()));
             if i.rank() == 0 && (n == 0 || is_out) {
-                let got = number.map_or_else(|| indices.dtype_and_shape(), |i| i.to_string());
+                let got = known.map_or_else(|| indices.dtype_and_shape(), |i| i.to_string());
                 let why = format!("expected an index along axis {axis} of {x}, got {got}");
                 return Err(Tensor::fail(op, why, at));
             }

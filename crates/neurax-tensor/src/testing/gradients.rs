@@ -187,6 +187,11 @@ impl Checker<'_> {
             let why = format!("expected a leaf of f32, f64, c64 or c128, got {inputs:?}");
             return Err(failed(why));
         }
+        if !outputs.iter().any(|d| is_checked(*d)) {
+            let why =
+                format!("expected a result with a leaf of f32, f64, c64 or c128, got {outputs:?}");
+            return Err(failed(why));
+        }
         let mut all = inputs.into_iter().chain(outputs).filter(|d| d.is_differentiable());
         let is_double = all.all(|d| d.real() == DType::F64);
         let (step, tolerance) = if is_double { DOUBLE } else { SINGLE };
@@ -283,7 +288,12 @@ impl Checker<'_> {
             .iter()
             .zip(&fine)
             .map(|(a, b)| Some(combined(a.as_ref()?, b.as_ref()?, |a, b| (4.0 * b - a) / 3.0)));
-        Ok(extrapolated.collect())
+        let differences: Vec<Option<Literal>> = extrapolated.collect();
+        if differences.iter().flatten().flat_map(parts).any(|(a, b)| !(a + b).is_finite()) {
+            let why = "the differences are not finite: choose a point inside of the domain";
+            return Err(failed(why.into()));
+        }
+        Ok(differences)
     }
 
     /// Returns the central differences with the step `h`.

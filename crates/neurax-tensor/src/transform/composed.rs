@@ -12,7 +12,7 @@ use crate::{
     tensor::CallSite,
     trace::TraceKind,
     traced_fn::{TracedFn, trace_fn},
-    tree::{AnyTree, placeholders, rebuild},
+    tree::{AnyTree, all_errors, placeholders, rebuild, to_vec},
     vjp,
 };
 use neurax_ir::{Graph, transform};
@@ -43,7 +43,8 @@ pub fn hvp<P: Tree>(f: impl Function<P, Out = Tensor>, p: P, v: P) -> P {
 ///
 /// # Errors
 ///
-/// The gradient carries an error if the result is not one complex number.
+/// The gradient carries an error if the result is not one complex number, or a leaf of the argument
+/// is not complex.
 ///
 /// ```
 /// use neurax::prelude::*;
@@ -56,6 +57,10 @@ pub fn hvp<P: Tree>(f: impl Function<P, Out = Tensor>, p: P, v: P) -> P {
 pub fn grad_holomorphic<'f, P: Tree, F: Function<P, Out = Tensor> + 'f>(f: F) -> Func<'f, P, P> {
     let at = Location::caller();
     Func::new(move |p: P| {
+        if let Some(ty) = to_vec(&p).iter().flat_map(Tensor::ty).find(|t| !t.dtype.is_complex()) {
+            let why = format!("expected leaves of complex numbers, got {ty}; grad takes real ones");
+            return all_errors(&p, &Error::new("grad_holomorphic", why), at);
+        }
         let (y, pull) = vjp(|p| complex_scalar(f.apply(p), at), p);
         pull.apply(y.ones_like())
     })
