@@ -19,13 +19,13 @@ use faer::{
 };
 
 /// Computes [`crate::Field::cholesky`].
-pub fn cholesky<T: MatrixNumber + ComplexField>(a: &mut [T], n: usize) -> Option<()> {
+pub fn cholesky<T: MatrixNumber + ComplexField>(a: &mut [T], n: usize, par: Par) -> Option<()> {
     let mut l = columns_of(a, n, n);
-    let request = llt::cholesky_in_place_scratch::<T>(n, Par::Seq, Default::default());
+    let request = llt::cholesky_in_place_scratch::<T>(n, par, Default::default());
     let done = llt::cholesky_in_place(
         l.as_mut(),
         Default::default(),
-        Par::Seq,
+        par,
         MemStack::new(&mut MemBuffer::new(request)),
         Default::default(),
     );
@@ -40,6 +40,7 @@ pub fn triangular_solve<T: MatrixNumber + ComplexField>(
     triangle: TriangularSystem,
     x: &mut [T],
     columns: usize,
+    par: Par,
 ) {
     if columns == 0 {
         return;
@@ -55,21 +56,26 @@ pub fn triangular_solve<T: MatrixNumber + ComplexField>(
         (false, false) => triangular::solve_upper_triangular_in_place_with_conj,
         (false, true) => triangular::solve_unit_upper_triangular_in_place_with_conj,
     };
-    solve(a, conj, x, Par::Seq);
+    solve(a, conj, x, par);
 }
 
 /// Computes [`crate::Field::lu`].
-pub fn lu<T: MatrixNumber + ComplexField>(a: &mut [T], columns: usize, pivots: &mut [usize]) {
+pub fn lu<T: MatrixNumber + ComplexField>(
+    a: &mut [T],
+    columns: usize,
+    pivots: &mut [usize],
+    par: Par,
+) {
     let rows = a.len() / columns;
     let mut lu = columns_of(a, rows, columns);
     let (mut permutation, mut inverse) = (vec![0usize; rows], vec![0usize; rows]);
     let params = Default::default();
-    let request = lu_factor::lu_in_place_scratch::<usize, T>(rows, columns, Par::Seq, params);
+    let request = lu_factor::lu_in_place_scratch::<usize, T>(rows, columns, par, params);
     lu_factor::lu_in_place(
         lu.as_mut(),
         &mut permutation,
         &mut inverse,
-        Par::Seq,
+        par,
         MemStack::new(&mut MemBuffer::new(request)),
         params,
     );
@@ -93,7 +99,13 @@ fn exchanges(permutation: &[usize], pivots: &mut [usize]) {
 }
 
 /// Computes [`crate::Field::qr`].
-pub fn qr<T: MatrixNumber + ComplexField>(a: &[T], rows: usize, q: &mut [T], r: &mut [T]) {
+pub fn qr<T: MatrixNumber + ComplexField>(
+    a: &[T],
+    rows: usize,
+    q: &mut [T],
+    r: &mut [T],
+    par: Par,
+) {
     let (columns, k) = (a.len() / rows, q.len() / rows);
     let smaller = rows.min(columns);
     let mut factors = columns_of(a, rows, columns);
@@ -101,7 +113,7 @@ pub fn qr<T: MatrixNumber + ComplexField>(a: &[T], rows: usize, q: &mut [T], r: 
     let mut heads = Mat::<T>::zeros(block, smaller);
     let params = Default::default();
     let request = StackReq::or(
-        qr_factor::qr_in_place_scratch::<T>(rows, columns, block, Par::Seq, params),
+        qr_factor::qr_in_place_scratch::<T>(rows, columns, block, par, params),
         householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(
             rows, block, k,
         ),
@@ -110,7 +122,7 @@ pub fn qr<T: MatrixNumber + ComplexField>(a: &[T], rows: usize, q: &mut [T], r: 
     qr_factor::qr_in_place(
         factors.as_mut(),
         heads.as_mut(),
-        Par::Seq,
+        par,
         MemStack::new(&mut memory),
         params,
     );
@@ -120,7 +132,7 @@ pub fn qr<T: MatrixNumber + ComplexField>(a: &[T], rows: usize, q: &mut [T], r: 
         heads.as_ref(),
         Conj::No,
         basis.as_mut(),
-        Par::Seq,
+        par,
         MemStack::new(&mut memory),
     );
     store(q, k, |i, j| basis[(i, j)]);
@@ -132,18 +144,19 @@ pub fn eigh<T: MatrixNumber + ComplexField<Real = f64>>(
     a: &[T],
     w: &mut [f64],
     v: &mut [T],
+    par: Par,
 ) -> Option<()> {
     let n = w.len();
     let a = columns_of(a, n, n);
     let (mut values, mut vectors) = (vec![T::zero(); n], Mat::<T>::zeros(n, n));
     let params = Default::default();
     let with = evd::ComputeEigenvectors::Yes;
-    let request = evd::self_adjoint_evd_scratch::<T>(n, with, Par::Seq, params);
+    let request = evd::self_adjoint_evd_scratch::<T>(n, with, par, params);
     let done = evd::self_adjoint_evd(
         a.as_ref(),
         DiagMut::from_slice_mut(&mut values),
         Some(vectors.as_mut()),
-        Par::Seq,
+        par,
         MemStack::new(&mut MemBuffer::new(request)),
         params,
     );
@@ -159,6 +172,7 @@ pub fn svd<T: MatrixNumber + ComplexField<Real = f64>>(
     u: &mut [T],
     s: &mut [f64],
     vh: &mut [T],
+    par: Par,
 ) -> Option<()> {
     let columns = a.len() / rows;
     let (left, right) = (u.len() / rows, vh.len() / columns);
@@ -171,13 +185,13 @@ pub fn svd<T: MatrixNumber + ComplexField<Real = f64>>(
         false => svd_factor::ComputeSvdVectors::Thin,
     };
     let (of_u, of_v) = (kind(left, rows), kind(right, columns));
-    let request = svd_factor::svd_scratch::<T>(rows, columns, of_u, of_v, Par::Seq, params);
+    let request = svd_factor::svd_scratch::<T>(rows, columns, of_u, of_v, par, params);
     let done = svd_factor::svd(
         a.as_ref(),
         DiagMut::from_slice_mut(&mut values),
         Some(u_columns.as_mut()),
         Some(v.as_mut()),
-        Par::Seq,
+        par,
         MemStack::new(&mut MemBuffer::new(request)),
         params,
     );

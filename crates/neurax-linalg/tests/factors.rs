@@ -1,6 +1,6 @@
 //! The products of the factors are the matrix, for small and large, tall and wide matrices.
 
-use neurax_linalg::{Field, TriangularSystem, eig};
+use neurax_linalg::{Division, Field, TriangularSystem, eig, with_threads};
 use num_complex::Complex;
 
 const SIZES: [(usize, usize); 9] =
@@ -48,22 +48,22 @@ fn identity<T: Field>(n: usize) -> Vec<T> {
     (0..n * n).map(|i| if i % (n + 1) == 0 { T::one() } else { T::zero() }).collect()
 }
 
-fn all<T: Field>() {
+fn all<T: Field>(division: Division) {
     for (rows, columns) in SIZES {
-        lu::<T>(rows, columns);
-        qr::<T>(rows, columns);
-        svd::<T>(rows, columns);
+        lu::<T>(rows, columns, division);
+        qr::<T>(rows, columns, division);
+        svd::<T>(rows, columns, division);
         if rows == columns {
-            square::<T>(rows);
+            square::<T>(rows, division);
         }
     }
 }
 
-fn lu<T: Field>(rows: usize, columns: usize) {
+fn lu<T: Field>(rows: usize, columns: usize, division: Division) {
     let k = rows.min(columns);
     let a = numbers::<T>(rows * columns);
     let (mut lu, mut pivots) = (a.clone(), vec![0; k]);
-    T::lu(&mut lu, columns, &mut pivots);
+    T::lu(&mut lu, columns, &mut pivots, division);
     let at = |i: usize, j: usize| lu[i * columns + j];
     let l: Vec<T> = (0..rows * k)
         .map(|x| match (x / k).cmp(&(x % k)) {
@@ -82,23 +82,23 @@ fn lu<T: Field>(rows: usize, columns: usize) {
     close("lu", &product(&l, &u, k), &moved);
 }
 
-fn qr<T: Field>(rows: usize, columns: usize) {
+fn qr<T: Field>(rows: usize, columns: usize, division: Division) {
     let a = numbers::<T>(rows * columns);
     for k in [rows.min(columns), rows] {
         let (mut q, mut r) = (vec![T::zero(); rows * k], vec![T::zero(); k * columns]);
-        T::qr(&a, rows, &mut q, &mut r);
+        T::qr(&a, rows, &mut q, &mut r, division);
         close("qr", &product(&q, &r, k), &a);
         close("q", &product(&adjoint(&q, k), &q, rows), &identity(k));
     }
 }
 
-fn svd<T: Field>(rows: usize, columns: usize) {
+fn svd<T: Field>(rows: usize, columns: usize, division: Division) {
     let a = numbers::<T>(rows * columns);
     let k = rows.min(columns);
     for (left, right) in [(k, k), (rows, columns)] {
         let (mut u, mut s) = (vec![T::zero(); rows * left], vec![0.0; k]);
         let mut vh = vec![T::zero(); right * columns];
-        assert!(T::svd(&a, rows, &mut u, &mut s, &mut vh).is_some());
+        assert!(T::svd(&a, rows, &mut u, &mut s, &mut vh, division).is_some());
         assert!(s.windows(2).all(|s| s[0] >= s[1]) && s[k - 1] >= 0.0, "{s:?}");
         let scaled: Vec<T> =
             (0..rows * k).map(|x| u[x / k * left + x % k] * T::from_parts(s[x % k], 0.0)).collect();
@@ -108,18 +108,18 @@ fn svd<T: Field>(rows: usize, columns: usize) {
     }
 }
 
-fn square<T: Field>(n: usize) {
+fn square<T: Field>(n: usize, division: Division) {
     let a = hermitian::<T>(n, 1.0);
     let mut l = a.clone();
-    assert!(T::cholesky(&mut l, n).is_some());
+    assert!(T::cholesky(&mut l, n, division).is_some());
     close("cholesky", &product(&l, &adjoint(&l, n), n), &a);
     assert!(
-        T::cholesky(&mut hermitian::<T>(n, -1e3), n).is_none(),
+        T::cholesky(&mut hermitian::<T>(n, -1e3), n, division).is_none(),
         "an indefinite matrix of {n} rows"
     );
 
     let (mut w, mut v) = (vec![0.0; n], vec![T::zero(); n * n]);
-    assert!(T::eigh(&a, &mut w, &mut v).is_some());
+    assert!(T::eigh(&a, &mut w, &mut v, division).is_some());
     assert!(w.windows(2).all(|w| w[0] <= w[1]), "{w:?}");
     let scaled: Vec<T> = (0..n * n).map(|x| v[x] * T::from_parts(w[x % n], 0.0)).collect();
     close("eigh", &product(&a, &v, n), &scaled);
@@ -132,11 +132,11 @@ fn square<T: Field>(n: usize) {
             transposed: bit(2),
             conjugated: bit(3),
         };
-        solve(&a, n, triangle);
+        solve(&a, n, triangle, division);
     }
 }
 
-fn solve<T: Field>(a: &[T], n: usize, triangle: TriangularSystem) {
+fn solve<T: Field>(a: &[T], n: usize, triangle: TriangularSystem, division: Division) {
     // The other triangle, and a unit diagonal, are not read.
     let is_read = |i: usize, j: usize| if triangle.lower { i > j } else { i < j };
     let scale = T::from_parts(1.0 / n as f64, 0.0);
@@ -150,7 +150,7 @@ fn solve<T: Field>(a: &[T], n: usize, triangle: TriangularSystem) {
         .collect();
     let right = numbers::<T>(n * 3);
     let mut x = right.clone();
-    T::triangular_solve(&matrix, triangle, &mut x, 3);
+    T::triangular_solve(&matrix, triangle, &mut x, 3, division);
     let matrix = match (triangle.transposed, triangle.conjugated) {
         (true, true) => adjoint(&matrix, n),
         (true, false) => adjoint(&matrix, n).iter().map(|x| x.conj()).collect(),
@@ -165,12 +165,14 @@ fn solve<T: Field>(a: &[T], n: usize, triangle: TriangularSystem) {
 
 #[test]
 fn factors_of_real_matrices() {
-    all::<f64>();
+    all::<f64>(Division::Whole);
+    with_threads(2, all::<f64>);
 }
 
 #[test]
 fn factors_of_complex_matrices() {
-    all::<Complex<f64>>();
+    all::<Complex<f64>>(Division::Whole);
+    with_threads(2, all::<Complex<f64>>);
 }
 
 #[test]
@@ -178,7 +180,7 @@ fn eigenvectors_of_general_matrices() {
     for n in [1, 2, 3, 8, 17, 70, 100] {
         let a = numbers::<Complex<f64>>(n * n);
         let (mut w, mut v) = (vec![Complex::default(); n], vec![Complex::default(); n * n]);
-        assert!(eig(&a, &mut w, &mut v).is_some());
+        assert!(eig(&a, &mut w, &mut v, Division::Whole).is_some());
         let scaled: Vec<Complex<f64>> = (0..n * n).map(|x| v[x] * w[x % n]).collect();
         close("eig", &product(&a, &v, n), &scaled);
         let norm = |j: usize| (0..n).map(|i| v[i * n + j].norm_sqr()).sum::<f64>();
@@ -192,7 +194,38 @@ fn a_singular_matrix_has_zeros_in_its_lu_factors() {
     let mut a = numbers::<f64>(n * n);
     (0..n).for_each(|i| (a[i * n + 3], a[i * n + 9]) = (0.0, a[i * n + 8]));
     let mut pivots = vec![0; n];
-    f64::lu(&mut a, n, &mut pivots);
+    f64::lu(&mut a, n, &mut pivots, Division::Whole);
     assert!(a.iter().all(|x| x.is_finite()));
     assert!((0..n).any(|i| a[i * n + i].abs() < 1e-12));
+}
+
+/// Returns the bits of the factors of a matrix that `threads` threads share.
+fn shared_bits(threads: usize) -> Vec<u64> {
+    let n = 300;
+    let a = numbers::<f64>(n * n);
+    let symmetric = hermitian::<f64>(n, 1.0);
+    let matrix = || vec![0.0; n * n];
+    let (mut lu, mut l, mut w, mut s) = (a.clone(), symmetric.clone(), vec![0.0; n], vec![0.0; n]);
+    let (mut q, mut r, mut v, mut u, mut vh) = (matrix(), matrix(), matrix(), matrix(), matrix());
+    let mut pivots = vec![0; n];
+    with_threads(threads, |division| {
+        assert_eq!(division, Division::Parts);
+        f64::lu(&mut lu, n, &mut pivots, division);
+        f64::qr(&a, n, &mut q, &mut r, division);
+        assert!(f64::cholesky(&mut l, n, division).is_some());
+        assert!(f64::eigh(&symmetric, &mut w, &mut v, division).is_some());
+        assert!(f64::svd(&a, n, &mut u, &mut s, &mut vh, division).is_some());
+    });
+    [lu, l, q, r, w, v, u, s, vh].iter().flatten().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn any_number_of_threads_computes_the_same_bits_for_many_callers() {
+    let want = shared_bits(1);
+    std::thread::scope(|scope| {
+        for threads in [1, 2, 2, 3, 5] {
+            let want = &want;
+            scope.spawn(move || assert!(shared_bits(threads) == *want, "{threads} threads"));
+        }
+    });
 }

@@ -1,16 +1,18 @@
 //! Factorizations of matrices and triangular systems, by `neurax-linalg`.
 //!
-//! The matrices of a batch run in chunks, in parallel; one matrix is factored by one thread. The
-//! elements of a matrix are copied into scratch memory in double precision, factored, and rounded
-//! into the result, so that f32 and c64 lose no digits on the way.
+//! The matrices of a batch run in chunks, in parallel, each on one thread; a large matrix that is
+//! alone is shared by the threads of `neurax-linalg`. The elements of a matrix are copied into
+//! scratch memory in double precision, factored, and rounded into the result, so that f32 and c64
+//! lose no digits on the way.
 //!
 //! ```text
 //! f32[1000, 4, 4] -> chunks of matrices -> 16 f64 -> cholesky -> 16 f64 -> f32[1000, 4, 4]
 //! ```
 //!
-//! Invariants: as in the reference, a matrix without a factorization has results of NaN, and signs
-//! and phases follow the docs of the ops. Subnormal numbers are kept: with them as zeros, faer's
-//! eigenvalues of some matrices of three rows are wrong by tens of percent.
+//! Invariants: whether a matrix is shared follows from the shapes alone. As in the reference, a
+//! matrix without a factorization has results of NaN, and signs and phases follow the docs of the
+//! ops. Subnormal numbers are kept: with them as zeros, faer's eigenvalues of some matrices of
+//! three rows are wrong by tens of percent.
 
 #![allow(unsafe_code, reason = "buffers are read and written by address")]
 
@@ -20,10 +22,10 @@ use super::{pool::Pool, subnormal::keep_subnormals};
 use crate::{
     address::Address,
     schedule::BufferId,
-    tuning::{FACTOR_GRAIN_OPERATIONS, FACTOR_MAX_CHUNKS},
+    tuning::{FACTOR_GRAIN_OPERATIONS, FACTOR_MAX_CHUNKS, FACTOR_SHARED_OPERATIONS},
 };
 use neurax_ir::{Complex, Compute, DType, Eqn, Graph, OrBug, Result, Type, Value, with_compute};
-use neurax_linalg::Field;
+use neurax_linalg::{Division, Field, with_threads};
 use of_matrix::{FactorSizes, Factorization};
 use std::{ops::Range, slice};
 
@@ -101,27 +103,49 @@ impl FactorTask {
     /// The slots hold addresses of the buffers of the task's schedule, and no other thread uses the
     /// results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
+        if self.count == 1 && self.sizes.operations() >= FACTOR_SHARED_OPERATIONS {
+            // Threads have the mode of the one that starts them.
+            return keep_subnormals(&mut || {
+                // SAFETY: as promised by the caller.
+                let run = |division| unsafe { self.run_matrices(slots, 0..1, division) };
+                with_threads(pool.threads(), run)
+            });
+        }
         let each = self.count.div_ceil(self.chunks);
         let run = |part: usize| {
             let matrices = (part * each).min(self.count)..((part + 1) * each).min(self.count);
-            keep_subnormals(&mut || {
-                // SAFETY: as promised by the caller; chunks have different matrices.
-                unsafe {
-                    match self.is_complex {
-                        true => self.run_chunk::<Complex<f64>>(slots, matrices.clone()),
-                        false => self.run_chunk::<f64>(slots, matrices.clone()),
-                    }
-                }
-            })
+            // SAFETY: as promised by the caller; chunks have different matrices.
+            unsafe { self.run_matrices(slots, matrices, Division::Whole) }
         };
         if self.chunks == 1 { run(0) } else { pool.run(self.chunks, &run) }
+    }
+
+    /// Factors some matrices of the batch, whose numbers are complex or not.
+    ///
+    /// # Safety
+    /// As for [`FactorTask::run`]; no other thread writes the results of these matrices.
+    unsafe fn run_matrices(&self, slots: &[Address], matrices: Range<usize>, division: Division) {
+        keep_subnormals(&mut || {
+            // SAFETY: as promised by the caller.
+            unsafe {
+                match self.is_complex {
+                    true => self.run_chunk::<Complex<f64>>(slots, matrices.clone(), division),
+                    false => self.run_chunk::<f64>(slots, matrices.clone(), division),
+                }
+            }
+        })
     }
 
     /// Factors some matrices of the batch.
     ///
     /// # Safety
     /// As for [`FactorTask::run`]; no other thread writes the results of these matrices.
-    unsafe fn run_chunk<T: Field>(&self, slots: &[Address], matrices: Range<usize>) {
+    unsafe fn run_chunk<T: Field>(
+        &self,
+        slots: &[Address],
+        matrices: Range<usize>,
+        division: Division,
+    ) {
         let memory = |buffers: &[BatchBuffer]| -> Vec<Vec<T>> {
             buffers.iter().map(|b| vec![T::zero(); b.len]).collect()
         };
@@ -131,7 +155,7 @@ impl FactorTask {
                 // SAFETY: as promised by the caller.
                 unsafe { buffer.load(slots, i, x) }
             }
-            self.op.factor(self.sizes, &xs, &mut ys);
+            self.op.factor(self.sizes, &xs, &mut ys, division);
             for (y, buffer) in ys.iter().zip(&self.results) {
                 // SAFETY: as promised by the caller.
                 unsafe { buffer.store(slots, i, y) }

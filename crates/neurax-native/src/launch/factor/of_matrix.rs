@@ -4,7 +4,7 @@ use neurax_ir::{
     Complex, Op,
     op::{MatrixForm, TriangularSolve, column_phase, eigenvalue_order},
 };
-use neurax_linalg::{Field, TriangularSystem};
+use neurax_linalg::{Division, Field, TriangularSystem};
 
 /// A factorization that has native code.
 #[derive(Clone, Copy, Debug)]
@@ -54,28 +54,34 @@ impl Factorization {
     }
 
     /// Computes the results `ys` of the operands `xs`.
-    pub fn factor<T: Field>(self, sizes: FactorSizes, xs: &[Vec<T>], ys: &mut [Vec<T>]) {
+    pub fn factor<T: Field>(
+        self,
+        sizes: FactorSizes,
+        xs: &[Vec<T>],
+        ys: &mut [Vec<T>],
+        division: Division,
+    ) {
         let done = match (self, xs, &mut *ys) {
             (Factorization::Cholesky, [a], [l]) => {
                 l.copy_from_slice(a);
-                T::cholesky(l, sizes.rows)
+                T::cholesky(l, sizes.rows, division)
             }
             (Factorization::TriangularSolve(triangle), [a, right], [x]) => {
                 x.copy_from_slice(right);
-                T::triangular_solve(a, triangle, x, sizes.right);
+                T::triangular_solve(a, triangle, x, sizes.right, division);
                 let mut diagonal = a.iter().step_by(sizes.columns + 1);
                 let has_pivots = triangle.unit_diagonal || diagonal.all(|x| x.is_finite());
                 (has_pivots && all_finite(x)).then_some(())
             }
             (Factorization::Lu, [a], [lu, pivots, permutation]) => {
                 lu.copy_from_slice(a);
-                factor_rows(sizes, lu, pivots, permutation);
+                factor_rows(sizes, lu, pivots, permutation, division);
                 return;
             }
-            (Factorization::Qr, [a], [q, r]) => qr(sizes, a, q, r),
-            (Factorization::Eig, [a], [w, v]) => eig(a, w, v),
-            (Factorization::Eigh, [a], [w, v]) => eigh(a, w, v),
-            (Factorization::Svd, [a], [u, s, vh]) => svd(sizes, a, u, s, vh),
+            (Factorization::Qr, [a], [q, r]) => qr(sizes, a, q, r, division),
+            (Factorization::Eig, [a], [w, v]) => eig(a, w, v, division),
+            (Factorization::Eigh, [a], [w, v]) => eigh(a, w, v, division),
+            (Factorization::Svd, [a], [u, s, vh]) => svd(sizes, a, u, s, vh, division),
             // Another number of operands or results, which `infer` refuses.
             _ => None,
         };
@@ -104,9 +110,15 @@ fn all_finite<T: Field>(a: &[T]) -> bool {
 }
 
 /// Factors `lu`, and writes the exchanges of rows and the order of rows that they give.
-fn factor_rows<T: Field>(sizes: FactorSizes, lu: &mut [T], exchanges: &mut [T], order: &mut [T]) {
+fn factor_rows<T: Field>(
+    sizes: FactorSizes,
+    lu: &mut [T],
+    exchanges: &mut [T],
+    order: &mut [T],
+    division: Division,
+) {
     let mut pivots: Vec<usize> = (0..sizes.smaller()).collect();
-    T::lu(lu, sizes.columns, &mut pivots);
+    T::lu(lu, sizes.columns, &mut pivots, division);
     if !all_finite(lu) {
         fill_nan(lu);
         pivots.iter_mut().enumerate().for_each(|(i, pivot)| *pivot = i);
@@ -119,11 +131,17 @@ fn factor_rows<T: Field>(sizes: FactorSizes, lu: &mut [T], exchanges: &mut [T], 
 }
 
 /// Factors `a` so that the diagonal of `r` is real and not negative.
-fn qr<T: Field>(sizes: FactorSizes, a: &[T], q: &mut [T], r: &mut [T]) -> Option<()> {
+fn qr<T: Field>(
+    sizes: FactorSizes,
+    a: &[T],
+    q: &mut [T],
+    r: &mut [T],
+    division: Division,
+) -> Option<()> {
     if !all_finite(a) {
         return None;
     }
-    T::qr(a, sizes.rows, q, r);
+    T::qr(a, sizes.rows, q, r, division);
     let k = q.len() / sizes.rows;
     for i in 0..sizes.smaller() {
         let phase = column_phase([complex(r[i * sizes.columns + i])]);
@@ -134,7 +152,7 @@ fn qr<T: Field>(sizes: FactorSizes, a: &[T], q: &mut [T], r: &mut [T]) -> Option
 }
 
 /// Computes eigenvalues and vectors with the phases of the op.
-fn eigh<T: Field>(a: &[T], w: &mut [T], v: &mut [T]) -> Option<()> {
+fn eigh<T: Field>(a: &[T], w: &mut [T], v: &mut [T], division: Division) -> Option<()> {
     let n = w.len();
     let mut values = vec![0.0; n];
     // The diagonal of a Hermitian matrix is real.
@@ -144,7 +162,7 @@ fn eigh<T: Field>(a: &[T], w: &mut [T], v: &mut [T]) -> Option<()> {
     if !is_finite {
         return None;
     }
-    T::eigh(&a, &mut values, v)?;
+    T::eigh(&a, &mut values, v, division)?;
     w.iter_mut().zip(values).for_each(|(w, x)| *w = T::from_parts(x, 0.0));
     for j in 0..n {
         let phase = column_phase((0..n).map(|i| complex(v[i * n + j])));
@@ -155,14 +173,14 @@ fn eigh<T: Field>(a: &[T], w: &mut [T], v: &mut [T]) -> Option<()> {
 
 /// Computes eigenvalues and vectors in the order, with the norms and phases of the op. The matrix
 /// and the results are complex.
-fn eig<T: Field>(a: &[T], w: &mut [T], v: &mut [T]) -> Option<()> {
+fn eig<T: Field>(a: &[T], w: &mut [T], v: &mut [T], division: Division) -> Option<()> {
     if !all_finite(a) {
         return None;
     }
     let n = w.len();
     let a: Vec<Complex<f64>> = a.iter().map(|&x| complex(x)).collect();
     let (mut values, mut vectors) = (vec![Complex::default(); n], vec![Complex::default(); n * n]);
-    neurax_linalg::eig(&a, &mut values, &mut vectors)?;
+    neurax_linalg::eig(&a, &mut values, &mut vectors, division)?;
     for (to, from) in eigenvalue_order(&values).into_iter().enumerate() {
         w[to] = T::from_parts(values[from].re, values[from].im);
         let column = (0..n).map(|i| vectors[i * n + from]);
@@ -182,12 +200,13 @@ fn svd<T: Field>(
     u: &mut [T],
     s: &mut [T],
     vh: &mut [T],
+    division: Division,
 ) -> Option<()> {
     if !all_finite(a) {
         return None;
     }
     let mut values = vec![0.0; s.len()];
-    T::svd(a, sizes.rows, u, &mut values, vh)?;
+    T::svd(a, sizes.rows, u, &mut values, vh, division)?;
     s.iter_mut().zip(values).for_each(|(s, x)| *s = T::from_parts(x, 0.0));
     let k = u.len() / sizes.rows;
     for j in 0..sizes.smaller() {
