@@ -203,14 +203,28 @@ pub fn svd<T: MatrixNumber + ComplexField<Real = f64>>(
 
 /// Returns a matrix in the form of `faer`.
 pub fn columns_of<T: ComplexField + Copy>(a: &[T], rows: usize, columns: usize) -> Mat<T> {
-    MatRef::from_row_major_slice(a, rows, columns).to_owned()
+    let mut out = Mat::zeros(rows, columns);
+    in_tiles(rows, columns, |i, j| out[(i, j)] = a[i * columns + j]);
+    out
 }
 
 /// Writes the elements of a matrix row by row.
 pub fn store<T>(out: &mut [T], columns: usize, at: impl Fn(usize, usize) -> T) {
-    if columns > 0 {
-        for (i, row) in out.chunks_exact_mut(columns).enumerate() {
-            row.iter_mut().enumerate().for_each(|(j, x)| *x = at(i, j));
+    let rows = out.len().checked_div(columns).unwrap_or(0);
+    in_tiles(rows, columns, |i, j| out[i * columns + j] = at(i, j));
+}
+
+/// The rows and columns of a tile: its lines of both forms fit into the first-level cache.
+const COPIED_TILE: usize = 32;
+
+/// Calls `f` for each element of a matrix, tile by tile: row by row, one of the two forms that a
+/// copy reads and writes would touch another line of memory at each step.
+fn in_tiles(rows: usize, columns: usize, mut f: impl FnMut(usize, usize)) {
+    for top in (0..rows).step_by(COPIED_TILE) {
+        for left in (0..columns).step_by(COPIED_TILE) {
+            for i in top..(top + COPIED_TILE).min(rows) {
+                (left..(left + COPIED_TILE).min(columns)).for_each(|j| f(i, j));
+            }
         }
     }
 }

@@ -71,7 +71,7 @@ pub fn lu<T: MatrixNumber>(a: &mut [T], columns: usize, pivots: &mut [usize]) {
     for step in 0..pivots.len() {
         let mut pivot = step;
         for i in step + 1..rows {
-            if a[i * columns + step].abs() > a[pivot * columns + step].abs() {
+            if a[i * columns + step].l1_norm() > a[pivot * columns + step].l1_norm() {
                 pivot = i;
             }
         }

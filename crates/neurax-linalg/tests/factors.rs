@@ -79,6 +79,9 @@ fn lu<T: Field>(rows: usize, columns: usize, division: Division) {
     for (i, &pivot) in pivots.iter().enumerate() {
         (0..columns).for_each(|j| moved.swap(i * columns + j, pivot * columns + j));
     }
+    // Of complex numbers, the pivots have the largest |re| + |im|.
+    let largest = l.iter().map(|x| x.abs()).fold(0.0, f64::max);
+    assert!(largest <= 2.0f64.sqrt(), "a factor of {largest}: no pivot");
     close("lu", &product(&l, &u, k), &moved);
 }
 

@@ -364,6 +364,18 @@ fn systems_keep_small_singular_values_and_batches_of_right_sides() {
     assert_eq!(floats(&lu.lu_solve(&permutation, b)), [1.0, 2.0, 1.0, 1.0]);
 }
 
+/// Twenty rows take the blocked method.
+#[test]
+fn a_right_side_that_is_not_finite_spoils_its_own_column() {
+    for n in [2, 20] {
+        let a = Tensor::eye(n) * 2.0;
+        let right = Tensor::ones([n, 3]).at((0, 1)).set(f32::NAN);
+        let x = a.solve(right);
+        assert_eq!(x.slice(1, 1..2).is_nan().all(..).item().unwrap(), 1.0, "{x}");
+        assert_eq!(x.take(tensor([0, 2]), 1).unique().to_vec::<f32>().unwrap(), [0.5]);
+    }
+}
+
 #[test]
 fn a_function_of_an_associative_scan_keeps_the_leaves() {
     let drops = |a: Vec<Tensor>, _: Vec<Tensor>| a.into_iter().take(1).collect();

@@ -25,7 +25,8 @@ impl Tensor {
     /// Computes the solution `x` of `a · x = b` for square matrices `a` `[.., n, n]`; `b` is a
     /// vector `[n]` or matrices `[.., n, m]`. Batch axes broadcast.
     ///
-    /// It takes the LU factorization with partial pivoting. A singular matrix gives NaN.
+    /// It takes the LU factorization with partial pivoting. A singular matrix gives NaN, and
+    /// so does a right side with NaN or infinities, in its column.
     /// Derivatives of every order are solutions of systems with the same factors. Integers are
     /// converted to f32; f16 and bf16 compute in f32. Follows `numpy.linalg.solve`.
     ///

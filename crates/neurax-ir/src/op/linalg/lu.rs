@@ -12,9 +12,10 @@ attrs! {
     /// The factors of `a[permutation] = l · u` for matrices `a` `[.., m, n]`, with `k = min(m, n)`.
     /// The results are one matrix `[.., m, n]`, which has `u` on and above the diagonal and `l`,
     /// whose diagonal is 1, below it; the pivots, i32 `[.., k]`: step `i` exchanged the rows `i`
-    /// and `pivots[i]`; and the permutation, i32 `[.., m]`. The pivot is the element of the largest
-    /// absolute value, the first of equals. A singular matrix has a zero in the diagonal of `u`.
-    /// A matrix with NaN or infinities has factors of NaN, and rows that stay in their order.
+    /// and `pivots[i]`; and the permutation, i32 `[.., m]`. The pivot is the element whose
+    /// `|re| + |im|` is the largest, as in LAPACK, the first of equals. A singular matrix has a
+    /// zero in the diagonal of `u`. A matrix with NaN or infinities has factors of NaN, and rows
+    /// that stay in their order.
     ///
     /// With `x = l⁻¹ · da[permutation] · u⁻¹`, the tangent of `l` is `l · tril(x, -1)`, and that of
     /// `u` is `triu(x) · u`.
@@ -145,7 +146,7 @@ fn factors(a: &Matrix) -> (Matrix, Vec<usize>, Vec<usize>) {
     for step in 0..a.rows.min(a.columns) {
         let mut pivot = step;
         for i in step + 1..a.rows {
-            if lu[(i, step)].norm() > lu[(pivot, step)].norm() {
+            if lu[(i, step)].l1_norm() > lu[(pivot, step)].l1_norm() {
                 pivot = i;
             }
         }

@@ -86,6 +86,14 @@ impl Matrix {
         self.data.iter().all(|x| x.re.is_finite() && x.im.is_finite())
     }
 
+    /// Fills a column with NaN if an element of it is not finite.
+    pub fn fill_nan_unless_finite(&mut self, column: usize) {
+        let is_finite = |x: Complex64| x.re.is_finite() && x.im.is_finite();
+        if !(0..self.rows).all(|row| is_finite(self[(row, column)])) {
+            (0..self.rows).for_each(|row| self[(row, column)] = NAN);
+        }
+    }
+
     /// Returns the largest absolute value of an element; 0 if there is none.
     pub fn largest(&self) -> f64 {
         self.data.iter().fold(0.0, |largest, x| x.norm().max(largest))

@@ -25,8 +25,8 @@ names! {
 attrs! {
     /// The solution `x` of `a · x = b`, where `a` `[.., n, n]` is the first operand's lower or
     /// upper triangle (the other one is not read) in a given form, and `b` `[.., n, m]` the second
-    /// operand. The batch axes are equal. The solutions are NaN if one of
-    /// them, or an element of the diagonal, is not finite, as with a zero in the diagonal.
+    /// operand. The batch axes are equal. A column of `x` that is not finite is NaN, and so are all
+    /// if an element of the diagonal is not finite, or zero.
     /// <https://openxla.org/stablehlo/spec#triangular_solve>
     pub struct TriangularSolve = "triangular_solve" {
         /// True if the lower triangle of the operand is read, else the upper one.
@@ -86,7 +86,11 @@ impl TriangularSolve {
         }
         let has_pivots = self.unit_diagonal
             || (0..n).all(|i| a[(i, i)].re.is_finite() && a[(i, i)].im.is_finite());
-        if has_pivots && x.is_finite() { x } else { Matrix::nan(n, x.columns) }
+        if !has_pivots {
+            return Matrix::nan(n, x.columns);
+        }
+        (0..x.columns).for_each(|column| x.fill_nan_unless_finite(column));
+        x
     }
 }
 

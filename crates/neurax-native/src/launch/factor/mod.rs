@@ -1,9 +1,8 @@
 //! Factorizations of matrices and triangular systems, by `neurax-linalg`.
 //!
 //! The matrices of a batch run in chunks, in parallel, each on one thread; a large matrix that is
-//! alone is shared by the threads of `neurax-linalg`. The elements of a matrix are copied into
-//! scratch memory in double precision, factored, and rounded into the result, so that f32 and c64
-//! lose no digits on the way.
+//! alone is shared by the threads of `neurax-linalg`. Elements in another than double precision are
+//! copied, factored, and rounded into the result, so that f32 and c64 lose no digits on the way.
 //!
 //! ```text
 //! f32[1000, 4, 4] -> chunks of matrices -> 16 f64 -> cholesky -> 16 f64 -> f32[1000, 4, 4]
@@ -147,18 +146,19 @@ impl FactorTask {
         division: Division,
     ) {
         let memory = |buffers: &[BatchBuffer]| -> Vec<Vec<T>> {
-            buffers.iter().map(|b| vec![T::zero(); b.len]).collect()
+            let len = |b: &BatchBuffer| if b.holds::<T>() { 0 } else { b.len };
+            buffers.iter().map(|b| vec![T::zero(); len(b)]).collect()
         };
         let (mut xs, mut ys) = (memory(&self.operands), memory(&self.results));
         for i in matrices {
-            for (x, buffer) in xs.iter_mut().zip(&self.operands) {
-                // SAFETY: as promised by the caller.
-                unsafe { buffer.load(slots, i, x) }
-            }
-            self.op.factor(self.sizes, &xs, &mut ys, division);
-            for (y, buffer) in ys.iter().zip(&self.results) {
-                // SAFETY: as promised by the caller.
-                unsafe { buffer.store(slots, i, y) }
+            // SAFETY: as promised by the caller.
+            unsafe {
+                let operands = xs.iter_mut().zip(&self.operands).map(|(x, b)| b.load(slots, i, x));
+                let results = ys.iter_mut().zip(&self.results);
+                let results = results.map(|(y, b)| b.elements(slots, i, y));
+                let (xs, mut ys): (Vec<_>, Vec<_>) = (operands.collect(), results.collect());
+                self.op.factor(self.sizes, &xs, &mut ys, division);
+                ys.iter().zip(&self.results).for_each(|(y, b)| b.store(slots, i, y));
             }
         }
     }
@@ -172,33 +172,71 @@ impl BatchBuffer {
         BatchBuffer { buffer, dtype: ty.dtype, len: ty.size() / count.max(1) }
     }
 
-    /// Reads the elements of matrix `i`.
+    /// Returns true if the elements have the type `T`, which is then read and written in place.
+    fn holds<T: Field>(&self) -> bool {
+        let dtype = if size_of::<T>() == size_of::<f64>() { DType::F64 } else { DType::C128 };
+        self.dtype == dtype
+    }
+
+    /// Returns the elements of matrix `i` of a result if they have the type `T`, else `copy`.
+    ///
+    /// # Safety
+    /// As for [`BatchBuffer::load`]; no other thread uses these elements.
+    unsafe fn elements<'a, T: Field>(
+        &self,
+        slots: &'a [Address],
+        i: usize,
+        copy: &'a mut [T],
+    ) -> &'a mut [T] {
+        if !self.holds::<T>() {
+            return copy;
+        }
+        let first = slots[self.buffer].0.cast::<T>().wrapping_add(i * self.len);
+        // SAFETY: as promised by the caller.
+        unsafe { slice::from_raw_parts_mut(first, self.len) }
+    }
+
+    /// Returns the elements of matrix `i`, which are converted to `copy` if they have another type.
     ///
     /// # Safety
     /// The slots hold the address of the buffer, which has more than `i` matrices.
-    unsafe fn load<T: Field>(&self, slots: &[Address], i: usize, x: &mut [T]) {
+    unsafe fn load<'a, T: Field>(
+        &self,
+        slots: &'a [Address],
+        i: usize,
+        copy: &'a mut [T],
+    ) -> &'a [T] {
+        if self.holds::<T>() {
+            let first = slots[self.buffer].0.cast::<T>().wrapping_add(i * self.len);
+            // SAFETY: as promised by the caller.
+            return unsafe { slice::from_raw_parts(first, self.len) };
+        }
         with_compute!(any self.dtype, C => {
             let from = slots[self.buffer].0.cast::<C>().wrapping_add(i * self.len);
             // SAFETY: as promised by the caller.
             let from = unsafe { slice::from_raw_parts(from, self.len) };
-            for (x, from) in x.iter_mut().zip(from) {
+            for (x, from) in copy.iter_mut().zip(from) {
                 let (re, im) = from.parts();
                 *x = T::from_parts(re, im);
             }
-        })
+        });
+        copy
     }
 
-    /// Writes the elements of matrix `i`, rounded to the dtype.
+    /// Writes the elements of matrix `i`, rounded to the dtype, if `copy` has them.
     ///
     /// # Safety
     /// As for [`BatchBuffer::load`]; no other thread uses these elements.
-    unsafe fn store<T: Field>(&self, slots: &[Address], i: usize, y: &[T]) {
+    unsafe fn store<T: Field>(&self, slots: &[Address], i: usize, copy: &[T]) {
+        if self.holds::<T>() {
+            return;
+        }
         with_compute!(any self.dtype, C => {
             let to = slots[self.buffer].0.cast::<C>().wrapping_add(i * self.len);
             // SAFETY: as promised by the caller.
             let to = unsafe { slice::from_raw_parts_mut(to, self.len) };
             let of_parts = |y: &T| <C as Compute>::from_parts(y.re(), y.im());
-            to.iter_mut().zip(y).for_each(|(to, y)| *to = of_parts(y));
+            to.iter_mut().zip(copy).for_each(|(to, y)| *to = of_parts(y));
         })
     }
 }

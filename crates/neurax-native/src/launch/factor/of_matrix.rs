@@ -57,8 +57,8 @@ impl Factorization {
     pub fn factor<T: Field>(
         self,
         sizes: FactorSizes,
-        xs: &[Vec<T>],
-        ys: &mut [Vec<T>],
+        xs: &[&[T]],
+        ys: &mut [&mut [T]],
         division: Division,
     ) {
         let done = match (self, xs, &mut *ys) {
@@ -71,7 +71,8 @@ impl Factorization {
                 T::triangular_solve(a, triangle, x, sizes.right, division);
                 let mut diagonal = a.iter().step_by(sizes.columns + 1);
                 let has_pivots = triangle.unit_diagonal || diagonal.all(|x| x.is_finite());
-                (has_pivots && all_finite(x)).then_some(())
+                (0..sizes.right).for_each(|j| fill_nan_unless_finite(x, sizes.right, j));
+                has_pivots.then_some(())
             }
             (Factorization::Lu, [a], [lu, pivots, permutation]) => {
                 lu.copy_from_slice(a);
@@ -103,6 +104,14 @@ fn triangle(op: &TriangularSolve) -> TriangularSystem {
 
 fn fill_nan<T: Field>(y: &mut [T]) {
     y.fill(T::from_parts(f64::NAN, f64::NAN));
+}
+
+/// Fills column `j` of `x` with NaN if an element of it is not finite.
+fn fill_nan_unless_finite<T: Field>(x: &mut [T], columns: usize, j: usize) {
+    let column = || (j..x.len()).step_by(columns);
+    if !column().all(|i| x[i].is_finite()) {
+        column().for_each(|i| x[i] = T::from_parts(f64::NAN, f64::NAN));
+    }
 }
 
 fn all_finite<T: Field>(a: &[T]) -> bool {
