@@ -20,7 +20,7 @@ use crate::{
     kernel::{Kernel, verify},
     launch::{
         ControlTask, ConvolutionTask, FallbackTask, FftTask, KernelTask, ProductTask, Program,
-        SortTask, Task, Tasks, WindowsTask, carried,
+        SortTask, SparseDotTask, Task, Tasks, WindowsTask, carried,
     },
     lower,
     plan::{self, Carried, MemoryPlan},
@@ -183,6 +183,7 @@ fn library_task(
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),
         (Op::Fft(op), EqnClass::Fft) => Task::Fft(FftTask::new(graph, e, op, reads[0], writes[0])),
+        (_, EqnClass::SparseDot) => Task::SparseDot(SparseDotTask::new(graph, e, reads, writes)?),
         #[cfg(feature = "linalg")]
         (_, EqnClass::Factor) => {
             Task::Factor(crate::launch::FactorTask::new(graph, e, reads, writes)?)

@@ -2,7 +2,9 @@
 //! machine code, what is large.
 
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
-use neurax_ir::{DType, Eqn, FloatFormat, Graph, Type, Value, op::DotGeneral};
+use neurax_ir::{
+    DType, Eqn, FloatFormat, Graph, Type, Value, composite::SparseDot, op::DotGeneral,
+};
 
 /// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
 /// equation, so a binary search finds it.
@@ -68,4 +70,15 @@ pub fn is_large_product(op: &DotGeneral, x: &Type, y: &Type) -> bool {
         m >= MATMUL_MIN_SIDE && n >= MATMUL_MIN_SIDE && multiplies >= MATMUL_MIN_MULTIPLIES
     };
     batch > 0 && is_worth_it
+}
+
+/// Returns true if a sparse product of operands of `types` has native code: it has floats of at
+/// least 32 bits, indices and sizes that are i32, and elements.
+pub fn is_native_sparse_dot(op: &SparseDot, types: [&Type; 4]) -> bool {
+    let [values, to, from, _] = types;
+    let fits = |n: usize| i32::try_from(n).is_ok();
+    matches!(values.dtype, DType::F32 | DType::F64)
+        && [to, from].iter().all(|t| t.dtype == DType::I32)
+        && types.iter().all(|t| t.size() > 0 && fits(t.size()))
+        && fits(op.rows)
 }

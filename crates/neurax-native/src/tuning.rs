@@ -376,6 +376,16 @@ pub const FACTOR_MAX_CHUNKS: usize = 16;
 /// costs a part of the time. A matrix of 100 rows, 0.9 ms for its eigenvalues.
 pub const FACTOR_SHARED_OPERATIONS: usize = 1_000_000;
 
+/// The products of a sparse matrix that one thread computes, at least. Not measured.
+pub const SPARSE_GRAIN_PRODUCTS: usize = 1 << 14;
+
+/// The most chunks of rows of a sparse product: enough for threads to finish together if some rows
+/// have more elements than others. Not measured.
+pub const SPARSE_MAX_CHUNKS: usize = 16;
+
+/// The products that are added in the dtype of the matrix; their sums are added in f64.
+pub const SPARSE_BLOCK_TERMS: usize = 256;
+
 /// The neighboring lines that are copied together: eight c64 fill a cache line. Not measured.
 pub const FFT_BLOCK_LINES: usize = 8;
 

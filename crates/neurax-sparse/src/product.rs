@@ -1,9 +1,7 @@
 //! Products of sparse matrices and dense tensors.
 //!
-//! `y[row] += value * x[column]` for every stored element: a gather of the rows of the dense
-//! operand, a product and a scatter-add. The derivative with respect to the values is a gather of
-//! both, that with respect to `x` the product with the transpose; both follow from gather and
-//! scatter. Sums of floats below 32 bits are in f32.
+//! `y[row] += value * x[column]` for every stored element: [`Tensor::sparse_dot`], whose operands
+//! are checked here.
 
 use crate::{Coo, Csr};
 use neurax_tensor::{Error, Result, Tensor};
@@ -100,7 +98,7 @@ fn multiply(
     if let Err(e) = check_dense(values, dense, k, 0, (m, k)) {
         return Tensor::from_error(e);
     }
-    product(values, rows, columns, m, dense)
+    values.sparse_dot(rows, columns, m, dense)
 }
 
 /// Returns the product of a dense operand with a sparse matrix `[m, k]`.
@@ -114,27 +112,7 @@ fn multiply_from(
     if let Err(e) = check_dense(values, dense, m, -1, (m, k)) {
         return Tensor::from_error(e);
     }
-    product(values, columns, rows, k, &dense.t()).t()
-}
-
-/// Returns the tensor of `m` rows with the sum of `values[i] * dense[from[i]]` in row `to[i]`.
-#[track_caller]
-fn product(values: &Tensor, to: &Tensor, from: &Tensor, m: usize, dense: &Tensor) -> Tensor {
-    let rows = if dense.dim(0) == 0 {
-        // There is padding only.
-        Tensor::zeros([&[values.dim(0)], &dense.shape()[1..]].concat()).to(dense.dtype())
-    } else {
-        dense.take(from, 0)
-    };
-    let values = if dense.rank() == 2 { values.expand_dims(1) } else { values.clone() };
-    let terms = values * rows;
-    let (dtype, wide) = (terms.dtype(), terms.dtype().at_least_f32());
-    let shape = [&[m], &terms.shape()[1..]].concat();
-    let (zeros, outside) = (Tensor::zeros(shape).to(wide), m);
-    // Padding whose other index is outside of the shape only.
-    let k = dense.dim(0);
-    let to = (from.ge(k) | from.lt(-(k as i64))).select(outside, to);
-    zeros.at(to).add(terms.to(wide)).to(dtype)
+    values.sparse_dot(columns, rows, k, &dense.t()).t()
 }
 
 /// Checks that the axis of a dense operand that is contracted has `k` elements.

@@ -24,6 +24,7 @@ mod rules;
 mod silu;
 mod softmax;
 mod sparse_cross_entropy;
+mod sparse_dot;
 
 pub(crate) use function::{no_jvp_rule, only_in_reverse};
 
@@ -132,6 +133,7 @@ composites! {
     cumulative: Cumulative;
     function: CustomFunction;
     linear_solve: LinearSolve;
+    sparse_dot: SparseDot;
 }
 
 impl Composite {
@@ -175,7 +177,8 @@ impl Composite {
             | Composite::BatchNormInference(_)
             | Composite::DotProductAttention(_)
             | Composite::CustomFunction(_)
-            | Composite::LinearSolve(_) => None,
+            | Composite::LinearSolve(_)
+            | Composite::SparseDot(_) => None,
         }
     }
 }
@@ -211,8 +214,10 @@ impl Primitive for Composite {
         linear: &[bool],
         cts: &[Option<Value>],
     ) -> Transposed {
-        if let Composite::LinearSolve(s) = self {
-            return s.transpose(b, at, linear, cts);
+        match self {
+            Composite::LinearSolve(s) => return s.transpose(b, at, linear, cts),
+            Composite::SparseDot(s) => return s.transpose(b, at, linear, cts),
+            _ => {}
         }
         if let Some(cts) = self.transpose_linear(b, cts) {
             return Transposed::Cotangents(cts);
@@ -236,6 +241,7 @@ impl Primitive for Composite {
         match self {
             Composite::CustomFunction(f) => return f.batch(b, axis, xs, dims),
             Composite::LinearSolve(s) => return s.batch(b, axis, xs, dims),
+            Composite::SparseDot(s) => return Ok(s.batch(b, axis, xs, dims)),
             _ => {}
         }
         let unbatched = |(&x, d): (&Value, &Option<usize>)| b.ty(x).rank() - d.is_some() as usize;

@@ -39,6 +39,13 @@ pub fn broadcast_along(b: &mut Builder, x: Value, axis: usize, like: Value) -> V
     b.unreduce(x, shape, &[axis])
 }
 
+/// Emits integer `indices` of `size` elements as signed ones that hold all of them. Large unsigned
+/// integers become negative, which is out of bounds as well.
+pub fn signed_indices(b: &mut Builder, indices: Value, size: usize) -> Value {
+    let is_narrow = b.dtype(indices).bits() <= 32 && i32::try_from(size).is_ok();
+    b.convert(indices, if is_narrow { DType::I32 } else { DType::I64 })
+}
+
 /// Returns the last axis of `x`, which has one.
 pub fn last_axis(b: &Builder, x: Value) -> usize {
     b.ty(x).rank() - 1

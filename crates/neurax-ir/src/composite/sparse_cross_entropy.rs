@@ -100,15 +100,13 @@ impl ClassIndices {
     /// Emits the labels of the operands `(logits, labels)`.
     fn of(b: &mut Builder, xs: &[Value]) -> ClassIndices {
         let classes = b.ty(xs[0]).shape[last_axis(b, xs[0])];
-        let index = if i32::try_from(classes).is_ok() { DType::I32 } else { DType::I64 };
-        // Large unsigned integers become negative, which is out of range as well.
-        let wide = if b.dtype(xs[1]).bits() <= 32 { index } else { DType::I64 };
-        let labels = b.convert(xs[1], wide);
+        let labels = signed_indices(b, xs[1], classes);
         let (zero, end) = (b.full_like(labels, 0.0), b.full_like(labels, classes as f64));
         let from_zero = b.compare(Direction::Ge, labels, zero);
         let below_end = b.compare(Direction::Lt, labels, end);
         let inside = b.and(from_zero, below_end);
         let safe = b.select_or_zero(inside, labels);
+        let index = if i32::try_from(classes).is_ok() { DType::I32 } else { DType::I64 };
         ClassIndices { inside, safe: b.convert(safe, index) }
     }
 

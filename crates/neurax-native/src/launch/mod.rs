@@ -13,6 +13,7 @@
 //! | `sort` | rows, by keys as integers |
 //! | `fft` | Fourier transforms, along one axis after the other |
 //! | `factor` | factorizations of matrices, and triangular systems |
+//! | `sparse_dot` | products of sparse matrices with dense operands, row by row |
 //! | `control` | loops and branches: programs inside of the program |
 //! | `fallback` | an op without machine code, on the reference interpreter |
 //!
@@ -28,6 +29,7 @@
 //! | `tap_range` | index ranges of windows, for convolutions and windows |
 //! | `totals` | f64 totals of long sums, for products, convolutions and windows |
 //! | `scratch` | memory that a thread keeps for its chunks |
+//! | `shared_array` | an array of which each chunk uses other elements |
 //! | `subnormal` | the CPU's flush-to-zero mode around a run |
 //!
 //! The chunks follow from the shapes alone, so that the number of threads changes no bit of a
@@ -54,7 +56,9 @@ mod pool;
 mod product;
 mod program;
 mod scratch;
+mod shared_array;
 mod sort;
+mod sparse_dot;
 mod strided_matrix;
 mod strips;
 mod subnormal;
@@ -74,4 +78,5 @@ pub use pool::Pool;
 pub use product::ProductTask;
 pub use program::{Program, Task, Tasks};
 pub use sort::SortTask;
+pub use sparse_dot::SparseDotTask;
 pub use windows::WindowsTask;

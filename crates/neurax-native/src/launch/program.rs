@@ -57,6 +57,8 @@ pub enum Task {
     Sort(SortTask),
     /// A discrete Fourier transform.
     Fft(FftTask),
+    /// A product of a sparse matrix.
+    SparseDot(super::SparseDotTask),
     /// A factorization of matrices.
     #[cfg(feature = "linalg")]
     Factor(super::FactorTask),
@@ -86,6 +88,7 @@ impl Task {
             Task::Kernel(_)
             | Task::Convolution(_)
             | Task::Windows(_)
+            | Task::SparseDot(_)
             | Task::Fallback(_)
             | Task::Copy { .. } => StepMemory::default(),
             #[cfg(feature = "linalg")]
@@ -103,6 +106,7 @@ impl Task {
             Task::Windows(w) => w.scratch(threads),
             Task::Sort(s) => s.scratch(threads),
             Task::Fft(t) => t.scratch(threads),
+            Task::SparseDot(t) => t.scratch(),
             #[cfg(feature = "linalg")]
             Task::Factor(t) => t.scratch(threads),
             Task::Fallback(f) => f.scratch(),
@@ -249,6 +253,7 @@ impl Program {
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),
                 Task::Fft(t) => t.run(&f.slots, pool, scratch),
+                Task::SparseDot(t) => t.run(&f.slots, pool),
                 #[cfg(feature = "linalg")]
                 Task::Factor(t) => t.run(&f.slots, pool),
                 Task::Control(c) => control::run(c, self, f, pool, scratch)?,

@@ -19,6 +19,7 @@
 mod products;
 mod reductions;
 mod scatter;
+mod sparse;
 mod state;
 mod windows;
 
@@ -36,6 +37,7 @@ type LoweringRule = fn(&mut Lowering, &LoweringEqn) -> Result<Option<Values>>;
 /// The rules, tried from top to bottom; the function of each says what it does.
 const LOWERING_RULES: &[(&str, LoweringRule)] = &[
     ("compute nothing without elements", without_elements),
+    ("sparse product of plain numbers", sparse::sparse_dot),
     ("inline a call or composite", inline),
     ("expand random bits", random_bits),
     ("swap the operands of a transposed product", products::transposed),

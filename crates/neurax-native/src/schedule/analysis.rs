@@ -174,6 +174,7 @@ impl<'g> Analysis<'g> {
                 | EqnClass::Windows
                 | EqnClass::Sort
                 | EqnClass::Fft
+                | EqnClass::SparseDot
                 | EqnClass::Factor
                 | EqnClass::Fallback => {
                     e.inputs.iter().chain(&e.outputs).for_each(|v| stored[v.index()] = true)

@@ -22,14 +22,14 @@
 
 use crate::{
     strided_view::StridedView,
-    support::{has_machine_code, is_half, is_large_product, moved_as},
+    support::{has_machine_code, is_half, is_large_product, is_native_sparse_dot, moved_as},
     tuning::{
         CHEAP_COST, DIVISION_COST, FETCH_COST, INTEGER_MULTIPLY_COST, LONG_FUNCTION_COST,
         SHORT_FUNCTION_COST,
     },
 };
 use neurax_ir::{
-    DType, Eqn, Graph, Kind, Op,
+    DType, Eqn, Graph, Kind, Op, composite,
     op::{Binary, DotGeneral, Unary},
 };
 
@@ -56,6 +56,8 @@ pub enum EqnClass {
     Sort,
     /// A discrete Fourier transform.
     Fft,
+    /// A product of a sparse matrix.
+    SparseDot,
     /// A factorization of matrices, or a triangular system.
     Factor,
     /// A loop or branch.
@@ -104,6 +106,11 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
         }
         Sort(op) if is_sortable(graph, e, op.axis) => EqnClass::Sort,
         Fft(_) => EqnClass::Fft,
+        Composite(composite::Composite::SparseDot(op))
+            if is_native_sparse_dot(op, [0, 1, 2, 3].map(|i| graph.ty(e.inputs[i]))) =>
+        {
+            EqnClass::SparseDot
+        }
         Cholesky(_) | TriangularSolve(_) | Lu(_) | Qr(_) | Eig(_) | Eigh(_) | Svd(_)
             if cfg!(feature = "linalg") && graph.ty(e.inputs[0]).size() > 0 =>
         {

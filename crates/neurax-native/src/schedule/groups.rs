@@ -139,6 +139,7 @@ fn append<'a>(
         | EqnClass::Windows
         | EqnClass::Sort
         | EqnClass::Fft
+        | EqnClass::SparseDot
         | EqnClass::Factor
         | EqnClass::Control
         | EqnClass::Fallback => {

@@ -106,6 +106,7 @@ pub(crate) mod signals;
 pub(crate) mod sort;
 pub(crate) mod sort_orders;
 pub(crate) mod spaced;
+pub(crate) mod sparse_dot;
 pub(crate) mod special;
 pub(crate) mod special_complex;
 pub(crate) mod special_integrals;

@@ -556,6 +556,10 @@ smooth! {
     "x.conv_local", MATRICES, |x, k| {
         x.reshape([1, 2, 2]).conv_local(&k.reshape([1, 2, 2]), 1, Windows::new()).square()
     };
+    "x.sparse_dot", MATRICES, |x, y| {
+        let (rows, columns) = (tensor([1, 0, 1, 3]), tensor([0, 1, 1, 0]));
+        x.reshape([4]).sparse_dot(&rows, &columns, 2, &y.reshape([2, 2]))
+    };
     "x.ragged_dot", MATRICES, |x, y| {
         x.square().reshape([4, 1]).ragged_dot(&y.reshape([4, 1, 1]), &tensor([1, 0, 2, 0]))
     };

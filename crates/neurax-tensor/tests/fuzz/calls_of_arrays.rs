@@ -106,6 +106,14 @@ calls! { ARRAYS:
         let (rows, sizes) = (d.x.flatten().expand_dims(-1), d.tensor().flatten().to(I64));
         rows.ragged_dot_contracted(&rows, &sizes)
     }];
+    "x.sparse_dot" => |d| vec![{
+        let (rows, columns, m, dense) = (d.tensor(), d.tensor(), d.size(), d.tensor());
+        d.x.sparse_dot(&rows, &columns, m, &dense)
+    }, {
+        let (values, m, dense) = (d.x.flatten(), d.size(), d.tensor());
+        let [rows, columns] = [0, 1].map(|i| (d.x.flatten() + i).to(I32));
+        values.sparse_dot(&rows, &columns, m, &dense)
+    }];
     "x.conv_local" => |d| vec![{
         let (y, s, w) = (d.tensor(), d.each(), d.windows());
         d.x.conv_local(&y, s, w)

@@ -17,6 +17,7 @@ pub(super) const COMPOSITE_RULES: &[GenRule] = &[
     logaddexp,
     hypot,
     linear_solve,
+    sparse_dot,
 ];
 
 /// The composites that are smooth for all operands.
@@ -140,6 +141,22 @@ fn sparse_cross_entropy(g: &mut Gen) -> Option<()> {
     let op = Composite::from(neurax_ir::composite::SparseCrossEntropy {});
     let y = g.emit(op, &[x.v, labels]);
     g.keep(y, 2.0 * x.bound + 4.0)
+}
+
+/// Emits the product of a sparse matrix, some of whose elements are out of bounds, with a vector or
+/// a matrix.
+fn sparse_dot(g: &mut Gen) -> Option<()> {
+    let x = g.pick_value(DType::F64);
+    let shape = g.ty(x).shape;
+    if !matches!(shape.rank(), 1 | 2) {
+        return None;
+    }
+    let (rows, stored) = (1 + g.rng.below(4), Shape::from([g.rng.below(6)]));
+    let values = g.pick_shaped(DType::F64, &stored);
+    let [to, from] = [0, 1].map(|_| g.pick_shaped(DType::I32, &stored));
+    let op = Composite::from(neurax_ir::composite::SparseDot { rows });
+    let y = g.emit(op, &[values.v, to.v, from.v, x.v]);
+    g.keep(y, x.bound * values.bound * stored.size() as f64 + 1.0)
 }
 
 fn logaddexp(g: &mut Gen) -> Option<()> {

@@ -16,7 +16,7 @@ mod keys;
 mod radix;
 mod values;
 
-use super::{pool::Pool, scratch::Scratch};
+use super::{pool::Pool, scratch::Scratch, shared_array::SharedArray};
 use crate::address::Address;
 use crate::{
     schedule::BufferId,
@@ -24,7 +24,7 @@ use crate::{
 };
 use keys::{KeyColumn, KeyOrder, Record, passes};
 use neurax_ir::{Eqn, Error, Graph, Result, op::Sort};
-use radix::{SharedArray, in_chunks};
+use radix::in_chunks;
 use std::ops::Range;
 use values::{Bits, ValueRow};
 

@@ -11,9 +11,9 @@
 #![allow(unsafe_code, reason = "buffers are read and written by address")]
 
 use super::{
-    super::pool::Pool,
+    super::{pool::Pool, shared_array::SharedArray},
     keys::KeyOrder,
-    radix::{self, RadixWord, SharedArray},
+    radix::{self, RadixWord},
 };
 use crate::tuning::RADIX_MIN_ELEMENTS;
 use std::{
