@@ -1,7 +1,7 @@
 //! Sums, and elementwise functions of sparse and dense tensors.
 
 use crate::coo::{Coo, stacked};
-use neurax_tensor::{DType, Index, IntoAxes, Tensor, concat};
+use neurax_tensor::{DType, Error, Index, IntoAxes, Tensor, concat};
 
 impl Coo {
     /// Returns the product with a dense tensor, which broadcasts to the shape, at the stored
@@ -28,6 +28,15 @@ impl Coo {
     ///
     /// # Errors
     /// As [`Coo::mul_dense`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([[0.0, 2.0], [3.0, 4.0]]));
+    /// let y = a.div_dense(&tensor([10.0, 4.0]));
+    /// assert_eq!(y.to_dense().to_vec::<f32>()?, [0.0, 0.5, 0.3, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn div_dense(&self, dense: &Tensor) -> Coo {
         self.with_values(&self.values / self.gather(dense))
@@ -48,6 +57,9 @@ impl Coo {
     #[track_caller]
     pub fn gather(&self, dense: &Tensor) -> Tensor {
         let dense = dense.broadcast_to(&self.shape);
+        if dense.error().is_some() {
+            return dense;
+        }
         if self.shape.contains(&0) {
             // There is padding only.
             return Tensor::zeros(self.nse()).to(dense.dtype());
@@ -165,7 +177,7 @@ impl Coo {
     /// [`Coo::sum_duplicates`] adds those with equal indices.
     ///
     /// # Errors
-    /// The result carries an error if the shapes differ.
+    /// The result carries an error if the shapes differ, or the error that a tensor carries.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -179,7 +191,8 @@ impl Coo {
         if self.shape != other.shape {
             let why =
                 format!("expected a tensor of the shape {:?}, got {:?}", self.shape, other.shape);
-            return Coo::from_error(self.error("add", why), self.rank());
+            let carried = self.values.error().or(other.values.error()).cloned();
+            return Coo::from_error(carried.unwrap_or_else(|| Error::new("add", why)), self.rank());
         }
         let values = concat([self.values.clone(), other.values.clone()], 0);
         let indices = concat([self.indices.clone(), other.indices.clone()], 1);
@@ -187,6 +200,14 @@ impl Coo {
     }
 
     /// Returns the tensor with values of another dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([0.0, 2.5, 0.0])).to(I32);
+    /// assert_eq!(a.to_dense().to_vec::<i32>()?, [0, 2, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn to(&self, dtype: DType) -> Coo {
         self.with_values(self.values.to(dtype))

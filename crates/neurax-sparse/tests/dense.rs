@@ -183,4 +183,11 @@ fn misuse_is_an_error() {
     let failed = Coo::from_dense(&(Tensor::zeros(2) + Tensor::zeros(3)));
     assert!(failed.to_dense().ok().unwrap_err().message().contains("cannot broadcast"));
     assert!(failed.matmul(&Tensor::ones(2)).ok().unwrap_err().message().contains("cannot"));
+    for sum in [a.add(&failed), failed.add(&a), &a - &failed, &failed - &failed] {
+        assert_eq!(sum.ok().unwrap_err().op(), "add");
+        assert!(message(sum.to_dense()).contains("cannot broadcast"));
+    }
+    // Elements of a tensor without elements are none, but its errors are errors.
+    let none = Coo::from_dense_with_nse(&Tensor::zeros([0, 3]), 2);
+    assert!(message(none.gather(&Tensor::ones(2))).contains("broadcast"));
 }

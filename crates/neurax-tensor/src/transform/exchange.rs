@@ -126,18 +126,10 @@ pub fn ppermute(x: &Tensor, axis: &str, pairs: &[(usize, usize)]) -> Tensor {
         Ok(n) => n,
         Err(e) => return e,
     };
-    // The sender of each member; `n`, the zeros behind all members, if there is none.
-    let mut senders = vec![n as i32; n];
-    for &(from, to) in pairs {
-        if from >= n || to >= n || senders[to] != n as i32 {
-            let why = format!(
-                "expected pairs of members of `{axis}`, below {n}, each the second of at most one \
-                 pair, got ({from}, {to}) in {pairs:?}"
-            );
-            return Tensor::fail("ppermute", why, at);
-        }
-        senders[to] = from as i32;
-    }
+    let senders = match senders(axis, n, pairs) {
+        Ok(senders) => senders,
+        Err(why) => return Tensor::fail("ppermute", why, at),
+    };
     let all = all_gather(x, axis);
     let zeros = x.zeros_like().expand_dims(0);
     let all = crate::concat([all, zeros], 0);
@@ -215,6 +207,24 @@ fn unbound(axis: &str) -> String {
 /// Returns the number of members of a named axis, or a tensor that carries the error.
 fn size_of(op: &str, axis: &str, at: CallSite) -> Result<usize, Tensor> {
     members(axis).ok_or_else(|| Tensor::fail(op, unbound(axis), at))
+}
+
+/// Returns the sender of each of `n` members; `n`, the zeros behind all members, if there is none.
+fn senders(axis: &str, n: usize, pairs: &[(usize, usize)]) -> Result<Vec<i32>, String> {
+    let mut senders = vec![];
+    let none = i32::try_from(n).ok().filter(|_| senders.try_reserve_exact(n).is_ok());
+    let none = none.ok_or_else(|| format!("not enough memory for the {n} members of `{axis}`"))?;
+    senders.resize(n, none);
+    for &(from, to) in pairs {
+        if from >= n || to >= n || senders[to] != none {
+            return Err(format!(
+                "expected pairs of members of `{axis}`, below {n}, each the second of at most one \
+                 pair, got ({from}, {to}) in {pairs:?}"
+            ));
+        }
+        senders[to] = from as i32;
+    }
+    Ok(senders)
 }
 
 /// Returns axis `split` of `x`, the number of members, and the size of a member's part.

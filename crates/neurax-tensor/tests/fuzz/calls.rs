@@ -1,4 +1,4 @@
-//! A random call of every function in `docs/functions.md`.
+//! A random call of every function in `docs/functions.md`, and of every collective.
 
 use crate::draw::Draw;
 use neurax::{
@@ -523,5 +523,6 @@ fn descending() -> SortOptions {
 /// Returns all calls.
 pub fn all() -> Vec<Call> {
     let own = [UNARY, BINARY, OVER_AXES, ALONG_AXIS, OFFSETS, FLOATS, SIZES, FFT_OPTIONS, OTHERS];
-    [&own.concat()[..], crate::calls_of_arrays::ARRAYS, &crate::option_calls::all()].concat()
+    let others = [&crate::option_calls::all()[..], crate::collective_calls::COLLECTIVES].concat();
+    [&own.concat()[..], crate::calls_of_arrays::ARRAYS, &others].concat()
 }

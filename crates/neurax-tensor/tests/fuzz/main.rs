@@ -10,6 +10,7 @@
 mod backend;
 mod calls;
 mod calls_of_arrays;
+mod collective_calls;
 mod draw;
 mod files;
 mod memory;
