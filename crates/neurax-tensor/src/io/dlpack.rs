@@ -157,12 +157,35 @@ impl DlpackTensor {
     ///
     /// # Errors
     /// When `raw` is null.
+    ///
+    /// ```
+    /// use neurax::io::DlpackTensor;
+    /// use neurax::prelude::*;
+    /// let raw = tensor([1.0, 2.0]).to_dlpack()?.into_raw();
+    /// // SAFETY: the structure was just made, and nothing else owns it.
+    /// let owned = unsafe { DlpackTensor::from_raw(raw)? };
+    /// assert_eq!(Tensor::from_dlpack(owned)?.to_vec::<f32>()?, [1.0, 2.0]);
+    /// // SAFETY: a null pointer is allowed, and refused.
+    /// assert!(unsafe { DlpackTensor::from_raw(std::ptr::null_mut()) }.is_err());
+    /// # Ok::<(), Error>(())
+    /// ```
     pub unsafe fn from_raw(raw: *mut DLManagedTensorVersioned) -> Result<DlpackTensor> {
         let null = || failed("expected a DLManagedTensorVersioned, got a null pointer");
         NonNull::new(raw).map(DlpackTensor).ok_or_else(null)
     }
 
     /// Returns the structure, whose deleter the caller has to call.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let raw = Tensor::zeros([2, 3]).to_dlpack()?.into_raw();
+    /// // SAFETY: the structure was just made, and nothing else owns it.
+    /// unsafe {
+    ///     assert_eq!((*raw).dl_tensor.ndim, 2);
+    ///     (*raw).deleter.map(|delete| delete(raw));
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn into_raw(self) -> *mut DLManagedTensorVersioned {
         let raw = self.0.as_ptr();
         std::mem::forget(self);
@@ -250,6 +273,15 @@ impl Tensor {
     ///
     /// # Errors
     /// The error that the tensor carries; when it is being traced; for integers below 8 bits.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let exported = tensor([1, 2]).to_dlpack()?;
+    /// assert_eq!(Tensor::from_dlpack(exported)?.to_vec::<i32>()?, [1, 2]);
+    /// let e = tensor([1, 2]).to(I4).to_dlpack().unwrap_err();
+    /// assert!(e.message().contains("DLPack has no i4"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn to_dlpack(&self) -> Result<DlpackTensor> {
         let at = Location::caller();
@@ -297,6 +329,14 @@ impl Tensor {
     /// # Errors
     /// When the major version is not 1, the memory is not that of the CPU, or the dtype is not
     /// ours.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0]);
+    /// let y = Tensor::from_dlpack(x.to_dlpack()?)?;
+    /// assert_eq!((y.to_vec::<f32>()?, y.address()), (vec![1.0, 2.0], x.address()));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn from_dlpack(theirs: DlpackTensor) -> Result<Tensor> {
         let version = theirs.managed().version;
         if version.major != DLPACK_VERSION.major {
@@ -363,99 +403,4 @@ fn failed(why: impl Into<String>) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{prelude::*, testing::Draw};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[test]
-    fn every_dtype_returns_without_a_copy() {
-        let mut draw = Draw::new(6);
-        for dtype in DType::ALL {
-            for shape in [vec![], vec![3], vec![2, 0, 3], vec![2, 3, 4]] {
-                let x = draw.tensor(dtype, shape);
-                match x.to_dlpack() {
-                    Ok(exported) => {
-                        let y = Tensor::from_dlpack(exported).unwrap().to_literal().unwrap();
-                        let x = x.to_literal().unwrap();
-                        assert_eq!(x, y);
-                        assert!(x.ty().size() == 0 || x.bytes().address() == y.bytes().address());
-                    }
-                    Err(e) => {
-                        let packed = dtype.bits() < 8 || [F6E2M3FN, F6E3M2FN].contains(&dtype);
-                        assert!(packed, "{e}");
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_exported_tensor_keeps_its_memory() {
-        let exported = Tensor::arange(1000).to_dlpack().unwrap();
-        let x = Tensor::from_dlpack(exported).unwrap();
-        let sum = std::thread::spawn(move || x.sum(..).item().unwrap()).join().unwrap();
-        assert_eq!(sum, 499_500.0);
-    }
-
-    /// The number of calls of [`count`].
-    static DELETED: AtomicUsize = AtomicUsize::new(0);
-
-    unsafe extern "C" fn count(managed: *mut DLManagedTensorVersioned) {
-        DELETED.fetch_add(1, Ordering::SeqCst);
-        // SAFETY: the tests below make the structure by a box.
-        drop(unsafe { Box::from_raw(managed) });
-    }
-
-    /// Returns a foreign tensor whose deleter is counted. The lists live longer than it.
-    fn foreign(data: &[f32], first: usize, shape: &[i64], strides: &[i64]) -> DlpackTensor {
-        let dl_tensor = DLTensor {
-            data: data.as_ptr().cast_mut().cast(),
-            device: DLDevice { device_type: CPU, device_id: 0 },
-            ndim: shape.len() as i32,
-            dtype: DLDataType { code: 2, bits: 32, lanes: 1 },
-            shape: shape.as_ptr().cast_mut(),
-            strides: strides.as_ptr().cast_mut(),
-            byte_offset: 4 * first as u64,
-        };
-        let managed = Box::new(DLManagedTensorVersioned {
-            version: DLPackVersion { major: 1, minor: 2 },
-            manager_ctx: std::ptr::null_mut(),
-            deleter: Some(count),
-            flags: 0,
-            dl_tensor,
-        });
-        // SAFETY: the structure was just made.
-        unsafe { DlpackTensor::from_raw(Box::into_raw(managed)).unwrap() }
-    }
-
-    #[test]
-    fn foreign_tensors_are_read_by_their_strides_and_deleted_once() {
-        let data: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        let (shape, reversed) = ([2, 3], [-6, -2]);
-        let x = Tensor::from_dlpack(foreign(&data, 11, &shape, &reversed)).unwrap();
-        assert_eq!(DELETED.load(Ordering::SeqCst), 1, "it was copied");
-        assert_eq!(x.to_vec::<f32>().unwrap(), [11.0, 9.0, 7.0, 5.0, 3.0, 1.0]);
-
-        let rows = [3, 1];
-        let x = Tensor::from_dlpack(foreign(&data, 2, &shape, &rows)).unwrap();
-        let y = x.clone();
-        drop(x);
-        assert_eq!(DELETED.load(Ordering::SeqCst), 1, "it is in use");
-        assert_eq!(y.to_vec::<f32>().unwrap(), [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-        drop(y);
-        assert_eq!(DELETED.load(Ordering::SeqCst), 2);
-
-        for (shape, strides, want) in [
-            ([-1, 3], [3, 1], "expected 2 sizes"),
-            ([i64::MAX, 2], [1, 1], "f32["),
-            ([2, 3], [i64::MAX, 1], "overflow"),
-        ] {
-            let e = Tensor::from_dlpack(foreign(&data, 0, &shape, &strides)).unwrap_err();
-            assert!(e.message().contains(want), "{e}");
-        }
-        assert_eq!(DELETED.load(Ordering::SeqCst), 5, "an error deletes as well");
-        // SAFETY: null is allowed.
-        assert!(unsafe { DlpackTensor::from_raw(std::ptr::null_mut()) }.is_err());
-    }
-}
+mod tests;
