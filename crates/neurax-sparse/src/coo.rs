@@ -141,26 +141,61 @@ impl Coo {
     }
 
     /// Returns the values of the stored elements, `[nse]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.values().to_vec::<f32>()?, [2.0, 3.0, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
     /// Returns the indices of the stored elements, i32 `[rank, nse]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.indices().to_nested::<Vec<Vec<i32>>>()?, [[0, 1, 1], [1, 0, 2]]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn indices(&self) -> &Tensor {
         &self.indices
     }
 
     /// Returns the shape of the dense tensor.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// assert_eq!(Coo::from_dense(&Tensor::zeros([2, 3])).shape(), [2, 3]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// Returns the number of axes of the dense tensor.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// assert_eq!(Coo::from_dense(&Tensor::zeros([2, 3])).rank(), 2);
+    /// ```
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
 
     /// Returns the number of stored elements, with padding.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let x = tensor([0.0, 5.0, 0.0, -1.0]);
+    /// assert_eq!((Coo::from_dense(&x).nse(), Coo::from_dense_with_nse(&x, 3).nse()), (2, 3));
+    /// ```
     pub fn nse(&self) -> usize {
         self.values.dim(0)
     }
@@ -169,6 +204,16 @@ impl Coo {
     ///
     /// # Errors
     /// The result carries an error if the number of values differs.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([0.0, 5.0, 0.0, -1.0]));
+    /// let b = a.with_values(tensor([1, 2]));
+    /// assert_eq!(b.to_dense().to_vec::<i32>()?, [0, 1, 0, 2]);
+    /// assert!(a.with_values(tensor([1, 2, 3])).ok().is_err(), "another number of values");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn with_values(&self, values: Tensor) -> Coo {
         Coo::new(values, self.indices.clone(), &self.shape)
@@ -176,6 +221,14 @@ impl Coo {
 
     /// Returns the tensor with `f` of the values, at the same indices. `f` of 0 should be 0: the
     /// elements that are not stored stay 0.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Coo;
+    /// let a = Coo::from_dense(&tensor([0.0, 5.0, 0.0, -1.0]));
+    /// assert_eq!(a.map_values(|v| v.abs()).to_dense().to_vec::<f32>()?, [0.0, 5.0, 0.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn map_values(&self, f: impl Fn(&Tensor) -> Tensor) -> Coo {
         self.with_values(f(&self.values))

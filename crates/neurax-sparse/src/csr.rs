@@ -65,6 +65,15 @@ impl Csr {
     ///
     /// # Errors
     /// As [`Coo::from_dense`]; when the tensor is not a matrix.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!((a.nse(), a.values().to_vec::<f32>()?), (3, vec![2.0, 3.0, 4.0]));
+    /// assert!(Csr::from_dense(&tensor([1.0])).ok().is_err(), "no matrix");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn from_dense(x: &Tensor) -> Csr {
         match count(x) {
@@ -78,6 +87,15 @@ impl Csr {
     ///
     /// # Errors
     /// The result carries an error if the tensor is not a matrix.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let square = jit(|x: Tensor| Csr::from_dense_with_nse(&x, 3).map_values(|v| v.square()));
+    /// let y = square.run(tensor([[0.0, 2.0], [3.0, 0.0]]))?;
+    /// assert_eq!(y.values().to_vec::<f32>()?, [4.0, 9.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn from_dense_with_nse(x: &Tensor, nse: usize) -> Csr {
         compressed(&Coo::from_dense_with_nse(x, nse))
@@ -113,18 +131,44 @@ impl Csr {
     }
 
     /// Returns the transpose, whose elements are sorted by row.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.transpose().row_starts().to_vec::<i32>()?, [0, 1, 2, 3]);
+    /// assert_eq!(a.transpose().values().to_vec::<f32>()?, [3.0, 2.0, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn transpose(&self) -> Csr {
         self.to_coo().transpose().to_csr()
     }
 
     /// Returns the sum over axes: a dense tensor. See [`Coo::sum`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.sum(0).to_vec::<f32>()?, [3.0, 2.0, 4.0]);
+    /// assert_eq!(a.sum(1).to_vec::<f32>()?, [2.0, 7.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn sum(&self, axes: impl neurax_tensor::IntoAxes) -> Tensor {
         self.to_coo().sum(axes)
     }
 
     /// Returns the matrix with `f` of the values. See [`Coo::map_values`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.map_values(|v| v * 10.0).sum(..).item()?, 90.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn map_values(&self, f: impl Fn(&Tensor) -> Tensor) -> Csr {
         self.with_values(f(&self.values))
@@ -134,6 +178,15 @@ impl Csr {
     ///
     /// # Errors
     /// The result carries an error if the number of values differs.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.with_values(tensor([1, 2, 3])).sum(0).to_vec::<i32>()?, [2, 1, 3]);
+    /// assert!(a.with_values(tensor([1, 2])).ok().is_err(), "another number of values");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn with_values(&self, values: Tensor) -> Csr {
         let checked = checked(&values, &self.columns, &self.row_starts, self.shape);
@@ -144,32 +197,78 @@ impl Csr {
     }
 
     /// Returns the values of the stored elements, `[nse]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.values().to_vec::<f32>()?, [2.0, 3.0, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
     /// Returns the column of each stored element, i32 `[nse]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.columns().to_vec::<i32>()?, [1, 0, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn columns(&self) -> &Tensor {
         &self.columns
     }
 
     /// Returns the number of elements before each row, and their number at the end, i32 `[rows +
     /// 1]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.row_starts().to_vec::<i32>()?, [0, 1, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn row_starts(&self) -> &Tensor {
         &self.row_starts
     }
 
     /// Returns the row of each stored element, i32 `[nse]`; the number of rows for padding.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.rows().to_vec::<i32>()?, [0, 1, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn rows(&self) -> &Tensor {
         &self.rows
     }
 
     /// Returns the numbers of rows and columns.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.shape(), [2, 3]);
+    /// ```
     pub fn shape(&self) -> [usize; 2] {
         self.shape
     }
 
     /// Returns the number of stored elements, with padding.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.nse(), 3);
+    /// ```
     pub fn nse(&self) -> usize {
         self.values.dim(0)
     }

@@ -81,6 +81,14 @@ impl Csr {
     ///
     /// # Errors
     /// As [`Coo::matmul`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::sparse::Csr;
+    /// let a = Csr::from_dense(&tensor([[0.0, 2.0, 0.0], [3.0, 0.0, 4.0]]));
+    /// assert_eq!(a.matmul_from(&tensor([1.0, 10.0])).to_vec::<f32>()?, [30.0, 2.0, 40.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn matmul_from(&self, dense: &Tensor) -> Tensor {
         multiply_from(self.shape(), self.values(), [self.rows(), self.columns()], dense)

@@ -160,6 +160,15 @@ pub trait IntoAxes {
 pub struct Keep<A>(A);
 
 /// Keeps the reduced axes in the result with size 1, so that it broadcasts against the operand.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = tensor([[1.0, 3.0], [2.0, 2.0]]);
+/// let total = x.sum(keep(-1));
+/// assert_eq!(total.shape(), [2, 1]);
+/// assert_eq!((&x / total).to_vec::<f32>()?, [0.25, 0.75, 0.5, 0.5]);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn keep<A: IntoAxes>(axes: A) -> Keep<A> {
     Keep(axes)
 }

@@ -97,6 +97,14 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     ///
     /// # Errors
     /// When the arguments have other types than the function was compiled for, or carry an error.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let double = jit(|x: Tensor| x * 2.0).compile(types![f32[2]])?;
+    /// assert_eq!(double.run(tensor([1.0, 2.0]))?.to_vec::<f32>()?, [2.0, 4.0]);
+    /// assert!(double.run(tensor([1.0, 2.0, 3.0])).is_err(), "it was compiled for another type");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn run(&self, a: A) -> Result<O> {
         let checked = self.core.check("run", &a);

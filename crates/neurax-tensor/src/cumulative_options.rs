@@ -17,11 +17,25 @@ pub struct CumulativeOptions {
 
 impl CumulativeOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1, 2, 3]).cumsum_with(0, CumulativeOptions::new());
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 3, 6]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> CumulativeOptions {
         CumulativeOptions::default()
     }
 
     /// Accumulates from the end of the axis: each result is that of its element and all later ones.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1, 5, 3]).cummax_with(0, CumulativeOptions::new().reverse());
+    /// assert_eq!(y.to_vec::<i32>()?, [5, 5, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn reverse(self) -> CumulativeOptions {
         CumulativeOptions { is_reverse: true, ..self }
     }

@@ -13,6 +13,11 @@ static DEFAULT: OnceLock<Result<Device>> = OnceLock::new();
 
 /// Returns every backend that is compiled in, the fastest first. The first one is the default; the
 /// environment variable `NEURAX_DEVICE=name` or `name:number` picks another.
+///
+/// ```
+/// let names: Vec<String> = neurax::backends().iter().map(|b| b.name().to_string()).collect();
+/// assert_eq!(names.last().map(String::as_str), Some("interp"), "the slowest one is the last");
+/// ```
 pub fn backends() -> Vec<Arc<dyn Backend>> {
     #[cfg_attr(not(any(feature = "native", feature = "interp")), allow(unused_mut))]
     let mut all: Vec<Arc<dyn Backend>> = vec![];
@@ -30,6 +35,12 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
 ///
 /// # Errors
 /// When `NEURAX_DEVICE` names no compiled-in backend or a device that the backend does not have.
+///
+/// ```
+/// use neurax::{default_device, prelude::*};
+/// assert_eq!((tensor(1.0) + 1.0).device()?, *default_device()?);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn default_device() -> Result<&'static Device> {
     let chosen =
         DEFAULT.get_or_init(|| choose(&backends(), std::env::var("NEURAX_DEVICE").ok().as_deref()));
@@ -62,6 +73,15 @@ pub(crate) fn unless_default(device: &Device) -> Option<&Device> {
 ///
 /// # Errors
 /// When the default device was already chosen.
+///
+/// ```standalone_crate
+/// use neurax::{backends, prelude::*, set_default_device};
+/// let slow = Device::from_backend(backends().pop().expect("a backend"), 0)?;
+/// set_default_device(slow.clone())?;
+/// assert_eq!((tensor(1.0) + 1.0).device()?, slow);
+/// assert!(set_default_device(slow).is_err(), "it was already chosen");
+/// # Ok::<(), Error>(())
+/// ```
 pub fn set_default_device(device: Device) -> Result<()> {
     DEFAULT.set(Ok(device)).map_err(|_| {
         Error::new(

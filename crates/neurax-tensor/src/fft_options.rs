@@ -33,35 +33,74 @@ pub struct FftOptions {
 
 impl FftOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1.0, 2.0]).rfft_with(FftOptions::new());
+    /// assert_eq!(y.real().to_vec::<f32>()?, [3.0, -1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> FftOptions {
         FftOptions::default()
     }
 
     /// Sets the size of the transformed axis: that of the operand, which is cropped or padded with
     /// zeros, or, of an inverse real transform, that of the result.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1.0, 2.0, 5.0]).rfft_with(FftOptions::new().size(2));
+    /// assert_eq!(y.real().to_vec::<f32>()?, [3.0, -1.0], "the third number is cropped");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn size(self, n: usize) -> FftOptions {
         self.sizes([n])
     }
 
     /// Sets the sizes of the transformed axes, as [`FftOptions::size`]. Without axes, these are
     /// the last ones, one for each size.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = Tensor::ones([2, 3, 5]).fft2_with(FftOptions::new().sizes([4, 8]));
+    /// assert_eq!(y.shape(), [2, 4, 8]);
+    /// ```
     pub fn sizes(self, sizes: impl Into<Vec<usize>>) -> FftOptions {
         FftOptions { sizes: Some(sizes.into()), ..self }
     }
 
     /// Sets the transformed axis; negative ones count from the end.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = Tensor::ones([4, 5]).rfft_with(FftOptions::new().axis(0));
+    /// assert_eq!(y.shape(), [3, 5]);
+    /// ```
     pub fn axis(self, axis: impl AxisInt) -> FftOptions {
         self.axes([axis])
     }
 
     /// Sets the transformed axes. The last one of them is the axis whose half a real transform
     /// returns.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = Tensor::ones([4, 5]).rfft2_with(FftOptions::new().axes([1, 0]));
+    /// assert_eq!(y.shape(), [3, 5], "half of axis 0 is returned");
+    /// ```
     pub fn axes<A: AxisInt>(self, axes: impl IntoIterator<Item = A>) -> FftOptions {
         let axes = axes.into_iter().map(AxisInt::to_i64).collect();
         FftOptions { axes: Some(axes), ..self }
     }
 
     /// Sets the factors of the transform and of its inverse.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = Tensor::ones([2]).fft_with(FftOptions::new().norm(FftNorm::Forward));
+    /// assert_eq!(y.real().to_vec::<f32>()?, [1.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn norm(self, norm: FftNorm) -> FftOptions {
         FftOptions { norm, ..self }
     }

@@ -91,6 +91,14 @@ pub struct Func<'f, A, O> {
 
 impl<'f, A, O> Func<'f, A, O> {
     /// Creates a `Func` of a closure.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let double = Func::new(|x: Tensor| x * 2.0);
+    /// assert_eq!(double.run(tensor(3.0))?.item()?, 6.0);
+    /// assert_eq!(grad(double).run(tensor(3.0))?.item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new(f: impl Fn(A) -> O + Send + Sync + 'f) -> Func<'f, A, O>
     where
         O: Tree,
@@ -102,6 +110,15 @@ impl<'f, A, O> Func<'f, A, O> {
     ///
     /// # Errors
     /// The first error that travels in the result.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let slope = grad(|x: Tensor| x.square().sum(..));
+    /// assert_eq!(slope.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [2.0, 6.0]);
+    /// let e = slope.run(Tensor::ones(2) + Tensor::ones(3)).unwrap_err();
+    /// assert!(e.message().contains("cannot broadcast"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
     // No bounds on A and O here: if one were not met, method lookup would find the unstable
     // `Fn::call`.
     pub fn run(&self, a: A) -> Result<O> {

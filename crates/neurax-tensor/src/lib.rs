@@ -32,6 +32,7 @@ mod named;
 mod number_options;
 mod operators;
 mod print;
+mod properties;
 mod random_bits;
 mod random_elements;
 mod random_parameters;

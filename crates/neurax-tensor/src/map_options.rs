@@ -40,16 +40,39 @@ impl Default for MapOptions {
 
 impl MapOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([10.0, 20.0]).map_coordinates([tensor([0.5, 7.0])], MapOptions::new());
+    /// assert_eq!(y.to_vec::<f32>()?, [15.0, 0.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> MapOptions {
         MapOptions { is_nearest: false, boundary: Boundary::Constant(0.0) }
     }
 
     /// Takes the nearest entry instead of interpolating: order 0 in scipy.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = MapOptions::new().nearest();
+    /// let y = tensor([10.0, 20.0]).map_coordinates([tensor([0.25, 0.75])], options);
+    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 20.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn nearest(self) -> MapOptions {
         MapOptions { is_nearest: true, ..self }
     }
 
     /// Sets the values beyond the ends.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = MapOptions::new().boundary(Boundary::Wrap);
+    /// let y = tensor([10.0, 20.0]).map_coordinates([tensor([2.0, 3.0])], options);
+    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 20.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn boundary(self, boundary: Boundary) -> MapOptions {
         MapOptions { boundary, ..self }
     }

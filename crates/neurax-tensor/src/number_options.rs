@@ -27,22 +27,52 @@ impl Default for NanToNumOptions {
 
 impl NanToNumOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([f32::NAN, 2.0]).nan_to_num_with(NanToNumOptions::new());
+    /// assert_eq!(x.to_vec::<f32>()?, [0.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> NanToNumOptions {
         let (positive_infinity, negative_infinity) = (None, None);
         NanToNumOptions { nan: Scalar::Int(0), positive_infinity, negative_infinity }
     }
 
     /// Sets the number that replaces NaN.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([f32::NAN, 2.0]).nan_to_num_with(NanToNumOptions::new().nan(-1));
+    /// assert_eq!(x.to_vec::<f32>()?, [-1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn nan(self, x: impl Into<Scalar>) -> NanToNumOptions {
         NanToNumOptions { nan: x.into(), ..self }
     }
 
     /// Sets the number that replaces positive infinity.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = NanToNumOptions::new().positive_infinity(9);
+    /// let x = tensor([f32::INFINITY, 2.0]).nan_to_num_with(options);
+    /// assert_eq!(x.to_vec::<f32>()?, [9.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn positive_infinity(self, x: impl Into<Scalar>) -> NanToNumOptions {
         NanToNumOptions { positive_infinity: Some(x.into()), ..self }
     }
 
     /// Sets the number that replaces negative infinity.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = NanToNumOptions::new().negative_infinity(-9);
+    /// let x = tensor([f32::NEG_INFINITY, 2.0]).nan_to_num_with(options);
+    /// assert_eq!(x.to_vec::<f32>()?, [-9.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn negative_infinity(self, x: impl Into<Scalar>) -> NanToNumOptions {
         NanToNumOptions { negative_infinity: Some(x.into()), ..self }
     }
@@ -74,21 +104,52 @@ impl Default for CloseOptions {
 
 impl CloseOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1.0, 2.0]).isclose_with(&tensor([1.000001, 2.1]), CloseOptions::new());
+    /// assert_eq!(y.to_vec::<bool>()?, [true, false]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> CloseOptions {
         CloseOptions { relative: 1e-5, absolute: 1e-8, nan_is_equal: false }
     }
 
     /// Sets the tolerance relative to the absolute value of the other operand.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = CloseOptions::new().relative(0.1);
+    /// let y = tensor([1.0, 10.0]).isclose_with(10.5, options);
+    /// assert_eq!(y.to_vec::<bool>()?, [false, true]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn relative(self, relative: f64) -> CloseOptions {
         CloseOptions { relative, ..self }
     }
 
     /// Sets the absolute tolerance.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = CloseOptions::new().absolute(0.5);
+    /// assert_eq!(tensor([0.0, 1.0]).isclose_with(0.25, options).to_vec::<bool>()?, [true, false]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn absolute(self, absolute: f64) -> CloseOptions {
         CloseOptions { absolute, ..self }
     }
 
     /// Makes NaN close to NaN.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([f32::NAN, 1.0]);
+    /// assert_eq!(x.isclose_with(&x, CloseOptions::new()).to_vec::<bool>()?, [false, true]);
+    /// let y = x.isclose_with(&x, CloseOptions::new().equal_nan());
+    /// assert_eq!(y.to_vec::<bool>()?, [true, true]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn equal_nan(self) -> CloseOptions {
         CloseOptions { nan_is_equal: true, ..self }
     }

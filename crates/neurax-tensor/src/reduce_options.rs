@@ -22,18 +22,39 @@ pub struct ReduceOptions {
 
 impl ReduceOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, 2.0]).sum_with(.., ReduceOptions::new()).item()?, 3.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> ReduceOptions {
         ReduceOptions::default()
     }
 
     /// Reduces only the elements at which `mask`, bool, is true. It broadcasts to the shape of the
     /// tensor. NumPy's `where`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[1, 2], [3, 4]]);
+    /// let y = x.sum_with(1, ReduceOptions::new().where_(tensor([true, false])));
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn where_(self, mask: Tensor) -> ReduceOptions {
         ReduceOptions { mask: Some(mask), ..self }
     }
 
     /// Reduces `x` together with the elements, once for each result. For `sum_with`, `prod_with`,
     /// `max_with` and `min_with`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([[1, 2], [3, 9]]).max_with(1, ReduceOptions::new().initial(5));
+    /// assert_eq!(y.to_vec::<i32>()?, [5, 9]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn initial(self, x: impl Into<Scalar>) -> ReduceOptions {
         ReduceOptions { initial: Some(x.into()), ..self }
     }
@@ -41,6 +62,13 @@ impl ReduceOptions {
     /// Converts the elements to `dtype` first, which is the dtype of the result. For `sum_with`,
     /// `prod_with`, `mean_with`, `var_with` and `std_with`; the last three take floats and complex
     /// numbers only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::from_vec(vec![200u8, 100], [2]);
+    /// assert_eq!(x.sum_with(.., ReduceOptions::new().dtype(I32)).to_vec::<i32>()?, [300]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn dtype(self, dtype: DType) -> ReduceOptions {
         ReduceOptions { dtype: Some(dtype), ..self }
     }
@@ -78,12 +106,24 @@ pub struct ArgOptions {
 
 impl ArgOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([3, 7, 7, 1]).argmax_with(0, ArgOptions::new()).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> ArgOptions {
         ArgOptions::default()
     }
 
     /// Returns the last index of equal elements; of several NaN the last one. `tie_break: :high`
     /// in Nx.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1, 7, 1]).argmin_with(0, ArgOptions::new().last()).item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn last(self) -> ArgOptions {
         ArgOptions { is_last: true }
     }

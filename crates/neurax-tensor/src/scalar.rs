@@ -19,6 +19,12 @@ pub enum Scalar {
 
 impl Scalar {
     /// Returns the dtype of the number without another operand: bool, i32, f32 or c64.
+    ///
+    /// ```
+    /// use neurax::{Scalar, prelude::*};
+    /// let numbers = [1.5.into(), 1.into(), true.into()];
+    /// assert_eq!(numbers.map(Scalar::default_dtype), [F32, I32, BOOL]);
+    /// ```
     pub fn default_dtype(self) -> DType {
         match self {
             Scalar::Bool(_) => DType::Bool,
@@ -29,6 +35,12 @@ impl Scalar {
     }
 
     /// Returns the dtype that the number takes in an operation with a tensor of dtype `d`.
+    ///
+    /// ```
+    /// use neurax::{Scalar, prelude::*};
+    /// assert_eq!(Scalar::from(2).dtype_with(BF16), BF16);
+    /// assert_eq!(Scalar::from(2.5).dtype_with(I32), F32);
+    /// ```
     pub fn dtype_with(self, d: DType) -> DType {
         match self {
             Scalar::Int(_) if d == DType::Bool => DType::I32,
@@ -45,6 +57,14 @@ impl Scalar {
     /// # Errors
     /// When `dtype` is an integer dtype and the number out of its range, or a real dtype and the
     /// number complex.
+    ///
+    /// ```
+    /// use neurax::{Scalar, prelude::*};
+    /// assert_eq!(Scalar::from(2.9).to_literal(I32)?.to_vec::<i32>()?, [2]);
+    /// let e = Scalar::from(300).to_literal(U8).unwrap_err();
+    /// assert_eq!(e.message(), "u8 does not hold 300, but u16 does");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn to_literal(self, dtype: DType) -> Result<Literal> {
         if self.is_held_by(dtype) {
             return Ok(self.literal(dtype));
@@ -111,6 +131,12 @@ impl Scalar {
     }
 
     /// Returns the number as a literal of `dtype`, rounded or wrapped.
+    ///
+    /// ```
+    /// use neurax::{Scalar, prelude::*};
+    /// assert_eq!(Scalar::from(300).literal(U8).to_vec::<u8>()?, [44]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn literal(self, dtype: DType) -> Literal {
         let ty = Type::scalar(dtype);
         with_compute!(any dtype, C => Literal::build(ty, |out: &mut [C]| for o in out {

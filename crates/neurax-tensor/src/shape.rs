@@ -200,6 +200,14 @@ impl TypeSpec {
     ///
     /// # Errors
     /// When one is open; the message names it.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let [fixed, open] = types![f32[2, 3], f32[_, 3]];
+    /// assert_eq!(fixed.fixed()?.to_string(), "f32[2, 3]");
+    /// assert!(open.fixed().unwrap_err().message().contains("expected a size, got `_`"));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn fixed(&self) -> Result<Type> {
         let shape = fixed(self.dims.clone()).map_err(|why| {
             Error::new("types", format!("{self}: {why}; a compiled function has fixed sizes"))
@@ -210,6 +218,14 @@ impl TypeSpec {
     }
 
     /// Returns true if `ty` has this dtype, this rank, and these sizes where they are fixed.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let [open] = types![f32[_, 3]];
+    /// assert!(open.admits(&Tensor::zeros([7, 3]).ty()?));
+    /// assert!(!open.admits(&Tensor::zeros([7, 4]).ty()?), "another size");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn admits(&self, ty: &Type) -> bool {
         let fits =
             |(d, n): (&Dim, &usize)| matches!(d, Dim::Any | Dim::Named(_)) || *d == Dim::Size(*n);

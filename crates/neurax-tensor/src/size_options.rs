@@ -22,16 +22,37 @@ pub struct SizeOptions {
 
 impl SizeOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([0, 5, 0, 7]).flatnonzero_with(SizeOptions::new());
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> SizeOptions {
         SizeOptions::default()
     }
 
     /// Gives the result `size` entries: entries beyond it are left out, missing ones are filled.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([0, 5, 0, 7]).flatnonzero_with(SizeOptions::new().size(1));
+    /// assert_eq!(y.to_vec::<i32>()?, [1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn size(self, size: usize) -> SizeOptions {
         SizeOptions { size: Some(size), ..self }
     }
 
     /// Fills missing entries with `value`. Each function states its default.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([0, 5, 0, 7]).flatnonzero_with(SizeOptions::new().size(3).fill_value(-1));
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 3, -1]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn fill_value(self, value: impl Into<Scalar>) -> SizeOptions {
         SizeOptions { fill: Some(value.into()), ..self }
     }

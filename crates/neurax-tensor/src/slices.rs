@@ -52,6 +52,15 @@ impl Tensor {
     /// # Errors
     /// If the tensor carries an error or is being traced, or `out` has another dtype or number of
     /// elements.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let mut out = [0.0f32; 2];
+    /// tensor([1.0, 2.0]).copy_to_slice(&mut out)?;
+    /// assert_eq!(out, [1.0, 2.0]);
+    /// assert!(tensor([1, 2]).copy_to_slice(&mut out).is_err(), "another dtype");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn copy_to_slice<T: Element>(&self, out: &mut [T]) -> Result<()> {
         let at = Location::caller();

@@ -16,11 +16,25 @@ pub struct SortOptions {
 
 impl SortOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1, 3, 2]).sort_with(0, SortOptions::new());
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 2, 3]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> SortOptions {
         SortOptions::default()
     }
 
     /// Sorts in descending order. NaN comes first; equal elements keep their order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let y = tensor([1, 3, 2]).argsort_with(0, SortOptions::new().descending());
+    /// assert_eq!(y.to_vec::<i32>()?, [1, 2, 0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn descending(self) -> SortOptions {
         SortOptions { is_descending: true }
     }

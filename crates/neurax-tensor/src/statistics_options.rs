@@ -38,11 +38,26 @@ pub struct QuantileOptions {
 
 impl QuantileOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0, 3.0, 4.0]);
+    /// assert_eq!(x.quantile_with(0.5, .., QuantileOptions::new()).item()?, 2.5);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> QuantileOptions {
         QuantileOptions::default()
     }
 
     /// Sets the value between two elements.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0, 3.0, 4.0]);
+    /// let options = QuantileOptions::new().method(QuantileMethod::Lower);
+    /// assert_eq!(x.quantile_with(0.5, .., options).item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn method(self, method: QuantileMethod) -> QuantileOptions {
         QuantileOptions { method }
     }
@@ -66,16 +81,36 @@ pub struct CovOptions {
 
 impl CovOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(tensor([1.0, 3.0]).cov_with(0, CovOptions::new()).item()?, 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> CovOptions {
         CovOptions::default()
     }
 
     /// Counts each observation as often as `frequencies` says, integers. NumPy's `fweights`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = CovOptions::new().frequencies(tensor([3, 1]));
+    /// assert_eq!(tensor([1.0, 3.0]).cov_with(0, options).item()?, 0.75);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn frequencies(self, frequencies: Tensor) -> CovOptions {
         CovOptions { frequencies: Some(frequencies), ..self }
     }
 
     /// Weights each observation by its importance. NumPy's `aweights`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = CovOptions::new().weights(tensor([0.75, 0.25]));
+    /// assert_eq!(tensor([1.0, 3.0]).cov_with(0, options).item()?, 0.75);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn weights(self, weights: Tensor) -> CovOptions {
         CovOptions { weights: Some(weights), ..self }
     }
@@ -131,27 +166,71 @@ pub struct HistogramOptions {
 
 impl HistogramOptions {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([0.0, 1.0, 1.0, 4.0]);
+    /// let (counts, edges) = x.histogram_with(2, HistogramOptions::new());
+    /// assert_eq!(counts.to_vec::<i32>()?, [3, 1]);
+    /// assert_eq!(edges.to_vec::<f32>()?, [0.0, 2.0, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> HistogramOptions {
         HistogramOptions::default()
     }
 
     /// Sets the lower edge of the first bin and the upper edge of the last bin, of each axis.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([0.0, 1.0, 1.0, 4.0]);
+    /// let (counts, edges) = x.histogram_with(2, HistogramOptions::new().range(0.0, 2.0));
+    /// assert_eq!(counts.to_vec::<i32>()?, [1, 2], "4 is outside");
+    /// assert_eq!(edges.to_vec::<f32>()?, [0.0, 1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn range(self, low: f64, high: f64) -> HistogramOptions {
         self.ranges([(low, high)])
     }
 
     /// Sets the lower edge of the first bin and the upper edge of the last bin for each axis, or
     /// one pair for all of them.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let options = HistogramOptions::new().ranges([(0.0, 2.0), (0.0, 8.0)]);
+    /// let (counts, x, y) = tensor([0.5, 1.5]).histogram2d(&tensor([1.0, 5.0]), [2, 2], options);
+    /// assert_eq!(counts.to_nested::<Vec<Vec<i32>>>()?, [[1, 0], [0, 1]]);
+    /// assert_eq!(x.to_vec::<f32>()?, [0.0, 1.0, 2.0]);
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0, 4.0, 8.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn ranges(self, ranges: impl Into<Vec<(f64, f64)>>) -> HistogramOptions {
         HistogramOptions { ranges: ranges.into(), ..self }
     }
 
     /// Adds weights instead of counting: one for each element, floats. The result has their dtype.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([0.0, 1.0, 1.0, 4.0]);
+    /// let options = HistogramOptions::new().weights(tensor([0.5, 1.0, 2.0, 4.0]));
+    /// assert_eq!(x.histogram_with(2, options).0.to_vec::<f32>()?, [3.5, 4.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn weights(self, weights: Tensor) -> HistogramOptions {
         HistogramOptions { weights: Some(weights), ..self }
     }
 
     /// Divides by the sum and by the size of each bin: the density of the elements, floats.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([0.0, 1.0, 1.0, 4.0]);
+    /// let (density, _) = x.histogram_with(2, HistogramOptions::new().density());
+    /// assert_eq!(density.to_vec::<f32>()?, [0.375, 0.125]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn density(self) -> HistogramOptions {
         HistogramOptions { is_density: true, ..self }
     }

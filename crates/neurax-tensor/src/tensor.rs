@@ -1,7 +1,7 @@
 //! [`Tensor`]: the array type of the user interface.
 
 use crate::{
-    DType, Dims, Element, Error, IntoShape, Result, Scalar, Type,
+    DType, Element, Error, IntoShape, Result, Scalar, Type,
     device::{Device, default_device, is_default, or_default},
     lazy::LazyConstant,
     shape::fixed,
@@ -93,6 +93,12 @@ impl Tensor {
     }
 
     /// Creates a tensor of a copy of `data` in row-major order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::from_slice(&[1u8, 2, 3, 4], [2, 2]);
+    /// assert_eq!(x.to_string(), "u8[2, 2]\n[[1, 2],\n [3, 4]]");
+    /// ```
     #[track_caller]
     pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
@@ -121,6 +127,12 @@ impl Tensor {
     }
 
     /// Creates a tensor that carries `e`, for functions that check their arguments themselves.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::from_error(Error::new("score", "expected a sample")) + 1.0;
+    /// assert!(x.ok().unwrap_err().to_string().starts_with("score: expected a sample, at"));
+    /// ```
     #[track_caller]
     pub fn from_error(e: Error) -> Tensor {
         Tensor::error_at(e, Location::caller())
@@ -149,22 +161,6 @@ impl Tensor {
         Tensor(Repr::Concrete(Arc::new(Concrete { buffer, device })))
     }
 
-    /// Returns the error that the tensor carries.
-    pub fn error(&self) -> Option<&Error> {
-        match &self.0 {
-            Repr::Error(e) => Some(e),
-            _ => None,
-        }
-    }
-
-    /// Returns the element type and shape.
-    ///
-    /// # Errors
-    /// The error that the tensor carries.
-    pub fn ty(&self) -> Result<Type> {
-        self.type_ref().cloned().map_err(Clone::clone)
-    }
-
     /// Returns the type, or the error that the tensor carries.
     pub(crate) fn type_ref(&self) -> Result<&Type, &Error> {
         match &self.0 {
@@ -173,69 +169,6 @@ impl Tensor {
             Repr::Lazy(r) => Ok(&r.ty),
             Repr::Error(e) => Err(e),
         }
-    }
-
-    /// Returns the sizes of the axes. They are empty for a tensor that carries an error; indexing
-    /// them then returns 1.
-    pub fn shape(&self) -> Dims {
-        Dims(self.type_ref().map(|t| t.shape.clone()).unwrap_or_default())
-    }
-
-    /// Returns the number of axes; 0 if the tensor carries an error.
-    pub fn rank(&self) -> usize {
-        self.type_ref().map_or(0, Type::rank)
-    }
-
-    /// Returns the number of elements; 1 if the tensor carries an error.
-    pub fn size(&self) -> usize {
-        self.type_ref().map_or(1, Type::size)
-    }
-
-    /// Returns the element type; f32 if the tensor carries an error.
-    pub fn dtype(&self) -> DType {
-        self.type_ref().map_or(DType::F32, |t| t.dtype)
-    }
-
-    /// Returns the size of `axis`, counted from the back if negative; 1 if there is no such axis.
-    pub fn dim(&self, axis: i64) -> usize {
-        let shape = self.type_ref().map(|t| &t.shape[..]).unwrap_or_default();
-        crate::args::axis_of(axis, shape.len()).map_or(1, |a| shape[a])
-    }
-
-    /// Returns the elements in row-major order.
-    ///
-    /// # Errors
-    /// The error that the tensor carries; when `T` is not its dtype; when it is being traced and
-    /// has no value yet.
-    #[track_caller]
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        let at = Location::caller();
-        self.literal_for("to_vec", at)?.to_vec().map_err(|e| e.at(&Place::Source(at)))
-    }
-
-    /// Returns the only element as f64; `true` is 1.
-    ///
-    /// # Errors
-    /// The error that the tensor carries; when it has not exactly one element; when it is being
-    /// traced and has no value yet.
-    #[track_caller]
-    pub fn item(&self) -> Result<f64> {
-        let at = Location::caller();
-        let lit = self.literal_for("item", at)?;
-        match lit.to_f64s()[..] {
-            [x] => Ok(x),
-            _ => Err(Error::new("item", format!("expected one element, got {}", lit.ty()))
-                .at(&Place::Source(at))),
-        }
-    }
-
-    /// Returns the value as a literal that shares the memory.
-    ///
-    /// # Errors
-    /// The error that the tensor carries; when it is being traced and has no value yet.
-    #[track_caller]
-    pub fn to_literal(&self) -> Result<Literal> {
-        self.literal_for("to_literal", Location::caller())
     }
 
     /// Returns the value as a literal, for the function `op` that the user called at `at`.
@@ -389,60 +322,12 @@ impl Tensor {
         }
     }
 
-    fn device_or_default(&self) -> Result<&Device> {
-        or_default(self.explicit_device())
-    }
-
-    /// Returns the tensor on `device`. An operation runs on the device of its operands; operands on
-    /// the default device are moved to the others.
-    #[track_caller]
-    pub fn on(&self, device: &Device) -> Tensor {
-        let at = Location::caller();
-        match self.clone().into_buffer("on", device) {
-            Ok(buffer) => Tensor::concrete(buffer, Some(device.clone())),
-            Err(e) => Tensor::error_at(e, at),
-        }
-    }
-
-    /// Returns the device of the tensor.
+    /// Returns the device that the tensor was put on, or the default one.
     ///
     /// # Errors
     /// When `NEURAX_DEVICE` names no device.
-    pub fn device(&self) -> Result<Device> {
-        self.device_or_default().cloned()
-    }
-
-    /// Returns true if the tensor is a value of a function that is being traced.
-    pub fn is_traced(&self) -> bool {
-        matches!(self.0, Repr::Traced(_))
-    }
-
-    /// Returns the address of the memory: tensors that share memory have the same one. 0 if the
-    /// tensor has no memory.
-    pub fn address(&self) -> usize {
-        match &self.0 {
-            Repr::Concrete(c) => c.buffer.address(),
-            Repr::Lazy(r) => r.address(),
-            _ => 0,
-        }
-    }
-
-    /// Prepends `layer` to the layer path of the error that the tensor carries. Called with the
-    /// results of a layer whose inputs carried no error.
-    pub fn within(self, layer: &str) -> Tensor {
-        match self.0 {
-            Repr::Error(e) => Tensor(Repr::Error(e.within(layer))),
-            _ => self,
-        }
-    }
-
-    /// Sets the place of the error that the tensor carries, if it has none: a name where a source
-    /// line would say nothing.
-    pub fn at_place(self, place: &Place) -> Tensor {
-        match self.0 {
-            Repr::Error(e) => Tensor(Repr::Error(e.at(place))),
-            _ => self,
-        }
+    pub(crate) fn device_or_default(&self) -> Result<&Device> {
+        or_default(self.explicit_device())
     }
 }
 

@@ -103,6 +103,13 @@ impl Default for Windows {
 
 impl Windows {
     /// Creates the default options.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::ones([1, 1, 5]), Tensor::ones([1, 1, 3]));
+    /// assert_eq!(x.conv(&kernel, Windows::new()).to_vec::<f32>()?, [3.0, 3.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> Windows {
         Windows {
             strides: vec![],
@@ -119,12 +126,29 @@ impl Windows {
     }
 
     /// Sets the distance between neighbouring windows, in elements.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::ones([1, 1, 5]), Tensor::ones([1, 1, 3]));
+    /// assert_eq!(x.conv(&kernel, Windows::new().strides(2)).to_vec::<f32>()?, [3.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn strides(self, strides: impl IntoEach) -> Windows {
         Windows { strides: strides.each(), ..self }
     }
 
     /// Sets the padding: [`Padding::Same`], [`Padding::Valid`], a number for both ends of all axes,
     /// or pairs `[(before, after)]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::ones([1, 1, 5]), Tensor::ones([1, 1, 3]));
+    /// let y = x.conv(&kernel, Windows::new().padding(1));
+    /// assert_eq!(y.to_vec::<f32>()?, [2.0, 3.0, 3.0, 3.0, 2.0]);
+    /// let y = x.conv(&kernel, Windows::new().padding([(2, 0)]));
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 3.0, 3.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn padding(self, padding: impl Into<Padding>) -> Windows {
         Windows { padding: padding.into(), ..self }
     }
@@ -205,23 +229,51 @@ impl Windows {
     }
 
     /// Sets the distance between neighbouring taps of a window, in elements: 1 is no dilation.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 2.0, 4.0, 8.0, 16.0]]]);
+    /// let y = x.conv(&Tensor::ones([1, 1, 3]), Windows::new().dilation(2));
+    /// assert_eq!(y.to_vec::<f32>()?, [21.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn dilation(self, dilation: impl IntoEach) -> Windows {
         Windows { dilation: dilation.each(), ..self }
     }
 
     /// Sets the number of groups into which the channels are split, each with separate kernels. The
     /// number of channels makes a depthwise convolution. For convolutions only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([[[1.0, 2.0], [10.0, 20.0]]]);
+    /// let y = x.conv(&Tensor::ones([2, 1, 2]), Windows::new().groups(2));
+    /// assert_eq!(y.to_vec::<f32>()?, [3.0, 30.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn groups(self, groups: usize) -> Windows {
         Windows { groups, ..self }
     }
 
     /// Makes the channels the last axis, as in Keras and JAX: tensors are `[batch, space ..,
     /// channels]`, kernels `[taps .., channels of a group, channels of the result]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::ones([1, 28, 28, 3]), Tensor::ones([5, 5, 3, 8]));
+    /// assert_eq!(x.conv(&kernel, Windows::new().channels_last()).shape(), [1, 24, 24, 8]);
+    /// ```
     pub fn channels_last(self) -> Windows {
         Windows { channels_last: true, ..self }
     }
 
     /// Returns true if the channels are the last axis: see [`Windows::channels_last`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert!(Windows::new().channels_last().is_channels_last());
+    /// assert!(!Windows::new().is_channels_last());
+    /// ```
     pub fn is_channels_last(&self) -> bool {
         self.channels_last
     }

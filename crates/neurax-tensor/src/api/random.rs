@@ -73,11 +73,27 @@ impl Key {
     /// # Errors
     ///
     /// The key yields tensors that carry an error if `words` is not a `u32[2]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let words = key(42).tensor().clone();
+    /// let x = Key::from_tensor(words).uniform(2);
+    /// assert_eq!(x.to_vec::<f32>()?, key(42).uniform(2).to_vec::<f32>()?);
+    /// let e = Key::from_tensor(tensor([1.0])).uniform(2).ok().unwrap_err();
+    /// assert!(e.message().contains("expected a key, u32[2], got f32[1]"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn from_tensor(words: Tensor) -> Key {
         Key(words)
     }
 
     /// Returns the two words of the key, a `u32[2]`.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(key(7).tensor().to_vec::<u32>()?, [0, 7]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn tensor(&self) -> &Tensor {
         &self.0
     }
@@ -461,27 +477,6 @@ impl Key {
             return p;
         }
         self.uniform_of(p.dtype(), shape, 0.0, 1.0).lt(p)
-    }
-
-    /// Samples indices along `axis` of `logits`, i32, with the probabilities that softmax assigns
-    /// to them.
-    ///
-    /// The axis is removed. Follows `jax.random.categorical`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let logits = tensor([[0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]]);
-    /// assert_eq!(key(0).categorical(&logits, -1).to_vec::<i32>()?, [0, 1]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn categorical(&self, logits: &Tensor, axis: i64) -> Tensor {
-        match logits.type_ref() {
-            Ok(t) => (self.gumbel_of(t.dtype, &t.shape) + logits).argmax(axis),
-            Err(_) => logits.clone(),
-        }
     }
 
     /// Samples a random order of the integers `0..n`, i32. Follows `jax.random.permutation`.

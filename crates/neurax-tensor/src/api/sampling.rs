@@ -117,6 +117,27 @@ impl Key {
     }
 
     /// Samples indices along `axis` of `logits`, i32, with the probabilities that softmax assigns
+    /// to them.
+    ///
+    /// The axis is removed. Follows `jax.random.categorical`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let logits = tensor([[0.0, f32::NEG_INFINITY], [f32::NEG_INFINITY, 0.0]]);
+    /// assert_eq!(key(0).categorical(&logits, -1).to_vec::<i32>()?, [0, 1]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn categorical(&self, logits: &Tensor, axis: i64) -> Tensor {
+        match logits.type_ref() {
+            Ok(t) => (self.gumbel_of(t.dtype, &t.shape) + logits).argmax(axis),
+            Err(_) => logits.clone(),
+        }
+    }
+
+    /// Samples indices along `axis` of `logits`, i32, with the probabilities that softmax assigns
     /// to them; the options hold the number of samples. Follows `jax.random.categorical`.
     ///
     /// The axis is removed, and the shape of the samples is put in front.

@@ -24,17 +24,38 @@ pub struct HeatmapOptions {
 impl HeatmapOptions {
     /// Creates the default options: backgrounds in 24 greys, from the smallest element to the
     /// largest.
+    ///
+    /// ```
+    /// use neurax::{io::HeatmapOptions, prelude::*};
+    /// let x = tensor([[0.0, 1.0]]);
+    /// assert_eq!(x.to_heatmap_with(HeatmapOptions::new())?, x.to_heatmap()?);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new() -> HeatmapOptions {
         HeatmapOptions::default()
     }
 
     /// Prints digits from 0 to 9 instead of colors, for logs and terminals without colors.
+    ///
+    /// ```
+    /// use neurax::{io::HeatmapOptions, prelude::*};
+    /// let text = Tensor::arange(10).to_heatmap_with(HeatmapOptions::new().digits())?;
+    /// assert_eq!(text, "0123456789\n");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn digits(mut self) -> Self {
         self.digits = true;
         self
     }
 
     /// Sets the values of the darkest and the brightest color. Values outside get these.
+    ///
+    /// ```
+    /// use neurax::{io::HeatmapOptions, prelude::*};
+    /// let options = HeatmapOptions::new().digits().range(0.0, 100.0);
+    /// assert_eq!(tensor([-5, 50, 500]).to_heatmap_with(options)?, "059\n");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn range(mut self, low: f64, high: f64) -> Self {
         self.range = Some((low, high));
         self
@@ -87,6 +108,13 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::to_heatmap`].
+    ///
+    /// ```
+    /// use neurax::{io::HeatmapOptions, prelude::*};
+    /// let text = tensor([[1, 0], [0, 2]]).to_heatmap_with(HeatmapOptions::new().digits())?;
+    /// assert_eq!(text, "50\n09\n");
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn to_heatmap_with(&self, options: HeatmapOptions) -> Result<String> {
         let at = Location::caller();

@@ -96,6 +96,14 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`save`].
+///
+/// ```
+/// use neurax::io::npy;
+/// use neurax::prelude::*;
+/// let bytes = npy::to_bytes(&tensor([1.5, 2.5]))?;
+/// assert!(bytes.starts_with(b"\x93NUMPY") && bytes.ends_with(&2.5f32.to_le_bytes()));
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn to_bytes(x: &Tensor) -> Result<Vec<u8>> {
     let x = x.to_literal()?;

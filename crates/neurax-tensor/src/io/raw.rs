@@ -104,6 +104,14 @@ impl Tensor {
     ///
     /// # Errors
     /// The error that the tensor carries; when it is being traced, or the file cannot be written.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// # let path = std::env::temp_dir().join("neurax-doc-to-file.raw");
+    /// tensor([1.0, 2.0]).to_file(&path)?;
+    /// assert_eq!(std::fs::read(&path)?, [0, 0, 128, 63, 0, 0, 0, 64]);
+    /// # Ok::<(), Error>(())
+    /// ```
     #[track_caller]
     pub fn to_file(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();

@@ -77,6 +77,16 @@ pub fn save_with_metadata(
 /// # Errors
 /// When the file cannot be read, is not a regular file, or its header is malformed, larger than
 /// 100 MB, or has more than 65536 entries of metadata.
+///
+/// ```
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-load-metadata.safetensors");
+/// let metadata = [("license".to_string(), "MIT".to_string())].into();
+/// safetensors::save_with_metadata(&tensor(1.0), &metadata, &path)?;
+/// assert_eq!(safetensors::load_metadata(&path)?["license"], "MIT");
+/// # Ok::<(), Error>(())
+/// ```
 pub fn load_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
     metadata_of(path.as_ref())
 }

@@ -68,6 +68,15 @@ pub fn serialize(tree: &impl Tree) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When the bytes are malformed, as in [`crate::io::safetensors::load`].
+///
+/// ```
+/// use neurax::io::{deserialize, serialize};
+/// use neurax::prelude::*;
+/// let leaves = deserialize(&serialize(&(tensor(1.0), tensor([2, 3]).to(I4)))?)?;
+/// assert_eq!(leaves["1"].ty()?.to_string(), "i4[2]");
+/// assert!(deserialize(b"no tree").is_err());
+/// # Ok::<(), Error>(())
+/// ```
 pub fn deserialize(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     let (mut leaves, metadata) = decode(bytes).map_err(|e| failed(e.message()))?;
     let Some(text) = metadata.get(TYPES) else { return Ok(leaves) };
@@ -90,6 +99,15 @@ pub fn deserialize(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
 ///
 /// # Errors
 /// As [`deserialize`], and when a leaf is not in the bytes or has another type there.
+///
+/// ```
+/// use neurax::io::{deserialize_like, serialize};
+/// use neurax::prelude::*;
+/// let bytes = serialize(&(tensor(1.5), tensor([2, 3])))?;
+/// let (x, y) = deserialize_like(&(tensor(0.0), tensor([0, 0])), &bytes)?;
+/// assert_eq!((x.item()?, y.to_vec::<i32>()?), (1.5, vec![2, 3]));
+/// # Ok::<(), Error>(())
+/// ```
 pub fn deserialize_like<T: Tree>(like: &T, bytes: &[u8]) -> Result<T> {
     let mut stored = deserialize(bytes)?;
     let leaves = like.leaves().into_iter().map(|(name, leaf)| {

@@ -126,6 +126,15 @@ pub fn format(x: &Tensor) -> Result<String> {
 ///
 /// # Errors
 /// As [`format()`]; when the file cannot be written.
+///
+/// ```
+/// use neurax::io::text;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-text-save.txt");
+/// text::save(&tensor([[1.0, 0.5], [2.0, -4.0]]), &path)?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "1 0.5\n2 -4\n");
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn save(x: &Tensor, path: impl AsRef<Path>) -> Result<()> {
     let (text, path) = (format(x)?, path.as_ref());

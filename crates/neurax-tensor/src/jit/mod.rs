@@ -100,6 +100,15 @@ impl<'f, A, O> Jit<'f, A, O> {
     ///
     /// # Errors
     /// The first error among the arguments, of tracing, of compiling, in the result.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|(x, y): (Tensor, Tensor)| x * y);
+    /// assert_eq!(f.run((tensor([1.0, 2.0]), tensor(3.0)))?.to_vec::<f32>()?, [3.0, 6.0]);
+    /// let e = f.run((tensor([1.0, 2.0]), Tensor::ones(3))).unwrap_err();
+    /// assert!(e.message().contains("cannot broadcast f32[2] with f32[3]"), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn run(&self, a: A) -> Result<O> {
         self.imp.try_run(a).map_err(Error::from)
     }
@@ -108,23 +117,59 @@ impl<'f, A, O> Jit<'f, A, O> {
     ///
     /// # Errors
     /// As [`Jit::run`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|(x, y): (Tensor, Tensor)| x * y);
+    /// let failed = f.try_run((tensor([1.0, 2.0]), Tensor::ones(3))).unwrap_err();
+    /// let (x, _) = failed.args.expect("the program did not start");
+    /// assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn try_run(&self, a: A) -> Result<O, Failed<A>> {
         self.imp.try_run(a)
     }
 
     /// Returns how many times the function was traced.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| x * 2.0);
+    /// let results = [f.run(tensor(1.0))?, f.run(tensor(2.0))?, f.run(tensor([1.0, 2.0]))?];
+    /// assert_eq!(f.traces(), 2, "one for each type");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn traces(&self) -> usize {
         self.imp.core().counts().0
     }
 
     /// Returns the number of argument buffers that were donated, so that their memory could be
     /// reused.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| x + 1.0);
+    /// let x = f.run(tensor([1.0, 2.0]))?;
+    /// let address = x.address();
+    /// assert_eq!(f.run(x)?.address(), address, "updated in place");
+    /// assert_eq!(f.donated(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn donated(&self) -> usize {
         self.imp.core().counts().1
     }
 
     /// Returns the number of argument buffers that another tensor still held: an update of one is a
     /// copy. A kept clone is the usual reason.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| x + 1.0);
+    /// let x = tensor([1.0, 2.0]);
+    /// let y = f.run(x.clone())?;
+    /// assert_eq!((f.donated(), f.copied()), (0, 1));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn copied(&self) -> usize {
         self.imp.core().counts().2
     }
@@ -135,6 +180,14 @@ impl<'f, A, O> Jit<'f, A, O> {
     ///
     /// # Errors
     /// As [`Jit::run`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let stages = jit(|x: Tensor| x.sin()).stages(&tensor([1.0]), true)?;
+    /// let mut texts = stages.list().iter().filter_map(|stage| stage.text.as_deref());
+    /// assert!(texts.any(|graph| graph.contains("sine")), "{stages:?}");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn stages(&self, like: &A, texts: bool) -> Result<Stages> {
         self.imp.stages(like, texts)
     }

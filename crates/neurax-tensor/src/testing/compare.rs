@@ -83,6 +83,14 @@ pub fn check_close<T: Tree>(have: &T, want: &T) -> Result<()> {
 ///
 /// # Errors
 /// As [`check_close`].
+///
+/// ```
+/// use neurax::{prelude::*, testing::{Tolerance, check_close_with}};
+/// let tolerance = Tolerance { rel: 0.02, abs: 0.0 };
+/// check_close_with(&tensor(1.01), &tensor(1.0), tolerance)?;
+/// assert!(check_close_with(&tensor(1.05), &tensor(1.0), tolerance).is_err());
+/// # Ok::<(), Error>(())
+/// ```
 pub fn check_close_with<T: Tree>(have: &T, want: &T, tolerance: Tolerance) -> Result<()> {
     compare("assert_close", have, want, |_| tolerance)
 }
@@ -91,6 +99,13 @@ pub fn check_close_with<T: Tree>(have: &T, want: &T, tolerance: Tolerance) -> Re
 ///
 /// # Errors
 /// As [`check_close`].
+///
+/// ```
+/// use neurax::{prelude::*, testing::check_equal};
+/// check_equal(&Tensor::arange(3), &tensor([0, 1, 2]))?;
+/// assert!(check_equal(&tensor(1), &tensor(1.0)).is_err(), "another dtype");
+/// # Ok::<(), Error>(())
+/// ```
 pub fn check_equal<T: Tree>(have: &T, want: &T) -> Result<()> {
     compare("assert_equal", have, want, |_| Tolerance::both(0.0))
 }

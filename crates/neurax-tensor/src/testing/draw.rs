@@ -86,17 +86,36 @@ impl Draw {
     }
 
     /// Returns a number in `0..n`; 0 if the range is empty.
+    ///
+    /// ```
+    /// use neurax::testing::Draw;
+    /// let mut draw = Draw::new(0);
+    /// assert!((0..100).all(|_| draw.below(3) < 3));
+    /// assert_eq!(draw.below(0), 0);
+    /// ```
     pub fn below(&mut self, n: usize) -> usize {
         self.rng.below(n)
     }
 
     /// Returns a number of `range`; its start if it is empty.
+    ///
+    /// ```
+    /// use neurax::testing::Draw;
+    /// let mut draw = Draw::new(0);
+    /// assert!((0..100).all(|_| (2..=4).contains(&draw.within(2..=4))));
+    /// ```
     pub fn within(&mut self, range: RangeInclusive<usize>) -> usize {
         let (start, end) = range.into_inner();
         start + self.rng.below(end.saturating_sub(start).saturating_add(1))
     }
 
     /// Returns a number of at least `low` and below `high`.
+    ///
+    /// ```
+    /// use neurax::testing::Draw;
+    /// let mut draw = Draw::new(0);
+    /// assert!((0..100).all(|_| (-1.5..2.0).contains(&draw.number(-1.5, 2.0))));
+    /// ```
     pub fn number(&mut self, low: f64, high: f64) -> f64 {
         self.rng.range(low, high)
     }
@@ -158,6 +177,12 @@ impl Draw {
 
     /// Returns an axis of a tensor of `rank` axes, counted from the front or from the back; 0 for
     /// rank 0, which has none.
+    ///
+    /// ```
+    /// use neurax::{prelude::*, testing::Draw};
+    /// let axis = Draw::new(0).axis(3);
+    /// assert_eq!(Tensor::zeros([2, 2, 2]).sum(axis).shape(), [2, 2]);
+    /// ```
     pub fn axis(&mut self, rank: usize) -> i64 {
         self.below(2 * rank) as i64 - rank as i64
     }

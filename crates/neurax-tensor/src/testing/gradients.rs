@@ -10,7 +10,7 @@
 //!
 //! The inner product of complex numbers is `Re(a b)` without a conjugate, as in JAX.
 
-use super::compare::in_leaf;
+use super::{compare::in_leaf, grad_check_options::GradCheckOptions};
 use crate::{DType, Error, Function, Literal, Result, Tensor, Tree, jvp, vjp};
 use neurax_ir::{
     Compute, Type,
@@ -24,74 +24,6 @@ const DOUBLE: (f64, f64) = (1e-3, 1e-6);
 
 /// The step of differences, and the tolerance of derivatives, if some leaf is f32 or c64.
 const SINGLE: (f64, f64) = (1.0 / 32.0, 2e-3);
-
-/// The options of [`check_grads_with`].
-///
-/// ```
-/// use neurax::testing::GradCheckOptions;
-/// let options = GradCheckOptions::new().order(1).forward_only().step(1e-4).tolerance(1e-5);
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct GradCheckOptions {
-    order: usize,
-    forward: bool,
-    reverse: bool,
-    step: Option<f64>,
-    tolerance: Option<f64>,
-    seed: u64,
-}
-
-impl Default for GradCheckOptions {
-    fn default() -> GradCheckOptions {
-        GradCheckOptions::new()
-    }
-}
-
-impl GradCheckOptions {
-    /// Creates the default options: first and second order, both modes, a step and a tolerance
-    /// chosen by dtype (1e-3 and 1e-6 in double precision; 1/32 and 2e-3 if a leaf is f32 or c64).
-    pub fn new() -> GradCheckOptions {
-        let (step, tolerance) = (None, None);
-        GradCheckOptions { order: 2, forward: true, reverse: true, step, tolerance, seed: 0 }
-    }
-
-    /// Sets the highest order that is checked: 1 or 2.
-    pub fn order(mut self, order: usize) -> Self {
-        self.order = order;
-        self
-    }
-
-    /// Checks forward mode only, for functions without a reverse mode (`while_loop`, `custom_jvp`
-    /// with a rule that is not linear).
-    pub fn forward_only(mut self) -> Self {
-        (self.forward, self.reverse) = (true, false);
-        self
-    }
-
-    /// Checks reverse mode only, for functions without a forward mode (`custom_vjp`).
-    pub fn reverse_only(mut self) -> Self {
-        (self.forward, self.reverse) = (false, true);
-        self
-    }
-
-    /// Sets the step of the differences.
-    pub fn step(mut self, step: f64) -> Self {
-        self.step = Some(step);
-        self
-    }
-
-    /// Sets the absolute tolerance, and the tolerance relative to the expected derivative.
-    pub fn tolerance(mut self, tolerance: f64) -> Self {
-        self.tolerance = Some(tolerance);
-        self
-    }
-
-    /// Sets the seed of the random directions.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-}
 
 /// Checks the derivatives of `f` at `at`, of first and second order and in both modes, against
 /// finite differences along random directions. `f` must be smooth around `at`. Leaves that are not

@@ -29,6 +29,14 @@ pub fn psum<T: Tree>(x: &T, axis: &str) -> T {
 }
 
 /// Returns the maximum over all members of the named `axis`, for every member.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let axes = Axes { name: Some("i"), ..Axes::default() };
+/// let f = vmap_with(|x: Tensor| pmax(&x, "i"), axes);
+/// assert_eq!(f.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [3.0, 3.0]);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn pmax<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();
@@ -36,6 +44,14 @@ pub fn pmax<T: Tree>(x: &T, axis: &str) -> T {
 }
 
 /// Returns the minimum over all members of the named `axis`, for every member.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let axes = Axes { name: Some("i"), ..Axes::default() };
+/// let f = vmap_with(|x: Tensor| pmin(&x, "i"), axes);
+/// assert_eq!(f.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [1.0, 1.0]);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn pmin<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();
@@ -44,6 +60,14 @@ pub fn pmin<T: Tree>(x: &T, axis: &str) -> T {
 
 /// Returns the mean over all members of the named `axis`, for every member. Integers and bool are
 /// converted to f32.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let axes = Axes { name: Some("i"), ..Axes::default() };
+/// let f = vmap_with(|x: Tensor| pmean(&x, "i"), axes);
+/// assert_eq!(f.run(tensor([1.0, 3.0]))?.to_vec::<f32>()?, [2.0, 2.0]);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn pmean<T: Tree>(x: &T, axis: &str) -> T {
     let at = Location::caller();

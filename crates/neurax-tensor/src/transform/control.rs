@@ -58,6 +58,16 @@ pub fn scan<C: Tree, X: Tree, Y: Tree>(init: C, xs: X, body: impl Fn(C, X) -> (C
 }
 
 /// Loops as [`scan`] does, from the last index to the first. Each `y` has the index of its `x`.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let (_, sums) = scan_reverse(tensor(0.0), tensor([1.0, 2.0, 3.0]), |sum, x| {
+///     let sum = sum + x;
+///     (sum.clone(), sum)
+/// });
+/// assert_eq!(sums.to_vec::<f32>()?, [6.0, 5.0, 3.0]);
+/// # Ok::<(), Error>(())
+/// ```
 #[track_caller]
 pub fn scan_reverse<C: Tree, X: Tree, Y: Tree>(
     init: C,

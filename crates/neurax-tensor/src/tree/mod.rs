@@ -173,6 +173,27 @@ pub struct Visitor<'v, 't> {
 
 impl<'v, 't> Visitor<'v, 't> {
     /// Visits a child under a key.
+    ///
+    /// ```
+    /// use neurax::{prelude::*, tree::Visitor};
+    /// struct Line { slope: Tensor, offset: Tensor }
+    /// impl Tree for Line {
+    ///     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+    ///         v.child("slope", |v| self.slope.visit(v));
+    ///         v.child("offset", |v| self.offset.visit(v));
+    ///     }
+    ///     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Line {
+    ///         Line { slope: next(), offset: next() }
+    ///     }
+    ///     fn into_leaves(self, out: &mut Vec<Tensor>) {
+    ///         out.extend([self.slope, self.offset]);
+    ///     }
+    /// }
+    /// let f = jit(|line: Line| line.map_leaves(|x| x * 2.0));
+    /// let line = f.run(Line { slope: tensor(1.0), offset: tensor(3.0) })?;
+    /// assert_eq!(line.leaf("offset").item()?, 6.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn child(&mut self, key: &str, f: impl FnOnce(&mut Self)) {
         let parent = self.enter(key);
         f(self);
@@ -192,16 +213,77 @@ impl<'v, 't> Visitor<'v, 't> {
     }
 
     /// Visits the child with index `i`.
+    ///
+    /// ```
+    /// use neurax::{prelude::*, tree::Visitor};
+    /// struct Layers(Vec<Tensor>);
+    /// impl Tree for Layers {
+    ///     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+    ///         for (i, layer) in self.0.iter().enumerate() {
+    ///             v.item(i, |v| layer.visit(v));
+    ///         }
+    ///     }
+    /// #     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Layers {
+    /// #         Layers(self.0.iter().map(|_| next()).collect())
+    /// #     }
+    /// #     fn into_leaves(self, out: &mut Vec<Tensor>) {
+    /// #         out.extend(self.0);
+    /// #     }
+    /// }
+    /// assert_eq!(Layers(vec![tensor(1.0), tensor(2.0)]).leaf("1").item()?, 2.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn item(&mut self, i: usize, f: impl FnOnce(&mut Self)) {
         if self.named { self.child(&i.to_string(), f) } else { f(self) }
     }
 
     /// Visits a static value. The key is for readers of the code.
+    ///
+    /// ```
+    /// use neurax::{prelude::*, tree::Visitor};
+    /// #[derive(Clone)]
+    /// struct Power { x: Tensor, n: i64 }
+    /// impl Tree for Power {
+    ///     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+    ///         self.x.visit(v);
+    ///         v.fixed("n", &self.n);
+    ///     }
+    /// #     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Power {
+    /// #         Power { x: next(), n: self.n }
+    /// #     }
+    /// #     fn into_leaves(self, out: &mut Vec<Tensor>) {
+    /// #         out.push(self.x);
+    /// #     }
+    /// }
+    /// let f = jit(|p: Power| p.x.pow(p.n));
+    /// assert_eq!(f.run(Power { x: tensor(3.0), n: 2 })?.item()?, 9.0);
+    /// assert_eq!(f.run(Power { x: tensor(3.0), n: 3 })?.item()?, 27.0);
+    /// assert_eq!(f.traces(), 2, "one for each value of `n`");
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn fixed(&mut self, _key: &str, x: &dyn Fixed) {
         (self.fixed)(x);
     }
 
     /// Visits a tensor.
+    ///
+    /// ```
+    /// use neurax::{prelude::*, tree::Visitor};
+    /// struct Scale(Tensor);
+    /// impl Tree for Scale {
+    ///     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
+    ///         v.leaf(&self.0);
+    ///     }
+    /// #     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Scale {
+    /// #         Scale(next())
+    /// #     }
+    /// #     fn into_leaves(self, out: &mut Vec<Tensor>) {
+    /// #         out.push(self.0);
+    /// #     }
+    /// }
+    /// assert_eq!(grad(|s: Scale| s.0.square()).run(Scale(tensor(3.0)))?.0.item()?, 6.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn leaf(&mut self, t: &'t Tensor) {
         (self.leaf)(&self.path, t);
     }

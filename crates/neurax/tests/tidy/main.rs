@@ -5,6 +5,7 @@
 
 mod definitions;
 mod docs;
+mod doctests;
 mod layout;
 mod stages;
 mod tokens;

@@ -26,6 +26,8 @@
 //! - There is a name for each axis, `_` for one without; other names are different.
 //! - A failed operation is a tensor that carries the error and has no names.
 
+mod reductions;
+
 use crate::{Error, Operand, Result, Tensor, Tree, tensor::CallSite, tree::Visitor};
 use std::{fmt, panic::Location};
 
@@ -112,19 +114,6 @@ impl Tensor {
     }
 }
 
-/// A table of reductions by names. A row is `name, "doc";`.
-macro_rules! named_reductions {
-    ($($f:ident, $doc:literal;)*) => {$(
-        #[doc = $doc]
-        #[doc = "\nNo names reduce all axes.\n\n# Errors\nThe tensor of the result carries an \
-                 error if there is no axis of a name."]
-        #[track_caller]
-        pub fn $f<'n>(&self, axes: impl AsRef<[&'n str]>) -> NamedTensor {
-            self.reduced(stringify!($f), axes.as_ref(), |x, axes| x.$f(axes))
-        }
-    )*};
-}
-
 impl NamedTensor {
     /// Creates a tensor with names after a check of them.
     fn new(op: &str, x: Tensor, names: Vec<String>, at: CallSite) -> NamedTensor {
@@ -145,6 +134,13 @@ impl NamedTensor {
     }
 
     /// Returns the tensor without the names.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = tensor([1.0, 2.0]).names(["feature"]);
+    /// assert_eq!(x.tensor().to_vec::<f32>()?, [1.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn tensor(&self) -> &Tensor {
         &self.x
     }
@@ -152,6 +148,12 @@ impl NamedTensor {
     /// Returns the name of each axis, `_` for one without. `Nx.names`.
     ///
     /// Within `vmap` over axis 0, the axes of one example have the last names.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let x = Tensor::zeros([2, 3]).names(["batch", "_"]);
+    /// assert_eq!(x.axis_names(), ["batch", "_"]);
+    /// ```
     pub fn axis_names(&self) -> Vec<String> {
         let (rank, n) = (self.x.rank(), self.names.len());
         let new = std::iter::repeat_n(UNNAMED.to_string(), rank.saturating_sub(n));
@@ -224,39 +226,6 @@ impl NamedTensor {
         NamedTensor::new("map", f(&self.x), self.axis_names(), Location::caller())
     }
 
-    named_reductions! {
-        sum, "Computes the sum over the named axes: [`Tensor::sum`].";
-        prod, "Computes the product over the named axes: [`Tensor::prod`].";
-        mean, "Computes the mean over the named axes: [`Tensor::mean`].";
-        max, "Returns the largest element over the named axes: [`Tensor::max`].";
-        min, "Returns the smallest element over the named axes: [`Tensor::min`].";
-        all, "Tests if all elements over the named axes are true: [`Tensor::all`].";
-        any, "Tests if any element over the named axes is true: [`Tensor::any`].";
-        argmax, "Returns the index of the largest element over the named axes: [`Tensor::argmax`].";
-        argmin, "Returns the index of the smallest element over the named axes: \
-                 [`Tensor::argmin`].";
-        logsumexp, "Computes `log(sum(e^x))` over the named axes: [`Tensor::logsumexp`].";
-    }
-
-    /// Computes the variance over the named axes: [`Tensor::var`]. No names reduce all axes.
-    ///
-    /// # Errors
-    /// The tensor of the result carries an error if there is no axis of a name.
-    #[track_caller]
-    pub fn var<'n>(&self, axes: impl AsRef<[&'n str]>, ddof: usize) -> NamedTensor {
-        self.reduced("var", axes.as_ref(), |x, axes| x.var(axes, ddof))
-    }
-
-    /// Computes the standard deviation over the named axes: [`Tensor::std`]. No names reduce all
-    /// axes.
-    ///
-    /// # Errors
-    /// The tensor of the result carries an error if there is no axis of a name.
-    #[track_caller]
-    pub fn std<'n>(&self, axes: impl AsRef<[&'n str]>, ddof: usize) -> NamedTensor {
-        self.reduced("std", axes.as_ref(), |x, axes| x.std(axes, ddof))
-    }
-
     /// Computes the sum of products over the axes of the same names in both operands; the other
     /// axes are those of `self`, then those of `other`. `Nx.dot` with names.
     ///
@@ -316,26 +285,6 @@ impl NamedTensor {
     fn names_without(&self, axes: &[usize]) -> Vec<String> {
         let names = self.axis_names().into_iter().enumerate();
         names.filter(|(i, _)| !axes.contains(i)).map(|(_, n)| n).collect()
-    }
-
-    /// Reduces the named axes by `f`.
-    #[track_caller]
-    fn reduced(
-        &self,
-        op: &str,
-        names: &[&str],
-        f: impl FnOnce(&Tensor, Vec<usize>) -> Tensor,
-    ) -> NamedTensor {
-        let at = Location::caller();
-        let axes =
-            if names.is_empty() { Ok((0..self.x.rank()).collect()) } else { self.axes(names) };
-        match axes {
-            Ok(axes) => {
-                let names = self.names_without(&axes);
-                NamedTensor::new(op, f(&self.x, axes), names, at)
-            }
-            Err(e) => NamedTensor::failed(e, at),
-        }
     }
 
     /// Creates the tensor that carries `e`.
