@@ -24,6 +24,7 @@ mod function;
 pub mod io;
 mod jit;
 mod lazy;
+mod linear_options;
 mod logits;
 mod macros;
 mod map_options;
@@ -66,6 +67,7 @@ pub use dtype_info::{FloatInfo, IntInfo, can_cast, finfo, iinfo, promote_types, 
 pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};
 pub use jit::{Jit, jit};
+pub use linear_options::{RankOptions, TriangularOptions};
 #[doc(hidden)]
 pub use logits::{sigmoid_logits, softmax_logits};
 pub use macros::{dtype_consts, dtypes};
@@ -102,15 +104,16 @@ pub mod prelude {
         CumulativeOptions, DType, Device, DiffOptions, Dim, Ellipsis, Error, Failed, FftNorm,
         FftOptions, Func, Function, HistogramOptions, IndexMode, Indexing, InterpOptions, IntoAxes,
         IntoShape, Jit, Key, Loss, MapOptions, Mapped, NamedTensor, NanToNumOptions, NewAxis,
-        Operand, Padding, QuantileMethod, QuantileOptions, ReduceOptions, Result, Side,
-        SizeOptions, SortOptions, SpacedOptions, Static, Tensor, Tree, Type, TypeSpec, Windows,
-        all_gather, all_to_all, associative_scan, associative_scan_reverse, axis_index, axis_size,
-        block, block_diag, broadcast_arrays, broadcast_shapes, checkpoint, column_stack, concat,
-        cond, custom_jvp, custom_linear_solve, custom_linear_solve_symmetric, custom_root,
-        custom_tangent, custom_vjp, debug_print, dims, dot_product_attention, dstack, einsum,
-        eval_shape, fori, fromfunction, grad, grad_holomorphic, hessian, host_call, hstack, hvp,
-        io_call, ix_, jacobian, jacobian_forward, jacobian_reverse, jit, jvp, keep, key, lexsort,
-        linear_transpose, linearize, matmul, meshgrid, meshgrid_sparse, multi_dot, multiply_adds,
+        Operand, Padding, QuantileMethod, QuantileOptions, RankOptions, ReduceOptions, Result,
+        Side, SizeOptions, SortOptions, SpacedOptions, Static, Tensor, Tree, TriangularOptions,
+        Type, TypeSpec, Windows, all_gather, all_to_all, associative_scan,
+        associative_scan_reverse, axis_index, axis_size, block, block_diag, broadcast_arrays,
+        broadcast_shapes, checkpoint, column_stack, concat, cond, custom_jvp, custom_linear_solve,
+        custom_linear_solve_symmetric, custom_root, custom_tangent, custom_vjp, debug_print, dims,
+        dot_product_attention, dstack, einsum, eval_shape, fori, fromfunction, grad,
+        grad_holomorphic, hessian, host_call, hstack, hvp, io_call, ix_, jacobian,
+        jacobian_forward, jacobian_reverse, jit, jvp, keep, key, lexsort, linear_transpose,
+        linearize, matmul, meshgrid, meshgrid_sparse, multi_dot, multiply_adds,
         optimization_barrier, pbroadcast, pmax, pmean, pmin, ppermute, psum, psum_scatter,
         ravel_multi_index, scan, scan_reverse, select_first, stack, step, stop_gradient, switch,
         tensor, toeplitz, tridiagonal_solve, types, value_and_grad, value_and_grad_at, vectorize,

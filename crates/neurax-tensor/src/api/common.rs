@@ -119,6 +119,12 @@ pub(super) fn located<O: Tree>(at: CallSite, operands: &[&Tensor], f: impl FnOnc
     }
 }
 
+/// Broadcasts matrices to the batch axes `batch`.
+pub(super) fn with_batch(x: &Tensor, batch: &Shape, at: CallSite) -> Tensor {
+    let matrix = &x.shape()[x.rank() - 2..];
+    x.broadcast_at([&batch[..], matrix].concat(), at)
+}
+
 /// Returns the tensor of either variant: the result, or the tensor that carries the error.
 pub(crate) fn tensor_or_error(x: Result<Tensor, Tensor>) -> Tensor {
     match x {

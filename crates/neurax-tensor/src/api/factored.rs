@@ -9,9 +9,9 @@
 //!
 //! so that derivatives of every order use the factors of `a` that the value has computed.
 
-use super::common::located;
+use super::common::{located, with_batch};
 use crate::{
-    DType, Function, Tensor, custom_linear_solve, custom_tangent, dispatch::dispatch,
+    DType, Function, Shape, Tensor, custom_linear_solve, custom_tangent, dispatch::dispatch,
     stop_gradient, tensor::CallSite,
 };
 use neurax_ir::op::{MatrixForm, TriangularSolve};
@@ -40,10 +40,16 @@ impl Factors {
     }
 
     /// Computes the solution `x` of `a · x = b`, `[.., n, m]`, for the matrices `a` of these
-    /// factors.
+    /// factors, whose batch axes broadcast to those of `b`.
     #[track_caller]
     pub(super) fn solution(&self, a: &Tensor, b: &Tensor, at: CallSite) -> Tensor {
-        let Factors { lu, permutation, .. } = self;
+        if let Some(e) = self.lu.error() {
+            return Tensor::error_at(e.clone(), at);
+        }
+        let batch = Shape::from(&b.shape()[..b.rank() - 2]);
+        let rows = [&batch[..], &[b.dim(-2)]].concat();
+        let (lu, permutation) =
+            (&with_batch(&self.lu, &batch, at), &self.permutation.broadcast_at(rows, at));
         // Values that are not traced have no derivative.
         if !a.is_traced() && !b.is_traced() {
             return permuted_solution(lu, permutation, b, at);
@@ -153,9 +159,14 @@ mod tests {
 
     /// Returns the number of factorizations in the compiled form of `f`.
     fn factorizations<A: Tree>(f: impl Function<A, Out = A> + 'static, like: &A) -> usize {
+        text(f, like).matches(" = lu").count()
+    }
+
+    /// Returns the compiled form of `f` as a graph.
+    fn text<A: Tree, O: Tree>(f: impl Function<A, Out = O> + 'static, like: &A) -> String {
         let stages = jit(f).stages(like, true).unwrap();
         let last = stages.list().iter().rev().find(|s| s.is_graph()).unwrap();
-        last.text.as_deref().unwrap().matches(" = lu").count()
+        last.text.clone().unwrap()
     }
 
     #[test]
@@ -165,6 +176,26 @@ mod tests {
         assert_eq!(factorizations(grad(solution), &(a.clone(), b)), 1);
         assert_eq!(factorizations(grad(|a: Tensor| a.slogdet().1), &a), 1);
         assert_eq!(factorizations(grad(|a: Tensor| a.det()), &a), 1);
+    }
+
+    #[test]
+    fn one_matrix_of_many_right_sides_is_factored_once() {
+        let (a, b) = (key(0).normal([5, 5]) + Tensor::eye(5) * 4, key(1).normal([3, 5, 2]));
+        let batch = |(a, b): (Tensor, Tensor)| a.solve(b);
+        let mapped = |(a, b): (Tensor, Tensor)| vmap(|b: Tensor| a.solve(b))(b);
+        let slope = grad(|(a, b): (Tensor, Tensor)| a.solve(b).square().sum(..));
+        let both = (a.clone(), b.clone());
+        for text in [text(batch, &both), text(mapped, &both), text(slope, &both)] {
+            assert_eq!(text.matches(" = lu").count(), 1, "{text}");
+            let line = text.lines().find(|l| l.contains(" = lu")).unwrap();
+            assert!(line.contains(": f32[5, 5], "), "{text}");
+        }
+        let x = a.solve(&b);
+        assert!(a.matmul(&x).allclose(&b, 1e-4, 1e-4).item().unwrap() == 1.0);
+        // An infinite right side spoils one member alone.
+        let bad = b.at(1).set(f32::INFINITY);
+        let ok = a.solve(bad).is_finite().all([1, 2]).to_vec::<bool>().unwrap();
+        assert_eq!(ok, [true, false, true]);
     }
 
     #[test]

@@ -1,34 +1,21 @@
 //! Systems of linear equations, inverses and determinants.
 
 use super::{
-    common::promote_operands,
+    common::{promote_operands, with_batch},
     factored::{Factors, permuted_solution},
 };
-use crate::{
-    DType, Operand, Tensor, Type,
-    dispatch::{common_shape, dispatch},
-    tensor::CallSite,
-};
-use neurax_ir::op::{MatrixForm, TriangularSolve};
+use crate::{DType, Operand, Shape, Tensor, Type, dispatch::common_shape, tensor::CallSite};
 use std::panic::Location;
-
-/// A triangle of a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Triangle {
-    /// The elements on and below the diagonal.
-    Lower,
-    /// The elements on and above the diagonal.
-    Upper,
-}
 
 impl Tensor {
     /// Computes the solution `x` of `a · x = b` for square matrices `a` `[.., n, n]`; `b` is a
     /// vector `[n]` or matrices `[.., n, m]`. Batch axes broadcast.
     ///
-    /// It takes the LU factorization with partial pivoting. A singular matrix gives NaN, and
-    /// so does a right side with NaN or infinities, in its column.
-    /// Derivatives of every order are solutions of systems with the same factors. Integers are
-    /// converted to f32; f16 and bf16 compute in f32. Follows `numpy.linalg.solve`.
+    /// It takes the LU factorization with partial pivoting, once for each matrix, also where its
+    /// batch axes broadcast to those of `b`. A singular matrix gives NaN, and so does a right side
+    /// with NaN or infinities, in its column. Derivatives of every order are solutions of systems
+    /// with the same factors. Integers are converted to f32; f16 and bf16 compute in f32. Follows
+    /// `numpy.linalg.solve`.
     ///
     /// # Errors
     ///
@@ -77,67 +64,9 @@ impl Tensor {
             Err(e) => return e,
         };
         // The factors have grown to the batch axes of the right side.
-        let rows = &system.a.shape()[..system.a.rank() - 1];
-        let permutation = permutation.broadcast_at(rows, at);
-        system.result(permuted_solution(&system.a, &permutation, &system.b, at), at)
-    }
-
-    /// Computes the solution `x` of `a · x = b`, given the lower triangular factor of `a` that
-    /// [`Tensor::cholesky`] returns: `l.cho_solve(b)`. Follows `scipy.linalg.cho_solve`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the matrices are not square or the sizes differ.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let l = tensor([[4.0, 2.0], [2.0, 5.0]]).cholesky();
-    /// assert_eq!(l.cho_solve(tensor([8.0, 12.0])).to_vec::<f32>()?, [1.0, 2.0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn cho_solve(&self, b: impl Operand) -> Tensor {
-        let at = Location::caller();
-        let system = match System::of("cho_solve", self, &b.operand(self), at) {
-            Ok(system) => system,
-            Err(e) => return e,
-        };
-        let solve = |form, b| dispatch(TriangularSolve::lower(form), [system.a.clone(), b], at);
-        let y = solve(MatrixForm::Plain, system.b.clone());
-        system.result(solve(MatrixForm::Adjoint, y), at)
-    }
-
-    /// Computes the solution `x` of `a · x = b` for triangular matrices `a` `[.., n, n]`, of which
-    /// only the given triangle is read. `b` is as in [`Tensor::solve`]. Follows
-    /// `scipy.linalg.solve_triangular`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the matrices are not square or the sizes differ.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::{Triangle, prelude::*};
-    /// let a = tensor([[2.0, 9.0], [4.0, 5.0]]);
-    /// let x = a.solve_triangular(tensor([2.0, 14.0]), Triangle::Lower);
-    /// assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn solve_triangular(&self, b: impl Operand, triangle: Triangle) -> Tensor {
-        let at = Location::caller();
-        let system = match System::of("solve_triangular", self, &b.operand(self), at) {
-            Ok(system) => system,
-            Err(e) => return e,
-        };
-        let op = match triangle {
-            Triangle::Lower => TriangularSolve::lower(MatrixForm::Plain),
-            Triangle::Upper => TriangularSolve::upper(MatrixForm::Plain),
-        };
-        system.result(dispatch(op, [system.a.clone(), system.b.clone()], at), at)
+        let lu = system.grown(at);
+        let permutation = permutation.broadcast_at(&lu.shape()[..lu.rank() - 1], at);
+        system.result(permuted_solution(&lu, &permutation, &system.b, at), at)
     }
 
     /// Computes the inverse of square matrices `[.., n, n]`. A singular matrix gives
@@ -242,10 +171,12 @@ impl Tensor {
     }
 }
 
-/// A system of linear equations in at least single precision, with equal batch axes.
-struct System {
-    a: Tensor,
-    b: Tensor,
+/// A system of linear equations in at least single precision.
+pub(super) struct System {
+    /// The matrices, with batch axes that broadcast to those of the right sides.
+    pub a: Tensor,
+    /// The right sides, with the batch axes of the solution.
+    pub b: Tensor,
     /// True if the right side is a vector, which is a column here.
     is_vector: bool,
     /// The dtype of the solution.
@@ -254,7 +185,7 @@ struct System {
 
 impl System {
     #[track_caller]
-    fn of(op: &str, a: &Tensor, b: &Tensor, at: CallSite) -> Result<System, Tensor> {
+    pub(super) fn of(op: &str, a: &Tensor, b: &Tensor, at: CallSite) -> Result<System, Tensor> {
         let n = a.square_size(op, at)?;
         let (left, right) = (a.type_or_error()?, b.type_or_error()?);
         let is_vector = right.rank() == 1;
@@ -274,16 +205,18 @@ impl System {
             let why = format!("the batch axes of {left} and {right} do not broadcast");
             Tensor::fail(op, why, at)
         })?;
-        let grow = |x: Tensor| {
-            let matrix = x.shape()[x.rank() - 2..].to_vec();
-            x.broadcast_at([&shape[..], &matrix].concat(), at)
-        };
-        Ok(System { a: grow(a), b: grow(b), is_vector, dtype })
+        Ok(System { b: with_batch(&b, &shape, at), a, is_vector, dtype })
+    }
+
+    /// Returns the matrices with the batch axes of the right sides.
+    pub(super) fn grown(&self, at: CallSite) -> Tensor {
+        let batch = &self.b.shape()[..self.b.rank() - 2];
+        with_batch(&self.a, &Shape::from(batch), at)
     }
 
     /// Returns the solution `x`, `[.., n, m]`, in the shape and dtype of the right side.
     #[track_caller]
-    fn result(&self, x: Tensor, at: CallSite) -> Tensor {
+    pub(super) fn result(&self, x: Tensor, at: CallSite) -> Tensor {
         let x = x.convert(self.dtype, at);
         if self.is_vector { x.squeeze(-1) } else { x }
     }

@@ -1,7 +1,7 @@
-//! Functions of matrices: norms, rank, pseudo-inverse, least squares, exponential.
+//! Functions of matrices: norms, the exponential, products of several.
 
 use super::common::cloned;
-use crate::{DType, Operand, Tensor, keep, stop_gradient, tensor::CallSite};
+use crate::{Tensor, keep, stop_gradient, tensor::CallSite};
 use std::{borrow::Borrow, panic::Location};
 
 /// The order of a norm of matrices.
@@ -63,105 +63,6 @@ impl Tensor {
         norm.convert(dtype.real(), at)
     }
 
-    /// Computes the condition number of matrices `[.., m, n]`: the largest singular value divided
-    /// by the smallest, infinite for a singular matrix. Follows `numpy.linalg.cond`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the tensor has fewer than two axes, or empty matrices.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// assert_eq!(tensor([[4.0, 0.0], [0.0, 2.0]]).cond().item()?, 2.0);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn cond(&self) -> Tensor {
-        let s = self.svdvals();
-        let (largest, smallest) = (s.max(-1), s.min(-1));
-        // Of zeros, the quotient is NaN.
-        smallest.equal(0).select(f64::INFINITY, largest / &smallest)
-    }
-
-    /// Computes the rank of matrices `[.., m, n]`, i32: the number of singular values above
-    /// `max(m, n) · epsilon` times the largest, with the epsilon of the dtype. Follows
-    /// `numpy.linalg.matrix_rank`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the tensor has fewer than two axes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// assert_eq!(tensor([[1.0, 2.0], [2.0, 4.0]]).matrix_rank().item()?, 1.0);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn matrix_rank(&self) -> Tensor {
-        let at = Location::caller();
-        let (m, n) = match self.matrix_size("matrix_rank", at) {
-            Ok(sizes) => sizes,
-            Err(e) => return e,
-        };
-        if m == 0 || n == 0 {
-            return self.sum([-2, -1]).zeros_like().to(DType::I32);
-        }
-        let (x, _) = self.clone().float(at).wide(at);
-        let s = x.svdvals();
-        let bound = s.max(keep(-1)) * tolerance(&x, m, n);
-        s.gt(bound).to(DType::I32).sum(-1)
-    }
-
-    /// Computes the pseudo-inverse of Moore and Penrose of matrices `[.., m, n]`, `[.., n, m]`:
-    /// singular values up to `10 · max(m, n) · epsilon` times the largest count as 0. Follows
-    /// `jax.numpy.linalg.pinv`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the tensor has fewer than two axes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let inverse = tensor([[2.0], [0.0]]).pinv();
-    /// assert_eq!(inverse.to_vec::<f32>()?, [0.5, 0.0]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn pinv(&self) -> Tensor {
-        pseudo_inverse(self, "pinv", 10.0, Location::caller())
-    }
-
-    /// Computes the `x` of the smallest norm among those that make the norm of `a · x - b`
-    /// smallest, for matrices `a` `[m, n]`; `b` is a vector `[m]` or a matrix `[m, k]`. Singular
-    /// values up to `max(m, n) · epsilon` times the largest count as 0. Follows
-    /// `numpy.linalg.lstsq`, of which it is the first result.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the sizes differ.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// // The line through (0, 1), (1, 3) and (2, 5).
-    /// let a = tensor([[0.0, 1.0], [1.0, 1.0], [2.0, 1.0]]);
-    /// let line = a.lstsq(tensor([1.0, 3.0, 5.0]));
-    /// assert!(line.allclose(tensor([2.0, 1.0]), 1e-5, 1e-5).item()? == 1.0);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn lstsq(&self, b: impl Operand) -> Tensor {
-        let b = b.operand(self);
-        pseudo_inverse(self, "lstsq", 1.0, Location::caller()).matmul(b)
-    }
-
     /// Computes the exponential of square matrices `[.., n, n]`, `1 + a + a²/2 + a³/6 + ..`, by
     /// scaling and squaring with the Padé approximation of order 13: Higham, 2005, The scaling and
     /// squaring method for the matrix exponential revisited. A matrix whose largest sum of absolute
@@ -193,25 +94,6 @@ impl Tensor {
             _ => exponential(&x, n, at).convert(dtype, at),
         }
     }
-}
-
-/// Returns the pseudo-inverse in which singular values up to `factor · max(m, n) · epsilon` times
-/// the largest count as 0.
-#[track_caller]
-fn pseudo_inverse(a: &Tensor, op: &str, factor: f64, at: CallSite) -> Tensor {
-    let (m, n) = match a.matrix_size(op, at) {
-        Ok(sizes) => sizes,
-        Err(e) => return e,
-    };
-    let (x, dtype) = a.clone().float(at).wide(at);
-    if m == 0 || n == 0 {
-        return x.convert(dtype, at).t();
-    }
-    let (u, s, vh) = x.svd();
-    let is_kept = s.gt(s.max(keep(-1)) * (factor * tolerance(&x, m, n)));
-    let inverse = is_kept.select(1.0 / is_kept.select(&s, 1.0), 0.0);
-    let inverse = inverse.convert(x.dtype(), at).expand_dims(-2);
-    (vh.adjoint() * inverse).matmul(u.adjoint()).convert(dtype, at)
 }
 
 /// Computes the product of matrices in the order that takes the fewest multiplications. The first
@@ -286,16 +168,6 @@ fn chain(xs: &[Tensor], splits: &[Vec<usize>], from: usize, to: usize) -> Tensor
     }
     let middle = splits[from][to];
     chain(xs, splits, from, middle).matmul(chain(xs, splits, middle + 1, to))
-}
-
-/// Returns the fraction of the largest singular value of matrices `[.., m, n]` below which rounding
-/// determines the others.
-fn tolerance(x: &Tensor, m: usize, n: usize) -> f64 {
-    let epsilon = match x.dtype().real() {
-        DType::F64 => f64::EPSILON,
-        _ => f32::EPSILON as f64,
-    };
-    epsilon * m.max(n) as f64
 }
 
 /// The coefficients of the numerator of the Padé approximation of order 13; those of the

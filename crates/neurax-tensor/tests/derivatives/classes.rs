@@ -75,6 +75,7 @@ const CONSTANT: &[(&str, &[&str])] = &[
             "x.argmin_with",
             "x.max_pool_indices",
             "x.matrix_rank",
+            "x.matrix_rank_with",
             "x.count_nonzero",
             "x.argsort",
             "x.argsort_with",

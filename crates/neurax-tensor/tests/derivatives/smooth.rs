@@ -318,6 +318,13 @@ smooth! {
         lu.lu_solve(&permutation, m(y))
     };
     "x.solve_triangular", SYSTEM, |x, y| m(x).solve_triangular(m(y), Triangle::Upper);
+    "x.solve_triangular_with", SYSTEM, |x, y| {
+        let options = TriangularOptions::new().right_side().transpose();
+        m(x).solve_triangular_with(m(y), Triangle::Upper, options)
+    };
+    "x.cho_solve_with", SYSTEM, |x, y| {
+        m(x).cholesky().t().cho_solve_with(m(y), Triangle::Upper)
+    };
     "x.lu_factor", POSITIVE_DEFINITE, |x| m(x).lu_factor().0;
     "x.lu", POSITIVE_DEFINITE, |x| {
         let (p, l, u) = m(x).lu();
@@ -351,6 +358,12 @@ smooth! {
     "x.svdvals", POSITIVE_DEFINITE, |x| m(x).svdvals();
     "x.cond", POSITIVE_DEFINITE, |x| m(x).cond();
     "x.pinv", POSITIVE_DEFINITE, |x| m(x).pinv();
+    "x.cond_with", POSITIVE_DEFINITE, |x| m(x).cond_with(MatrixNorm::Frobenius);
+    "x.pinv_with", MATRIX, |x| m(x).pinv_with(RankOptions::new().hermitian());
+    "x.lstsq_with", SYSTEM, |x, y| {
+        let (x, rest, _, s) = m(x).lstsq_with(y.slice(0, ..2), RankOptions::new());
+        (x + rest) * s
+    };
     "x.lstsq", SYSTEM, |x, y| m(x).lstsq(y.slice(0, ..2));
     "x.expm", MATRIX, |x| m(x).expm();
     "x.matrix_norm", POSITIVE_DEFINITE, |x| m(x).matrix_norm(MatrixNorm::Nuclear);

@@ -1,7 +1,8 @@
 //! Random arguments: mostly small ones, for which a call has a value, and extreme ones.
 
 use neurax::{
-    AttentionOptions, Index, Keep, Padding, Scalar, SizeOptions, Windows, keep, prelude::*, step,
+    AttentionOptions, Index, Keep, Padding, Scalar, SizeOptions, Triangle, Windows, keep,
+    prelude::*, step,
 };
 use neurax_testkit::rng::Rng;
 use std::ops::Bound;
@@ -296,6 +297,31 @@ impl Draw {
             options = options.axes((0..n).map(|_| self.axis()).collect::<Vec<_>>());
         }
         options.norm(self.rng.pick(&[FftNorm::Backward, FftNorm::Ortho, FftNorm::Forward]))
+    }
+
+    /// Returns options of ranks.
+    pub fn rank(&mut self) -> RankOptions {
+        let options = match self.rng.one_in(2) {
+            true => RankOptions::new().relative(self.tensor()),
+            false => RankOptions::new().relative(self.float() as f32),
+        };
+        if self.rng.one_in(2) { options.hermitian() } else { options }
+    }
+
+    /// Returns a triangle and options of its systems.
+    pub fn triangular(&mut self) -> (Triangle, TriangularOptions) {
+        let mut options = TriangularOptions::new();
+        for set in [
+            TriangularOptions::right_side,
+            TriangularOptions::transpose,
+            TriangularOptions::conjugate,
+            TriangularOptions::unit_diagonal,
+        ] {
+            if self.rng.one_in(2) {
+                options = set(options);
+            }
+        }
+        (if self.rng.one_in(2) { Triangle::Lower } else { Triangle::Upper }, options)
     }
 
     /// Returns options with a size.

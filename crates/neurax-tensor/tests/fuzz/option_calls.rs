@@ -4,7 +4,7 @@ use crate::{
     calls::{Call, calls},
     draw::Draw,
 };
-use neurax::{Indexing, prelude::*};
+use neurax::{Indexing, MatrixNorm, prelude::*};
 
 /// Defines a list of reductions with options, a method of [`Draw`]: over axes, or along an axis.
 macro_rules! with_options {
@@ -29,6 +29,28 @@ with_options! { CUMULATIVE(Draw::axis, Draw::cumulative):
 
 calls! { OTHERS:
     "x.matmul_as" => |d| vec![{ let (y, t) = (d.operand(), d.dtype()); d.x.matmul_as(y, t) }];
+    "x.pinv_with" => |d| vec![{ let options = d.rank(); d.x.pinv_with(options) }];
+    "x.matrix_rank_with" => |d| vec![{ let options = d.rank(); d.x.matrix_rank_with(options) }];
+    "x.lstsq_with" => |d| {
+        let (b, options) = (d.operand(), d.rank());
+        <[Tensor; 4]>::from(d.x.lstsq_with(b, options)).to_vec()
+    };
+    "x.cond_with" => |d| {
+        use MatrixNorm::*;
+        let orders = [Frobenius, Nuclear, Spectral, SmallestSingularValue, One, NegativeOne];
+        orders.into_iter().chain([Infinity, NegativeInfinity]).map(|o| d.x.cond_with(o)).collect()
+    };
+    "x.solve_triangular_with" => |d| vec![{
+        let (b, (triangle, options)) = (d.operand(), d.triangular());
+        d.x.solve_triangular_with(b, triangle, options)
+    }, {
+        let (b, (triangle, options)) = (d.x.clone(), d.triangular());
+        d.x.solve_triangular_with(b, triangle, options)
+    }];
+    "x.cho_solve_with" => |d| vec![{
+        let (b, (triangle, _)) = (d.operand(), d.triangular());
+        d.x.cho_solve_with(b, triangle)
+    }];
     "x.nanvar" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanvar(axes, n) }];
     "x.nanstd" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanstd(axes, n) }];
     "x.var_with" => |d| vec![{

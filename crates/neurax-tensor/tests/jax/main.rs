@@ -11,6 +11,7 @@ mod fft;
 mod harness;
 mod indices;
 mod linear_algebra;
+mod linear_options;
 mod nested;
 mod networks;
 mod options;
@@ -47,6 +48,7 @@ families!(
     signals,
     reductions,
     linear_algebra,
+    linear_options,
     elementwise,
     windows
 );
