@@ -32,6 +32,7 @@ mod multivariate_normal_options;
 mod named;
 mod number_options;
 mod operators;
+mod polyfit_options;
 mod print;
 mod properties;
 mod random_bits;
@@ -80,6 +81,7 @@ pub use neurax_ir::{
 pub use neurax_macros::Tree;
 pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
 pub use number_options::{CloseOptions, NanToNumOptions};
+pub use polyfit_options::PolyfitOptions;
 pub use reduce_options::{ArgOptions, ReduceOptions};
 pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
@@ -104,9 +106,9 @@ pub mod prelude {
         CumulativeOptions, DType, Device, DiffOptions, Dim, Ellipsis, Error, Failed, FftNorm,
         FftOptions, Func, Function, HistogramOptions, IndexMode, Indexing, InterpOptions, IntoAxes,
         IntoShape, Jit, Key, Loss, MapOptions, Mapped, NamedTensor, NanToNumOptions, NewAxis,
-        Operand, Padding, QuantileMethod, QuantileOptions, RankOptions, ReduceOptions, Result,
-        Side, SizeOptions, SortOptions, SpacedOptions, Static, Tensor, Tree, TriangularOptions,
-        Type, TypeSpec, Windows, all_gather, all_to_all, associative_scan,
+        Operand, Padding, PolyfitOptions, QuantileMethod, QuantileOptions, RankOptions,
+        ReduceOptions, Result, Side, SizeOptions, SortOptions, SpacedOptions, Static, Tensor, Tree,
+        TriangularOptions, Type, TypeSpec, Windows, all_gather, all_to_all, associative_scan,
         associative_scan_reverse, axis_index, axis_size, block, block_diag, broadcast_arrays,
         broadcast_shapes, checkpoint, column_stack, concat, cond, custom_jvp, custom_linear_solve,
         custom_linear_solve_symmetric, custom_root, custom_tangent, custom_vjp, debug_print, dims,

@@ -87,6 +87,7 @@ pub(crate) mod pad_modes;
 pub(crate) mod padding;
 pub(crate) mod partitions;
 pub(crate) mod places;
+pub(crate) mod polynomial_fits;
 pub(crate) mod polynomials;
 pub(crate) mod pool_indices;
 pub(crate) mod products;

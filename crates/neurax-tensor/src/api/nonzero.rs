@@ -18,7 +18,9 @@
 //! - Places outside of the size are dropped by the scatter, so a size that is too small is legal.
 
 use super::common::{located, tensor_or_error};
-use crate::{AxisInt, DType, SizeOptions, Tensor, stack, tensor::CallSite};
+use crate::{
+    AxisInt, DType, IntoAxes, SizeOptions, Tensor, args::axes_or_error, stack, tensor::CallSite,
+};
 use std::panic::Location;
 
 /// The ends of an axis from which [`Tensor::trim_zeros`] removes zeros.
@@ -439,9 +441,36 @@ impl Tensor {
     /// ```
     #[track_caller]
     pub fn trim_zeros(&self, trim: Trim) -> Tensor {
+        self.trim_zeros_with(trim, ..)
+    }
+
+    /// Removes entries that are 0 at the ends of `axes` as [`Tensor::trim_zeros`] does.
+    ///
+    /// Follows `jax.numpy.trim_zeros` with `axis`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error in a traced function, as its shape depends on values, and if an
+    /// axis is out of range or occurs twice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::{Trim, prelude::*};
+    /// let x = tensor([[0, 1, 0], [0, 2, 0], [0, 0, 0]]);
+    /// assert_eq!(x.trim_zeros_with(Trim::Both, 0).to_vec::<i32>()?, [0, 1, 0, 0, 2, 0]);
+    /// assert_eq!(x.trim_zeros_with(Trim::Both, [0, 1]).to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn trim_zeros_with(&self, trim: Trim, axes: impl IntoAxes) -> Tensor {
         let at = Location::caller();
+        let axes = match axes_or_error(self, &axes, "trim_zeros_with", at) {
+            Ok(axes) => axes,
+            Err(e) => return e,
+        };
         let mut x = self.clone();
-        for axis in 0..self.rank() {
+        for axis in axes {
             match x.trimmed(axis, trim, at) {
                 Ok(y) => x = y,
                 Err(e) => return e,

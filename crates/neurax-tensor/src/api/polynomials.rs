@@ -232,50 +232,6 @@ impl Tensor {
         };
         located(at, &[&x, &constants], || tensor_or_error(integrate()))
     }
-
-    /// Fits a polynomial of degree `degree` to points in the least-squares sense: `self` are the
-    /// abscissas, a vector, and `ordinates` a vector, or a matrix with one column for each fit.
-    /// Returns the coefficients, the highest power first.
-    ///
-    /// It is [`Tensor::lstsq`] of the columns of [`Tensor::vander`], scaled to norm 1. Integers and
-    /// bool become f32. Follows `jax.numpy.polyfit`.
-    ///
-    /// # Errors
-    ///
-    /// The result carries an error if the operands do not have one length of at least 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let (x, y) = (tensor([0.0, 1.0, 2.0, 3.0]), tensor([1.0, 3.0, 7.0, 13.0]));
-    /// let fit = x.polyfit(&y, 2);
-    /// assert!(fit.allclose(tensor([1.0, 1.0, 1.0]), 1e-4, 1e-4).item()? == 1.0);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn polyfit(&self, ordinates: &Tensor, degree: usize) -> Tensor {
-        let (op, at) = ("polyfit", Location::caller());
-        let fit = || {
-            let (x, y) = (self.type_or_error()?, ordinates.type_or_error()?);
-            let fits = x.rank() == 1 && (1..=2).contains(&y.rank()) && x.shape[0] == y.shape[0];
-            if !fits || x.size() == 0 {
-                let why = format!(
-                    "expected a vector of at least one abscissa and ordinates of its length, got \
-                     {x} and {y}"
-                );
-                return Err(Tensor::fail(op, why, at));
-            }
-            let floats = [self.clone().float(at), ordinates.clone().float(at)];
-            let both = promote_operands(op, &floats, at)?;
-            let powers = both[0].vander(degree.saturating_add(1), false);
-            let norm = powers.norm(0);
-            let scale = norm.equal(0).select(1, norm);
-            let fit = (powers / &scale).lstsq(&both[1]);
-            Ok(if y.rank() == 1 { fit / scale } else { fit / scale.expand_dims(1) })
-        };
-        located(at, &[self, ordinates], || tensor_or_error(fit()))
-    }
 }
 
 /// Multiplies a polynomial by `x - root`. It has zeros at its end, of which one is used up.
@@ -372,15 +328,6 @@ mod tests {
     }
 
     #[test]
-    fn several_fits_share_their_abscissas() {
-        let x = Tensor::linspace(-1.0, 2.0, 7);
-        let y = crate::stack([x.square() * 3.0, &x * 2.0 - 1.0], 1);
-        let fit = x.polyfit(&y, 2);
-        let want = tensor([[3.0, 0.0], [0.0, 2.0], [0.0, -1.0]]);
-        assert!(fit.allclose(want, 1e-4, 1e-4).item().unwrap() == 1.0, "{fit}");
-    }
-
-    #[test]
     fn misuse_is_an_error() {
         let say = |x: Tensor| x.error().unwrap().to_string();
         let (x, m) = (tensor([1.0, 2.0]), tensor([[1.0]]));
@@ -390,6 +337,5 @@ mod tests {
         assert!(say(x.polydiv(&Tensor::zeros([0])).0).contains("at least one element"));
         assert!(say(m.polyder(1)).contains("expected a vector of coefficients"));
         assert!(say(x.polyint(3, tensor([1.0, 2.0]))).contains("a vector of 3, got f32[2]"));
-        assert!(say(x.polyfit(&tensor([1.0]), 1)).contains("ordinates of its length"));
     }
 }

@@ -174,6 +174,7 @@ const CONSTANT: &[(&str, &[&str])] = &[
             "x.compress",
             "x.extract",
             "x.trim_zeros",
+            "x.trim_zeros_with",
         ],
     ),
     (

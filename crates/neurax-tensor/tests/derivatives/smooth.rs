@@ -259,6 +259,16 @@ smooth! {
     };
     "x.polyder", MATRIX, |x| x.square().polyder(2).square();
     "x.polyint", MATRIX, |x| x.square().polyint(2, x.slice(0, ..2).square()).square();
+    "x.polyfit_with", &[0.0, 0.7, 1.5, -1.2, 0.4, 0.0, -0.3, 0.7], |x, y| {
+        x.polyfit_with(&y.square(), 1, PolyfitOptions::new().weights(y.exp()))
+    };
+    "x.polyfit_full", &[0.0, 0.7, 1.5, -1.2, 0.4, 0.0, -0.3, 0.7], |x, y| {
+        let (fit, rest, _, s) = x.polyfit_full(&y.square(), 1, PolyfitOptions::new());
+        (fit + rest) * s
+    };
+    "x.polyfit_cov", &[0.0, 0.7, 1.5, -1.2, 0.4, 0.0, -0.3, 0.7], |x, y| {
+        x.polyfit_cov(&y.square(), 1, PolyfitOptions::new()).1
+    };
     "x.polyfit", &[0.0, 0.7, 1.5, -1.2, 0.4, 0.0, -0.3, 0.7], |x, y| x.polyfit(&y.square(), 1);
     "x.compress_with", REAL, |x| {
         let mask = tensor([true, false, true, true]);

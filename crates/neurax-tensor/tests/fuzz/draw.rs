@@ -308,6 +308,18 @@ impl Draw {
         if self.rng.one_in(2) { options.hermitian() } else { options }
     }
 
+    /// Returns options of fits.
+    pub fn polyfit(&mut self) -> PolyfitOptions {
+        let mut options = PolyfitOptions::new();
+        if self.rng.one_in(3) {
+            options = options.weights(self.tensor());
+        }
+        if self.rng.one_in(3) {
+            options = options.relative(self.float());
+        }
+        if self.rng.one_in(3) { options.unscaled() } else { options }
+    }
+
     /// Returns a triangle and options of its systems.
     pub fn triangular(&mut self) -> (Triangle, TriangularOptions) {
         let mut options = TriangularOptions::new();

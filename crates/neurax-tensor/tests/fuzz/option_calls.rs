@@ -4,7 +4,7 @@ use crate::{
     calls::{Call, calls},
     draw::Draw,
 };
-use neurax::{Indexing, MatrixNorm, prelude::*};
+use neurax::{Indexing, MatrixNorm, Trim, prelude::*};
 
 /// Defines a list of reductions with options, a method of [`Draw`]: over axes, or along an axis.
 macro_rules! with_options {
@@ -50,6 +50,22 @@ calls! { OTHERS:
     "x.cho_solve_with" => |d| vec![{
         let (b, (triangle, _)) = (d.operand(), d.triangular());
         d.x.cho_solve_with(b, triangle)
+    }];
+    "x.polyfit_with" => |d| vec![{
+        let (y, n, options) = (d.tensor(), d.size().min(5), d.polyfit());
+        d.x.flatten().polyfit_with(&y, n, options)
+    }];
+    "x.polyfit_full" => |d| {
+        let (y, n, options) = (d.x.square().flatten(), d.size().min(5), d.polyfit());
+        <[Tensor; 4]>::from(d.x.flatten().polyfit_full(&y, n, options)).to_vec()
+    };
+    "x.polyfit_cov" => |d| {
+        let (y, n, options) = (d.x.square().flatten(), d.size().min(3), d.polyfit());
+        <[Tensor; 2]>::from(d.x.flatten().polyfit_cov(&y, n, options)).to_vec()
+    };
+    "x.trim_zeros_with" => |d| vec![{
+        let axes = d.axes();
+        d.x.trim_zeros_with(Trim::Both, axes)
     }];
     "x.nanvar" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanvar(axes, n) }];
     "x.nanstd" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanstd(axes, n) }];

@@ -73,4 +73,15 @@ mirrors! {
         u.cho_solve_with(b, Triangle::Upper)
     };
     solve_of_batch(a, b) => (a + Tensor::eye(3) * 4).solve(b);
+    polyfit_weights(x, y, w) => {
+        let x = x + Tensor::arange(6) * 2;
+        let options = PolyfitOptions::new().weights(w.clone());
+        let (p, rest, rank, s) = x.polyfit_full(y, 2, options.clone());
+        (p, rest, rank, s, x.polyfit_cov(y, 2, options).1)
+    };
+    polyfit_columns(x, y) => {
+        let x = x + Tensor::arange(6) * 2;
+        let (p, scaled) = x.polyfit_cov(y, 1, PolyfitOptions::new().relative(1e-3));
+        (p, scaled, x.polyfit_cov(y, 1, PolyfitOptions::new().unscaled()).1)
+    };
 }
