@@ -104,13 +104,43 @@ fn full(b: &mut Builder, dtype: DType, shape: &Shape, x: impl Into<Scalar>) -> V
     b.broadcast(c, shape.clone(), &[])
 }
 
-/// Returns the format of a float dtype: the number of mantissa bits, the bit pattern of 1.0, the
-/// smallest normal number, and the next number after -1 towards 0.
-fn format(dtype: DType) -> (usize, u64, f64, f64) {
-    let format = FloatFormat::of(dtype).unwrap_or(FloatFormat::F64);
-    let one = (format.bias as u64) << format.mantissa_bits;
-    let (tiny, epsilon) = (format.smallest_normal(), format.epsilon());
-    (format.mantissa_bits as usize, one, tiny, -1.0 + epsilon / 2.0)
+/// A float dtype in which random numbers are drawn, and its format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DrawnFloat {
+    pub dtype: DType,
+    /// The number of bits of the mantissa.
+    mantissa: usize,
+    /// The bits of 1.0.
+    one: u64,
+    /// The smallest normal number.
+    tiny: f64,
+    /// The next number after -1 towards 0.
+    above_minus_one: f64,
+}
+
+impl DrawnFloat {
+    /// Returns the format of `dtype`.
+    ///
+    /// # Errors
+    /// When it is not f16, bf16, f32 or f64.
+    pub(crate) fn of(dtype: DType) -> Result<DrawnFloat, String> {
+        let is_drawn = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
+        let Some(format) = FloatFormat::of(dtype).filter(|_| is_drawn) else {
+            return Err(format!("expected dtype f16, bf16, f32 or f64, got {dtype}"));
+        };
+        Ok(DrawnFloat {
+            dtype,
+            mantissa: format.mantissa_bits as usize,
+            one: (format.bias as u64) << format.mantissa_bits,
+            tiny: format.smallest_normal(),
+            above_minus_one: -1.0 + format.epsilon() / 2.0,
+        })
+    }
+
+    /// Returns the number of random bits of a number: for a mantissa shorter than 8 bits (bf16) 8.
+    pub(crate) fn drawn_bits(self) -> usize {
+        if self.mantissa < 8 { 8 } else { self.dtype.bits() }
+    }
 }
 
 /// Rounds `x` to `dtype`.
@@ -141,8 +171,8 @@ pub(crate) fn uniform_bounds(dtype: DType, low: f64, high: f64) -> Result<(f64, 
 
 /// Returns true if the largest of the uniform numbers that [`scaled`] makes is rounded up to
 /// `high`.
-fn reaches_high(dtype: DType, low: f64, high: f64, span: f64) -> bool {
-    let (mantissa, ..) = format(dtype);
+fn reaches_high(format: DrawnFloat, low: f64, high: f64, span: f64) -> bool {
+    let DrawnFloat { dtype, mantissa, .. } = format;
     let largest = 1.0 - f64::powi(2.0, -(mantissa as i32));
     match dtype {
         // In f64 the sum may be rounded twice.
@@ -152,9 +182,9 @@ fn reaches_high(dtype: DType, low: f64, high: f64, span: f64) -> bool {
     }
 }
 
-/// Returns the largest number of `dtype` below `x`, which is one of the dtype.
-fn next_below(x: f64, dtype: DType) -> f64 {
-    let (mantissa, _, least, _) = format(dtype);
+/// Returns the largest number of a dtype below `x`, which is one of the dtype.
+fn next_below(x: f64, format: DrawnFloat) -> f64 {
+    let DrawnFloat { dtype, mantissa, tiny: least, .. } = format;
     if dtype == DType::F64 {
         return x.next_down();
     }
@@ -171,25 +201,27 @@ pub(crate) fn uniform(
     b: &mut Builder,
     key: Value,
     shape: &Shape,
-    dtype: DType,
+    format: DrawnFloat,
     low: f64,
     high: f64,
 ) -> Value {
-    let r = bits(b, key, shape, drawn_bits(dtype));
-    uniform_from(b, r, dtype, low, high)
+    let r = bits(b, key, shape, format.drawn_bits());
+    uniform_from(b, r, format, low, high)
 }
 
-/// Returns the number of random bits of a float: for a mantissa shorter than 8 bits (bf16) 8.
-pub(crate) fn drawn_bits(dtype: DType) -> usize {
-    if format(dtype).0 < 8 { 8 } else { dtype.bits() }
-}
-
-/// Adds the uniform numbers of random bits, [`drawn_bits`] for each.
-pub(crate) fn uniform_from(b: &mut Builder, r: Value, dtype: DType, low: f64, high: f64) -> Value {
-    let ((mantissa, one, ..), word) = (format(dtype), unsigned(dtype.bits()));
+/// Adds the uniform numbers of random bits, [`DrawnFloat::drawn_bits`] for each.
+pub(crate) fn uniform_from(
+    b: &mut Builder,
+    r: Value,
+    format: DrawnFloat,
+    low: f64,
+    high: f64,
+) -> Value {
+    let DrawnFloat { dtype, mantissa, one, .. } = format;
+    let word = unsigned(dtype.bits());
     let shape = b.ty(r).shape.clone();
     let r = b.convert(r, word);
-    let by = full(b, word, &shape, (drawn_bits(dtype) - mantissa) as u64);
+    let by = full(b, word, &shape, (format.drawn_bits() - mantissa) as u64);
     let m = b.emit(Binary::ShiftRightLogical, &[r, by]);
     let one = full(b, word, &shape, one);
     let m = b.or(m, one);
@@ -203,10 +235,10 @@ pub(crate) fn uniform_from(b: &mut Builder, r: Value, dtype: DType, low: f64, hi
     let x = scaled(b, f, span, low, dtype);
     let minimum = b.full_like(x, low);
     let x = b.max(minimum, x);
-    if !reaches_high(dtype, low, high, span) {
+    if !reaches_high(format, low, high, span) {
         return x;
     }
-    let maximum = b.full_like(x, next_below(high, dtype));
+    let maximum = b.full_like(x, next_below(high, format));
     b.min(maximum, x)
 }
 
@@ -268,23 +300,21 @@ fn fused_multiply_add(b: &mut Builder, x: Value, y: f64, z: f64) -> Value {
 }
 
 /// Adds normal numbers: `sqrt(2) erfinv(u)` with `u` uniform in `(-1, 1)`.
-pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
-    let r = bits(b, key, shape, drawn_bits(dtype));
-    normal_from(b, r, dtype)
+pub(crate) fn normal(b: &mut Builder, key: Value, shape: &Shape, format: DrawnFloat) -> Value {
+    let r = bits(b, key, shape, format.drawn_bits());
+    normal_from(b, r, format)
 }
 
-/// Adds the normal numbers of random bits, [`drawn_bits`] for each.
-pub(crate) fn normal_from(b: &mut Builder, r: Value, dtype: DType) -> Value {
-    let (.., low) = format(dtype);
-    let u = uniform_from(b, r, dtype, low, 1.0);
+/// Adds the normal numbers of random bits, [`DrawnFloat::drawn_bits`] for each.
+pub(crate) fn normal_from(b: &mut Builder, r: Value, format: DrawnFloat) -> Value {
+    let u = uniform_from(b, r, format, format.above_minus_one, 1.0);
     let x = b.emit(Unary::ErfInv, &[u]);
     b.mul_scalar(x, std::f64::consts::SQRT_2)
 }
 
 /// Adds Gumbel numbers: `-log(-log(u))` with `u` uniform in `(0, 1)`.
-pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, dtype: DType) -> Value {
-    let (_, _, tiny, _) = format(dtype);
-    let mut x = uniform(b, key, shape, dtype, tiny, 1.0);
+pub(crate) fn gumbel(b: &mut Builder, key: Value, shape: &Shape, format: DrawnFloat) -> Value {
+    let mut x = uniform(b, key, shape, format, format.tiny, 1.0);
     for _ in 0..2 {
         let l = b.log(x);
         x = b.neg(l);

@@ -5,10 +5,10 @@
 //! repeat until they accept (`api/gamma_distributions.rs`) run for all elements at a time.
 
 use crate::{
-    DType, Key, Tensor,
+    DType, Error, Key, Tensor,
     api::random::graph_of,
     dispatch::{apply_graph, dispatch_multi},
-    random_bits::{drawn_bits, normal_from, uniform_from, words_to_bits},
+    random_bits::{DrawnFloat, normal_from, uniform_from, words_to_bits},
     tensor::CallSite,
 };
 use neurax_ir::{Builder, Value, op::Threefry};
@@ -40,13 +40,15 @@ pub(crate) fn child(keys: &Keys, i: u32) -> Keys {
 /// Samples a uniform number in `[0, 1)` of each key.
 #[track_caller]
 pub(crate) fn uniform_each(keys: &Keys, dtype: DType) -> Tensor {
-    sample_each(keys, dtype, Location::caller(), |b, r| uniform_from(b, r, dtype, 0.0, 1.0))
+    sample_each(keys, dtype, Location::caller(), |b, r, format| {
+        uniform_from(b, r, format, 0.0, 1.0)
+    })
 }
 
 /// Samples a normal number of each key.
 #[track_caller]
 pub(crate) fn normal_each(keys: &Keys, dtype: DType) -> Tensor {
-    sample_each(keys, dtype, Location::caller(), |b, r| normal_from(b, r, dtype))
+    sample_each(keys, dtype, Location::caller(), normal_from)
 }
 
 /// Applies `build` to the random bits of each key for a float of `dtype`.
@@ -54,16 +56,17 @@ fn sample_each(
     keys: &Keys,
     dtype: DType,
     at: CallSite,
-    build: impl FnOnce(&mut Builder, Value) -> Value,
+    build: impl FnOnce(&mut Builder, Value, DrawnFloat) -> Value,
 ) -> Tensor {
     let run = || {
+        let format = DrawnFloat::of(dtype).map_err(|why| Error::new("random", why))?;
         let types = [keys[0].ty()?, keys[1].ty()?];
         let graph = graph_of(&types, at, |b, k| {
             // The counter of a scalar is 0.
             let zero = b.full_like(k[0], 0.0);
             let words = b.emit_n(Threefry {}, &[k[0], k[1], zero, zero], 2);
-            let r = words_to_bits(b, (words[0], words[1]), drawn_bits(dtype));
-            build(b, r)
+            let r = words_to_bits(b, (words[0], words[1]), format.drawn_bits());
+            build(b, r, format)
         })?;
         apply_graph(&graph, keys.to_vec(), at)
     };

@@ -11,7 +11,8 @@ use crate::{
     args::axis_of,
     dispatch::{apply_graph, apply_graph_lazily, dispatch},
     random_bits::{
-        bits, block, gumbel, integers, normal, shuffled, uniform, uniform_bounds, words_of,
+        DrawnFloat, bits, block, gumbel, integers, normal, shuffled, uniform, uniform_bounds,
+        words_of,
     },
     random_parameters::{Domain, Parameter},
     shape::fixed,
@@ -288,15 +289,16 @@ impl Key {
         high: impl Operand,
     ) -> Tensor {
         let at = Location::caller();
-        if let Some(e) = float_only("uniform", dtype, at) {
-            return e;
-        }
+        let format = match drawn_float("uniform", dtype, at) {
+            Ok(format) => format,
+            Err(e) => return e,
+        };
         let (Some(from), Some(to)) = (real_number(&low), real_number(&high)) else {
             return self.uniform_between(dtype, shape, low, high, at);
         };
         match uniform_bounds(dtype, from, to) {
             Ok((low, high)) => {
-                self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, dtype, low, high))
+                self.shaped("uniform", shape, at, |b, k, s| uniform(b, k, s, format, low, high))
             }
             Err(why) => Tensor::fail("uniform", why, at),
         }
@@ -375,8 +377,10 @@ impl Key {
             );
             return re.complex(im) / SQRT_2;
         }
-        float_only("normal", dtype, at)
-            .unwrap_or_else(|| self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, dtype)))
+        match drawn_float("normal", dtype, at) {
+            Ok(format) => self.shaped("normal", shape, at, |b, k, s| normal(b, k, s, format)),
+            Err(e) => e,
+        }
     }
 
     /// Samples from the standard Gumbel distribution. `dtype` is f16, bf16, f32 or f64. Follows
@@ -396,8 +400,10 @@ impl Key {
     #[track_caller]
     pub fn gumbel_of(&self, dtype: DType, shape: impl IntoShape) -> Tensor {
         let at = Location::caller();
-        float_only("gumbel", dtype, at)
-            .unwrap_or_else(|| self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, dtype)))
+        match drawn_float("gumbel", dtype, at) {
+            Ok(format) => self.shaped("gumbel", shape, at, |b, k, s| gumbel(b, k, s, format)),
+            Err(e) => e,
+        }
     }
 
     /// Samples integers uniformly from `range`, i32. Follows `jax.random.randint`.
@@ -580,10 +586,11 @@ pub(crate) fn graph_of(
     b.finish(&[y])
 }
 
+/// Returns the format of a dtype in which floats are drawn.
+///
+/// # Errors
+///
 /// Returns a tensor that carries an error of `name` if `dtype` is not f16, bf16, f32 or f64.
-fn float_only(name: &str, dtype: DType, at: CallSite) -> Option<Tensor> {
-    let ok = matches!(dtype, DType::F16 | DType::BF16 | DType::F32 | DType::F64);
-    (!ok).then(|| {
-        Tensor::fail(name, format!("expected dtype f16, bf16, f32 or f64, got {dtype}"), at)
-    })
+fn drawn_float(name: &str, dtype: DType, at: CallSite) -> std::result::Result<DrawnFloat, Tensor> {
+    DrawnFloat::of(dtype).map_err(|why| Tensor::fail(name, why, at))
 }

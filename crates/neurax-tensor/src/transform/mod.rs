@@ -25,6 +25,7 @@ mod grad;
 mod implicit;
 mod jacobian;
 mod multiply_adds;
+mod root;
 mod shapes;
 mod vmap;
 
@@ -38,8 +39,9 @@ pub(crate) use exchange::named_axes;
 pub use exchange::{all_gather, all_to_all, axis_size, pbroadcast, ppermute, psum_scatter};
 pub use forward::{jvp, linearize, vjp};
 pub use grad::{grad, value_and_grad, value_and_grad_at};
-pub use implicit::{custom_linear_solve, custom_linear_solve_symmetric, custom_root};
+pub use implicit::{custom_linear_solve, custom_linear_solve_symmetric};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};
 pub use multiply_adds::multiply_adds;
+pub use root::custom_root;
 pub use shapes::eval_shape;
 pub use vmap::{Axes, Mapped, vmap, vmap_with};
