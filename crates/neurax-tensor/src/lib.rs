@@ -40,6 +40,7 @@ mod random_elements;
 mod random_parameters;
 mod reduce_options;
 mod reentrancy;
+mod resize_options;
 mod sampling_options;
 mod scalar;
 mod shape;
@@ -83,6 +84,7 @@ pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages
 pub use number_options::{CloseOptions, NanToNumOptions};
 pub use polyfit_options::PolyfitOptions;
 pub use reduce_options::{ArgOptions, ReduceOptions};
+pub use resize_options::{Interpolation, ResizeOptions};
 pub use sampling_options::{CategoricalOptions, ChoiceOptions};
 pub use scalar::Scalar;
 pub use shape::{Dim, Dims, IntoShape, TypeSpec};

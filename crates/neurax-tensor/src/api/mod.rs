@@ -99,6 +99,7 @@ pub(crate) mod rearrange;
 pub(crate) mod reduce;
 pub(crate) mod reduce_window;
 pub(crate) mod reduce_with;
+pub(crate) mod resampling;
 pub(crate) mod reshape;
 pub(crate) mod roots;
 pub(crate) mod sampling;

@@ -6,7 +6,7 @@
 
 use super::common::{promote_operands, tensor_or_error};
 use crate::{
-    IntoEach, PadMode, Shape, Tensor, Type, Windows,
+    DType, IntoEach, PadMode, Shape, Tensor, Type, Windows,
     dispatch::{dispatch, lazy_constant},
     tensor::CallSite,
     windows::per_axis,
@@ -26,6 +26,9 @@ impl Tensor {
     /// and groups. Dtypes are promoted; floats below 32 bits are accumulated in f32. Follows
     /// `jax.lax.conv_general_dilated`.
     ///
+    /// Operands in other orders of axes, `dimension_numbers` in JAX and permutations in Nx, are
+    /// permuted around the call.
+    ///
     /// # Errors
     ///
     /// The result carries an error if the ranks or the numbers of channels of tensor and kernel do
@@ -40,27 +43,42 @@ impl Tensor {
     /// assert_eq!(x.conv(&kernel, Windows::new()).to_vec::<f32>()?, [-2.0, -2.0]);
     /// let y = x.conv(&kernel, Windows::new().padding(Padding::Same));
     /// assert_eq!(y.to_vec::<f32>()?, [-2.0, -2.0, -2.0, 3.0]);
+    /// // Operands `[space, batch, channels]` and `[taps, channels, output channels]`.
+    /// let (x, kernel) = (Tensor::ones([4, 1, 2]), Tensor::ones([3, 2, 5]));
+    /// let y = x.permute([1, 2, 0]).conv(&kernel.permute([2, 1, 0]), Windows::new());
+    /// assert_eq!(y.permute([2, 0, 1]).shape(), [2, 1, 5]);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
     pub fn conv(&self, kernel: &Tensor, options: Windows) -> Tensor {
         let at = Location::caller();
-        let conv = || {
-            let used = ["groups", "padding_mode", "input_dilation"];
-            all_used("conv", self, &options, &used, at)?;
-            let (mut x, kernel) = channels_first("conv", self, kernel, &options, at)?;
-            let (space, taps) = (&x.shape()[2..], &kernel.shape()[2..]);
-            let mut slides =
-                options.slides(space, taps, &[1]).map_err(|why| fail("conv", why, self, at))?;
-            if let Some(mode) = options.padding_mode {
-                x = padded(&x, &mut slides, mode).map_err(|why| fail("conv", why, self, at))?;
-            }
-            let dtype = x.dtype();
-            let y =
-                dispatch(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
-            Ok(channels_back(y, &options, at))
-        };
-        tensor_or_error(conv())
+        tensor_or_error(convolution("conv", self, kernel, &options, None, at))
+    }
+
+    /// Computes the convolution with sums of `dtype`: [`Tensor::conv`] without the rounding or
+    /// overflow of narrow operands, as of i8 to i32.
+    ///
+    /// `dtype` is that of the promoted operands, or a wider one of the same family (floats, signed
+    /// integers, unsigned integers, which may become signed). Follows
+    /// `jax.lax.conv_general_dilated` with `preferred_element_type`.
+    ///
+    /// # Errors
+    ///
+    /// The result carries an error as that of [`Tensor::conv`], and for other dtypes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (x, kernel) = (Tensor::full_of(I8, [1, 1, 3], 100), Tensor::ones_of(I8, [1, 1, 3]));
+    /// let y = x.conv_as(&kernel, Windows::new(), I32);
+    /// assert_eq!((y.dtype(), y.to_vec::<i32>()?), (I32, vec![300]));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn conv_as(&self, kernel: &Tensor, options: Windows, dtype: DType) -> Tensor {
+        let at = Location::caller();
+        tensor_or_error(convolution("conv_as", self, kernel, &options, Some(dtype), at))
     }
 
     /// Computes the transposed convolution: the gradient of [`Tensor::conv`] with the same kernel
@@ -207,6 +225,28 @@ impl Tensor {
         };
         tensor_or_error(pool())
     }
+}
+
+/// Computes the convolution with sums of the dtype `to`, that of the operands if it is `None`.
+#[track_caller]
+fn convolution(
+    op: &str,
+    input: &Tensor,
+    kernel: &Tensor,
+    options: &Windows,
+    to: Option<DType>,
+    at: CallSite,
+) -> Result<Tensor, Tensor> {
+    all_used(op, input, options, &["groups", "padding_mode", "input_dilation"], at)?;
+    let (mut x, kernel) = channels_first(op, input, kernel, options, at)?;
+    let (space, taps) = (&x.shape()[2..], &kernel.shape()[2..]);
+    let mut slides = options.slides(space, taps, &[1]).map_err(|why| fail(op, why, input, at))?;
+    if let Some(mode) = options.padding_mode {
+        x = padded(&x, &mut slides, mode).map_err(|why| fail(op, why, input, at))?;
+    }
+    let dtype = to.unwrap_or(x.dtype());
+    let y = dispatch(Convolution { slides, groups: options.groups, dtype }, [x, kernel], at);
+    Ok(channels_back(y, options, at))
 }
 
 /// Returns a tensor that carries an error of `op` with the type of `x`.

@@ -3,9 +3,9 @@
 
 use crate::law::{complex, f64s, halves};
 use neurax::{
-    AttentionOptions, ConvolveMode, Indexing, MatrixNorm, MultivariateNormalOptions, PadMode,
-    Triangle, Windows, block_diag, dot_product_attention, einsum, meshgrid, multi_dot, prelude::*,
-    toeplitz,
+    AttentionOptions, ConvolveMode, Indexing, Interpolation, MatrixNorm, MultivariateNormalOptions,
+    PadMode, ResizeOptions, Triangle, Windows, block_diag, dot_product_attention, einsum, meshgrid,
+    multi_dot, prelude::*, toeplitz,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.
@@ -598,6 +598,17 @@ smooth! {
     "x.sqrtm", POSITIVE_DEFINITE, |x| m(x).sqrtm();
     "x.sqrtm", MATRICES, |x, y| (m(x).complex(m(y)) + Tensor::eye(2) * 4).sqrtm();
     "x.det", SYSTEM, |x, y| (x.outer(y) + Tensor::eye(4) * 3).det();
+    "x.image_resize", REAL, |x| {
+        x.square().image_resize([3], ResizeOptions::new(Interpolation::Lanczos3))
+    };
+    "x.scale_and_translate", PAIRS, |x, y| {
+        let (scale, shift) = (y.get(1) + 1.13, y.get(2) * 0.17);
+        let options = ResizeOptions::new(Interpolation::Cubic);
+        x.square().scale_and_translate([4], &[0], scale, shift, options)
+    };
+    "x.conv_as", MATRICES, |x, y| {
+        x.reshape([1, 1, 4]).conv_as(&y.slice(0, ..3).reshape([1, 1, 3]), Windows::new(), F64)
+    };
     "x.ldexp", REAL, |x| x.ldexp(3).square();
     "x.sort_by_keys", REAL, |x| {
         x.square().sort_by_keys([tensor([1, 0, 1, 0, 1]), tensor([4, 3, 2, 1, 0])], 0) * x

@@ -1,8 +1,8 @@
 //! Random arguments: mostly small ones, for which a call has a value, and extreme ones.
 
 use neurax::{
-    AttentionOptions, Index, Keep, Padding, Scalar, SizeOptions, Triangle, Windows, keep,
-    prelude::*, step,
+    AttentionOptions, Index, Interpolation, Keep, Padding, ResizeOptions, Scalar, SizeOptions,
+    Triangle, Windows, keep, prelude::*, step,
 };
 use neurax_testkit::rng::Rng;
 use std::ops::Bound;
@@ -306,6 +306,21 @@ impl Draw {
             false => RankOptions::new().relative(self.float() as f32),
         };
         if self.rng.one_in(2) { options.hermitian() } else { options }
+    }
+
+    /// Returns options of resampling.
+    pub fn resize(&mut self) -> ResizeOptions {
+        use Interpolation::*;
+        let methods = [Nearest, NearestFloor, Linear, Linear, Cubic, Cubic, Lanczos3, Lanczos5];
+        let method = methods[self.rng.below(methods.len())];
+        let mut options = ResizeOptions::new(method).antialias(self.rng.one_in(2));
+        if self.rng.one_in(4) {
+            options = options.align_corners();
+        }
+        if self.rng.one_in(4) {
+            options = options.repeat_edge();
+        }
+        if self.rng.one_in(8) { options.cubic_coefficient(self.float()) } else { options }
     }
 
     /// Returns options of fits.

@@ -67,6 +67,25 @@ calls! { OTHERS:
         let axes = d.axes();
         d.x.trim_zeros_with(Trim::Both, axes)
     }];
+    "x.image_resize" => |d| vec![{
+        let (shape, options) = (d.shape_of_sample(), d.resize());
+        d.x.image_resize(shape, options)
+    }, {
+        let (shape, options) = (vec![d.rng.between(1, 5); d.x.rank()], d.resize());
+        d.x.image_resize(shape, options)
+    }];
+    "x.scale_and_translate" => |d| vec![{
+        let (shape, axes) = (vec![d.rng.between(1, 5); d.x.rank()], [d.axis(), d.axis()]);
+        let (s, t, options) = (d.operand(), d.operand(), d.resize());
+        d.x.scale_and_translate(shape, &axes, s, t, options)
+    }, {
+        let (s, t, options) = (d.operand(), d.operand(), d.resize());
+        d.x.flatten().scale_and_translate([3], &[0], s, t, options)
+    }];
+    "x.conv_as" => |d| vec![{
+        let (kernel, windows, dtype) = (d.tensor(), d.windows(), d.dtype());
+        d.x.conv_as(&kernel, windows, dtype)
+    }];
     "x.nanvar" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanvar(axes, n) }];
     "x.nanstd" => |d| vec![{ let (axes, n) = (d.axes(), d.size()); d.x.nanstd(axes, n) }];
     "x.var_with" => |d| vec![{

@@ -9,6 +9,7 @@ mod control;
 mod elementwise;
 mod fft;
 mod harness;
+mod images;
 mod indices;
 mod linear_algebra;
 mod linear_options;
@@ -39,6 +40,7 @@ macro_rules! families {
 families!(
     control,
     fft,
+    images,
     indices,
     rules,
     transforms,

@@ -1,190 +1,45 @@
-//! Resizing of space axes: `jax.image.resize`, with the rules of PyTorch and ONNX as options.
-//!
-//! Each axis is resized by a product with a matrix of weights. Element `i` of the result lies at
-//! `(i + 1/2) n / m - 1/2` of the input of `n` elements, `m` being the new size (half-pixel
-//! centers), or at `i (n - 1) / (m - 1)` with aligned corners. The weights are those of a kernel
-//! around this position, divided by their sum. When an axis shrinks, the antialiasing kernel is as
-//! wide as the distance of two elements of the result.
+//! Layers that resize space axes: [`Tensor::image_resize`], with the rules of PyTorch and ONNX as
+//! options.
 
 use crate::layers::axes::{describe, space_sizes};
-use crate::precision::{at_least_f32, narrow_as};
 use crate::{Cx, Layer, Node};
-use neurax_tensor::{Error, IntoEach, Tensor, tensor};
+use neurax_tensor::{Error, Interpolation, IntoEach, ResizeOptions, Tensor};
 use serde::{Deserialize, Serialize};
-
-/// The kernel of [`resize`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Interpolation {
-    /// The nearest element, as PyTorch's `nearest-exact` and JAX.
-    #[default]
-    Nearest,
-    /// The element at `i n / m`, rounded down, as PyTorch's `nearest`. It is `Nearest` if the size
-    /// is multiplied by an integer.
-    NearestFloor,
-    /// Linear along each axis: bilinear for two, trilinear for three axes.
-    Linear,
-    /// Cubic convolution by Keys, with the coefficient -1/2, as in JAX, Keras and PIL;
-    /// [`Resize::cubic_coefficient`] sets that of PyTorch.
-    Cubic,
-    /// The Lanczos kernel of radius 3.
-    Lanczos3,
-    /// The Lanczos kernel of radius 5.
-    Lanczos5,
-}
-
-impl Interpolation {
-    /// Returns true if each element of the result is one of the input.
-    fn is_nearest(self) -> bool {
-        matches!(self, Interpolation::Nearest | Interpolation::NearestFloor)
-    }
-
-    /// Returns the distance from which on weights are 0.
-    fn radius(self) -> f64 {
-        match self {
-            Interpolation::Nearest | Interpolation::NearestFloor => 0.5,
-            Interpolation::Linear => 1.0,
-            Interpolation::Cubic => 2.0,
-            Interpolation::Lanczos3 => 3.0,
-            Interpolation::Lanczos5 => 5.0,
-        }
-    }
-
-    /// Returns the weight of an element at the distance `x >= 0`. `a` is the coefficient of the
-    /// cubic kernel.
-    fn weight(self, x: f64, a: f64) -> f64 {
-        match self {
-            Interpolation::Nearest | Interpolation::NearestFloor => f64::from(x <= 0.5),
-            Interpolation::Linear => (1.0 - x).max(0.0),
-            Interpolation::Cubic if x < 1.0 => ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0,
-            Interpolation::Cubic if x < 2.0 => a * (((x - 5.0) * x + 8.0) * x - 4.0),
-            Interpolation::Cubic => 0.0,
-            Interpolation::Lanczos3 => lanczos(3.0, x),
-            Interpolation::Lanczos5 => lanczos(5.0, x),
-        }
-    }
-}
-
-fn lanczos(radius: f64, x: f64) -> f64 {
-    let (a, b) = (std::f64::consts::PI * x, std::f64::consts::PI * x / radius);
-    match x {
-        _ if x >= radius => 0.0,
-        _ if x < 1e-9 => 1.0,
-        _ => a.sin() * b.sin() / (a * b),
-    }
-}
 
 /// The options that [`Resize`] and [`UpSampling`] share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct ResizeOptions {
-    method: Interpolation,
-    #[serde(default)]
-    antialias: bool,
+struct SpaceOptions {
+    #[serde(flatten)]
+    resize: ResizeOptions,
     channels_last: bool,
-    #[serde(default)]
-    align_corners: bool,
-    #[serde(default)]
-    repeat_edge: bool,
-    /// The coefficient of the cubic kernel, if it is not -1/2.
-    cubic_coefficient: Option<f64>,
 }
 
-impl ResizeOptions {
-    fn new(antialias: bool) -> ResizeOptions {
-        ResizeOptions {
-            method: Interpolation::Nearest,
-            antialias,
-            channels_last: false,
-            align_corners: false,
-            repeat_edge: false,
-            cubic_coefficient: None,
-        }
-    }
-
-    /// Returns the distance of two elements of the result in an input of `n` elements, and the
-    /// position of the first one.
-    fn grid(&self, n: usize, m: usize) -> (f64, f64) {
-        let half_pixel = n as f64 / m as f64;
-        match self.align_corners {
-            true if m == 1 => (0.0, 0.0),
-            true => ((n - 1) as f64 / (m - 1) as f64, 0.0),
-            false => (half_pixel, 0.5 * half_pixel - 0.5),
-        }
-    }
-
-    /// Returns the matrix `[n, m]` that resizes an axis of `n` elements to `m`.
-    fn matrix(&self, n: usize, m: usize) -> Tensor {
-        let (step, start) = self.grid(n, m);
-        let width = if self.antialias { step.max(1.0) } else { 1.0 };
-        let reach = self.method.radius() * width;
-        let a = self.cubic_coefficient.unwrap_or(-0.5);
-        let mut columns = vec![0.0; n];
-        let mut rows = vec![0.0f32; n * m];
-        for i in 0..m {
-            let at = i as f64 * step + start;
-            columns.fill(0.0);
-            for j in (at - reach).floor() as i64..=(at + reach).ceil() as i64 {
-                let inside = j.clamp(0, n as i64 - 1);
-                if inside == j || self.repeat_edge {
-                    columns[inside as usize] +=
-                        self.method.weight((at - j as f64).abs() / width, a);
-                }
-            }
-            let sum: f64 = columns.iter().sum();
-            for (j, w) in columns.iter().enumerate() {
-                rows[j * m + i] = (w / sum) as f32;
-            }
-        }
-        tensor(rows).reshape([n, m])
-    }
-
-    /// Resizes an axis of `n` elements to `m`.
-    #[track_caller]
-    fn resize_axis(&self, x: &Tensor, axis: i64, n: usize, m: usize) -> Tensor {
-        let index = |i: usize| match self.method {
-            Interpolation::NearestFloor => (i as u128 * n as u128 / m as u128) as i64,
-            _ => ((2 * i + 1) as u128 * n as u128 / (2 * m) as u128) as i64,
-        };
-        if self.method.is_nearest() {
-            return x.take(tensor((0..m).map(index).collect::<Vec<_>>()), axis);
-        }
-        let matrix = self.matrix(n, m);
-        let dtype = if x.dtype().is_float() { x.dtype() } else { matrix.dtype() };
-        x.move_axis(axis, -1).matmul(matrix.to(dtype)).move_axis(-1, axis)
+impl SpaceOptions {
+    fn new(antialias: bool) -> SpaceOptions {
+        let resize = ResizeOptions::new(Interpolation::Nearest).antialias(antialias);
+        SpaceOptions { resize, channels_last: false }
     }
 
     /// Resizes the space axes of `x` to `sizes`, for the layer `op`.
     #[track_caller]
     fn resize(&self, op: &'static str, x: &Tensor, sizes: &[usize]) -> Tensor {
-        let fail = |why: String| Tensor::from_error(Error::new(op, why));
-        if self.align_corners && self.method.is_nearest() {
-            let method = self.method;
-            return fail(format!("expected an interpolation to align corners, got {method:?}"));
-        }
-        let a = self.cubic_coefficient.unwrap_or(-0.5);
-        if !a.is_finite() {
-            return fail(format!("expected a finite coefficient of the cubic kernel, got {a}"));
-        }
         let (first, sizes) = match space_sizes(op, x, sizes, self.channels_last) {
             Ok(found) => found,
             Err(e) => return Tensor::from_error(e),
         };
-        let start = if self.method.is_nearest() { x.clone() } else { at_least_f32(x) };
-        let y = sizes.iter().zip(first..).fold(start, |y, (&m, axis)| match y.shape()[axis] {
-            n if n == m => y,
-            n => self.resize_axis(&y, axis as i64, n, m),
-        });
-        narrow_as(x, y)
+        let mut shape = x.shape().to_vec();
+        shape[first..first + sizes.len()].copy_from_slice(&sizes);
+        x.image_resize(shape, self.resize.clone())
     }
 }
 
-/// Adds the option methods to a layer with the field `options`, a [`ResizeOptions`].
+/// Adds the option methods to a layer with the field `options`, a [`SpaceOptions`].
 macro_rules! resize_options {
     ($Layer:ident) => {
         impl $Layer {
             /// Sets the interpolation.
             pub fn method(mut self, method: Interpolation) -> $Layer {
-                self.options.method = method;
+                self.options.resize = self.options.resize.method(method);
                 self
             }
 
@@ -198,7 +53,7 @@ macro_rules! resize_options {
             /// PyTorch's `align_corners=True`: element `i` of `m` lies at `i (n - 1) / (m - 1)`.
             /// Not for [`Interpolation::Nearest`] and [`Interpolation::NearestFloor`].
             pub fn align_corners(mut self) -> $Layer {
-                self.options.align_corners = true;
+                self.options.resize = self.options.resize.align_corners();
                 self
             }
 
@@ -206,7 +61,7 @@ macro_rules! resize_options {
             /// and ONNX have -3/4, together with [`repeat_edge`](Self::repeat_edge) and without
             /// antialiasing.
             pub fn cubic_coefficient(mut self, a: f64) -> $Layer {
-                self.options.cubic_coefficient = Some(a);
+                self.options.resize = self.options.resize.cubic_coefficient(a);
                 self
             }
 
@@ -214,7 +69,7 @@ macro_rules! resize_options {
             /// for the cubic kernel without antialiasing. By default, the kernel leaves out what
             /// is beyond the ends, as in JAX.
             pub fn repeat_edge(mut self) -> $Layer {
-                self.options.repeat_edge = true;
+                self.options.resize = self.options.resize.repeat_edge();
                 self
             }
         }
@@ -263,20 +118,20 @@ pub fn resize(x: &Tensor, options: &Resize) -> Tensor {
 pub struct Resize {
     sizes: Vec<usize>,
     #[serde(flatten)]
-    options: ResizeOptions,
+    options: SpaceOptions,
 }
 
 impl Resize {
     /// Creates a layer that resizes each space axis to the size that `sizes` has for it; one number
     /// counts for all axes. The defaults are the nearest element and antialiasing.
     pub fn new(sizes: impl IntoEach) -> Resize {
-        Resize { sizes: sizes.each(), options: ResizeOptions::new(true) }
+        Resize { sizes: sizes.each(), options: SpaceOptions::new(true) }
     }
 
     /// Sets whether the kernel is widened where an axis shrinks. It does not matter to
     /// [`Interpolation::Nearest`] and [`Interpolation::NearestFloor`].
     pub fn antialias(mut self, antialias: bool) -> Resize {
-        self.options.antialias = antialias;
+        self.options.resize = self.options.resize.antialias(antialias);
         self
     }
 }
@@ -305,14 +160,14 @@ impl Layer for Resize {
 pub struct UpSampling {
     factors: Vec<usize>,
     #[serde(flatten)]
-    options: ResizeOptions,
+    options: SpaceOptions,
 }
 
 impl UpSampling {
     /// Creates a layer that multiplies the size of each space axis by its factor; one number counts
     /// for all axes. The default is to repeat elements.
     pub fn new(factors: impl IntoEach) -> UpSampling {
-        UpSampling { factors: factors.each(), options: ResizeOptions::new(false) }
+        UpSampling { factors: factors.each(), options: SpaceOptions::new(false) }
     }
 }
 
@@ -360,7 +215,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::check;
-    use neurax_tensor::types;
+    use neurax_tensor::{tensor, types};
 
     #[test]
     fn are_layers() {
