@@ -251,6 +251,15 @@ fn derivatives_hold_in_the_tails() -> Result<()> {
     let imaginary = |x: Tensor| x.full_like(1.0).complex(x).loggamma().real();
     assert!(close(slope(imaginary, 1.0), -1.0766740474685812));
     assert!(close(slope(|x| x.wofz().imag(), 0.0), 2.0 / std::f64::consts::PI.sqrt()));
+    // Those of exp(x) and of log(1 + x) / x, and a mixed one by differences.
+    let second = grad(grad(|x: Tensor| of(1.5).hyp1f1(1.5, x))).run(of(0.5))?;
+    assert!(close(second.item()?, 0.5f64.exp()), "{second}");
+    let second = grad(grad(|x: Tensor| of(1.0).hyp2f1(1.0, 2.0, -x))).run(of(1.0))?;
+    assert!(close(second.item()?, 2.0 * 2f64.ln() - 1.25), "{second}");
+    let by_b = |x: Tensor| grad(move |b: Tensor| of(2.0).hyp1f1(b, &x)).apply(of(3.0));
+    let (mixed, step) = (grad(by_b).run(of(40.0))?.item()?, 1e-4);
+    let change = by_b(of(40.0 + step)).item()? - by_b(of(40.0 - step)).item()?;
+    assert!((mixed / (change / (2.0 * step)) - 1.0).abs() < 1e-6, "{mixed}");
     // The second derivative of i0 at 0 is 1 / 2.
     let second = grad(grad(|x: Tensor| x.i0())).run(Tensor::scalar(F64, 0.0))?;
     assert!(close(second.item()?, 0.5), "{second}");

@@ -15,13 +15,14 @@
 //!   `c - a - b` is an integer. Close to one, the series is summed up to 0.995, and beyond the
 //!   value is interpolated from points beside the integer, with eleven digits.
 //!
-//! A loop sums the derivatives of the terms by all parameters as well. All compute in f64. Where
+//! A loop sums the derivatives of the terms by all parameters as well, and for derivatives of the
+//! second order its forward mode those of the derivatives. All compute in f64. Where
 //! terms of both signs are large, digits cancel: negative parameters with large `x`.
 
-use super::common::{promote_and_broadcast, tensor_or_error};
+use super::common::{located, promote_and_broadcast, tensor_or_error};
 use crate::{
-    Function, Operand, Tensor, custom_tangent, operators::float_operand, stack, tensor::CallSite,
-    while_loop,
+    Function, Operand, Tensor, custom_tangent, jvp, operators::float_operand, stack,
+    tensor::CallSite, while_loop,
 };
 use std::panic::Location;
 
@@ -239,16 +240,49 @@ fn gamma_quotient(numerators: [&Tensor; 2], divisors: [&Tensor; 2]) -> Tensor {
 /// Computes the sum of `(a)_k (b)_k / ((c)_k k!) x^k`, or without `(b)_k` if not `has_b`.
 #[track_caller]
 fn series([a, b, c]: [&Tensor; 3], x: &Tensor, has_b: bool) -> Tensor {
-    type Operands = [Tensor; 4];
+    let at = Location::caller();
     let sum = custom_tangent(
-        move |xs: Operands| series_with_slopes(&xs, has_b)[0].clone(),
+        move |xs: Operands| located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)[0].clone()),
         move |(xs, _, dxs): (Operands, Tensor, Operands)| {
-            let [_, by_a, by_b, by_c, by_x] = series_with_slopes(&xs, has_b);
-            let [da, db, dc, dx] = dxs;
-            da * by_a + db * by_b + dc * by_c + dx * by_x
+            located(at, &[&xs[3]], || {
+                let [_, by_a, by_b, by_c, by_x] = slopes(xs.clone(), has_b, at);
+                let [da, db, dc, dx] = &dxs;
+                da * by_a + db * by_b + dc * by_c + dx * by_x
+            })
         },
     );
     sum.apply([a.clone(), b.clone(), c.clone(), x.clone()])
+}
+
+/// The parameters of a series, and `x`.
+type Operands = [Tensor; 4];
+
+/// Computes the series and its derivatives, with their own derivatives: those of the second order.
+#[track_caller]
+fn slopes(xs: Operands, has_b: bool, at: CallSite) -> WithSlopes {
+    let all = custom_tangent(
+        move |xs: Operands| located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)),
+        move |(xs, _, dxs): (Operands, WithSlopes, Operands)| {
+            located(at, &[&xs[3]], || tangents_of_slopes(&xs, &dxs, has_b))
+        },
+    );
+    all.apply(xs)
+}
+
+/// Computes the tangents of the series and its derivatives. The loops do not depend on `dxs`, so
+/// that reverse mode can transpose the sum.
+#[track_caller]
+fn tangents_of_slopes(xs: &Operands, dxs: &Operands, has_b: bool) -> WithSlopes {
+    let mut sums = std::array::from_fn(|_| xs[3].zeros_like());
+    for (j, dx) in dxs.iter().enumerate() {
+        let mut direction = xs.clone().map(|x| x.zeros_like());
+        direction[j] = xs[j].ones_like();
+        let columns = jvp(|xs: Operands| series_with_slopes(&xs, has_b), xs.clone(), direction).1;
+        for (sum, column) in sums.iter_mut().zip(columns) {
+            *sum = &*sum + column * dx;
+        }
+    }
+    sums
 }
 
 /// A value and its derivatives by the three parameters and by `x`.
@@ -259,7 +293,7 @@ type SeriesState = (Tensor, WithSlopes, WithSlopes);
 
 /// Computes the series and its derivatives by `a`, `b`, `c` and `x`.
 #[track_caller]
-fn series_with_slopes(xs: &[Tensor; 4], has_b: bool) -> WithSlopes {
+fn series_with_slopes(xs: &Operands, has_b: bool) -> WithSlopes {
     let (one, zero) = (xs[3].ones_like(), xs[3].zeros_like());
     let terms = [one, zero.clone(), zero.clone(), zero.clone(), zero];
     let start: SeriesState = (Tensor::scalar(crate::DType::F64, 0.0), terms.clone(), terms);

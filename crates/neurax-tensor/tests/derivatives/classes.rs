@@ -181,8 +181,6 @@ const CONSTANT: &[(&str, &[&str])] = &[
         "has a derivative of the first order only, which tests/special.rs and \
          tests/distributions.rs check",
         &[
-            "x.hyp1f1",
-            "x.hyp2f1",
             "Key::gamma",
             "Key::loggamma",
             "Key::beta",

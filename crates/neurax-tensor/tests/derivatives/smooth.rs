@@ -609,6 +609,8 @@ smooth! {
     "x.conv_as", MATRICES, |x, y| {
         x.reshape([1, 1, 4]).conv_as(&y.slice(0, ..3).reshape([1, 1, 3]), Windows::new(), F64)
     };
+    "x.hyp1f1", PAIRS, |x, y| x.hyp1f1(y.square() + 1.3, y * 1.7 + x);
+    "x.hyp2f1", PAIRS, |x, y| x.hyp2f1(y, y.square() + 1.3, (x + y).tanh() * 0.8);
     "x.ldexp", REAL, |x| x.ldexp(3).square();
     "x.sort_by_keys", REAL, |x| {
         x.square().sort_by_keys([tensor([1, 0, 1, 0, 1]), tensor([4, 3, 2, 1, 0])], 0) * x
