@@ -5,7 +5,7 @@
 //! what the public function returns (see [`tensor_or_error`]).
 
 use crate::{
-    DType, Place, Recorder, Scalar, Tensor, Tree, Type,
+    DType, Place, Recorder, Scalar, Shape, Tensor, Tree, Type,
     args::{AxisInt, axis_of},
     dispatch::{common_shape, dispatch},
     tensor::CallSite,

@@ -202,7 +202,7 @@ impl Fit {
         if options.weights.is_some() {
             let column = all[2].expand_dims(1);
             right = if y.rank() == 1 { right * &all[2] } else { right * &column };
-            powers = powers * column;
+            powers *= column;
         }
         let norm = powers.norm(0);
         let scale = norm.equal(0).select(1, norm);
