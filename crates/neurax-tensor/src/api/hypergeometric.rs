@@ -242,8 +242,10 @@ fn gamma_quotient(numerators: [&Tensor; 2], divisors: [&Tensor; 2]) -> Tensor {
 fn series([a, b, c]: [&Tensor; 3], x: &Tensor, has_b: bool) -> Tensor {
     let at = Location::caller();
     let sum = custom_tangent(
-        move |xs: Operands| located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)[0].clone()),
-        move |(xs, _, dxs): (Operands, Tensor, Operands)| {
+        move |xs: SeriesOperands| {
+            located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)[0].clone())
+        },
+        move |(xs, _, dxs): (SeriesOperands, Tensor, SeriesOperands)| {
             located(at, &[&xs[3]], || {
                 let [_, by_a, by_b, by_c, by_x] = slopes(xs.clone(), has_b, at);
                 let [da, db, dc, dx] = &dxs;
@@ -255,14 +257,14 @@ fn series([a, b, c]: [&Tensor; 3], x: &Tensor, has_b: bool) -> Tensor {
 }
 
 /// The parameters of a series, and `x`.
-type Operands = [Tensor; 4];
+type SeriesOperands = [Tensor; 4];
 
 /// Computes the series and its derivatives, with their own derivatives: those of the second order.
 #[track_caller]
-fn slopes(xs: Operands, has_b: bool, at: CallSite) -> WithSlopes {
+fn slopes(xs: SeriesOperands, has_b: bool, at: CallSite) -> WithSlopes {
     let all = custom_tangent(
-        move |xs: Operands| located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)),
-        move |(xs, _, dxs): (Operands, WithSlopes, Operands)| {
+        move |xs: SeriesOperands| located(at, &[&xs[3]], || series_with_slopes(&xs, has_b)),
+        move |(xs, _, dxs): (SeriesOperands, WithSlopes, SeriesOperands)| {
             located(at, &[&xs[3]], || tangents_of_slopes(&xs, &dxs, has_b))
         },
     );
@@ -272,12 +274,13 @@ fn slopes(xs: Operands, has_b: bool, at: CallSite) -> WithSlopes {
 /// Computes the tangents of the series and its derivatives. The loops do not depend on `dxs`, so
 /// that reverse mode can transpose the sum.
 #[track_caller]
-fn tangents_of_slopes(xs: &Operands, dxs: &Operands, has_b: bool) -> WithSlopes {
+fn tangents_of_slopes(xs: &SeriesOperands, dxs: &SeriesOperands, has_b: bool) -> WithSlopes {
     let mut sums = std::array::from_fn(|_| xs[3].zeros_like());
     for (j, dx) in dxs.iter().enumerate() {
         let mut direction = xs.clone().map(|x| x.zeros_like());
         direction[j] = xs[j].ones_like();
-        let columns = jvp(|xs: Operands| series_with_slopes(&xs, has_b), xs.clone(), direction).1;
+        let columns =
+            jvp(|xs: SeriesOperands| series_with_slopes(&xs, has_b), xs.clone(), direction).1;
         for (sum, column) in sums.iter_mut().zip(columns) {
             *sum = &*sum + column * dx;
         }
@@ -293,7 +296,7 @@ type SeriesState = (Tensor, WithSlopes, WithSlopes);
 
 /// Computes the series and its derivatives by `a`, `b`, `c` and `x`.
 #[track_caller]
-fn series_with_slopes(xs: &Operands, has_b: bool) -> WithSlopes {
+fn series_with_slopes(xs: &SeriesOperands, has_b: bool) -> WithSlopes {
     let (one, zero) = (xs[3].ones_like(), xs[3].zeros_like());
     let terms = [one, zero.clone(), zero.clone(), zero.clone(), zero];
     let start: SeriesState = (Tensor::scalar(crate::DType::F64, 0.0), terms.clone(), terms);

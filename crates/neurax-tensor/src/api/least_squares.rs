@@ -32,8 +32,8 @@ impl Tensor {
     /// its inverse, infinite for a singular matrix.
     ///
     /// For [`MatrixNorm::Spectral`] and [`MatrixNorm::SmallestSingularValue`] it is the quotient of
-    /// the largest and the smallest singular value, in this or in the other order, and matrices need
-    /// not be square. Follows `numpy.linalg.cond` with `p`.
+    /// the largest and the smallest singular value, in this or in the other order, and matrices
+    /// need not be square. Follows `numpy.linalg.cond` with `p`.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if the tensor has fewer than two axes, if matrices that are taken
-    /// as Hermitian are not square, and for bounds that are complex or do not broadcast.
+    /// The result carries an error if the tensor has fewer than two axes, if matrices that are
+    /// taken as Hermitian are not square, and for bounds that are complex or do not broadcast.
     ///
     /// # Examples
     ///
@@ -126,8 +126,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if the tensor has fewer than two axes, if matrices that are taken
-    /// as Hermitian are not square, and for bounds that are complex or do not broadcast.
+    /// The result carries an error if the tensor has fewer than two axes, if matrices that are
+    /// taken as Hermitian are not square, and for bounds that are complex or do not broadcast.
     ///
     /// # Examples
     ///

@@ -35,8 +35,8 @@ impl Tensor {
         })
     }
 
-    /// Fits a polynomial as [`Tensor::polyfit`] does, with weights of the points or another bound of
-    /// singular values.
+    /// Fits a polynomial as [`Tensor::polyfit`] does, with weights of the points or another bound
+    /// of singular values.
     ///
     /// # Errors
     ///
@@ -110,8 +110,8 @@ impl Tensor {
     /// along a third axis.
     ///
     /// The covariances are scaled by the sum of squares of the weighted differences, divided by the
-    /// number of points beyond the coefficients, unless [`PolyfitOptions::unscaled`]; then the third
-    /// axis has size 1. Follows `jax.numpy.polyfit` with `cov`.
+    /// number of points beyond the coefficients, unless [`PolyfitOptions::unscaled`]; then the
+    /// third axis has size 1. Follows `jax.numpy.polyfit` with `cov`.
     ///
     /// # Errors
     ///

@@ -586,11 +586,7 @@ pub(crate) fn graph_of(
     b.finish(&[y])
 }
 
-/// Returns the format of a dtype in which floats are drawn.
-///
-/// # Errors
-///
-/// Returns a tensor that carries an error of `name` if `dtype` is not f16, bf16, f32 or f64.
+/// Returns the format of a dtype in which floats are drawn, or the error of `name` for others.
 fn drawn_float(name: &str, dtype: DType, at: CallSite) -> std::result::Result<DrawnFloat, Tensor> {
     DrawnFloat::of(dtype).map_err(|why| Tensor::fail(name, why, at))
 }

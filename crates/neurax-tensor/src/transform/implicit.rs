@@ -1,8 +1,8 @@
 //! Linear systems with a method that solves them, `custom_linear_solve`, and the unknown of an
 //! equation.
 //!
-//! The derivatives of a solution are those of the equation, by the implicit function theorem, not of
-//! the steps of the method that solves it. For `f(x, p) = 0`,
+//! The derivatives of a solution are those of the equation, by the implicit function theorem, not
+//! of the steps of the method that solves it. For `f(x, p) = 0`,
 //!
 //! ```text
 //! df/dx · dx + df/dp · dp = 0        so        dx = -(df/dx)⁻¹ · df/dp · dp

@@ -1,7 +1,7 @@
 //! Roots with a method that finds them: `custom_root`.
 //!
-//! A root is the op `function` of the IR with the implicit function theorem as its tangent rule (see
-//! `implicit.rs`), in which `tangent_solve` inverts the derivative of the equation.
+//! A root is the op `function` of the IR with the implicit function theorem as its tangent rule
+//! (see `implicit.rs`), in which `tangent_solve` inverts the derivative of the equation.
 
 use super::implicit::{Method, Unknown, filled};
 use crate::{

@@ -1,7 +1,7 @@
 //! Every function of `docs/functions.md` has a class: smooth, smooth in pieces, or without a
 //! derivative. A new function is listed in one of the tables.
 
-use crate::{law, piecewise::PIECEWISE, smooth::SMOOTH};
+use crate::{law, piecewise::PIECEWISE, smooth, smooth_matrices};
 use std::collections::BTreeSet;
 
 /// Functions whose results do not depend differentiably on an argument, with the reason.
@@ -245,7 +245,7 @@ fn every_function_has_a_class() {
     let page = std::fs::read_to_string(path).unwrap().replace("\\|", "|");
     let rows = page.lines().filter_map(|l| l.strip_prefix("| `"));
     let listed: BTreeSet<&str> = rows.map(|row| name(row.split('`').next().unwrap())).collect();
-    let smooth = SMOOTH.iter().map(|r| r.0);
+    let smooth = smooth::SMOOTH.iter().chain(smooth_matrices::SMOOTH).map(|r| r.0);
     let piecewise = PIECEWISE.iter().map(|r| r.0);
     let constant = CONSTANT.iter().flat_map(|(_, names)| names.iter().copied());
     let of = |names: &mut dyn Iterator<Item = &'static str>| names.collect::<BTreeSet<_>>();
@@ -273,8 +273,9 @@ fn name(row: &str) -> &str {
 
 #[test]
 fn smooth_functions_are_smooth_at_ties_zeros_and_equal_elements() {
-    let failures: Vec<String> = SMOOTH
+    let failures: Vec<String> = smooth::SMOOTH
         .iter()
+        .chain(smooth_matrices::SMOOTH)
         .filter_map(|&(name, point, f)| {
             law::check((point, f)).err().map(|e| format!("{name} at {point:?}: {e}"))
         })

@@ -8,3 +8,4 @@ mod orders;
 mod piecewise;
 mod singular;
 mod smooth;
+mod smooth_matrices;

@@ -24,6 +24,8 @@ macro_rules! smooth {
     };
 }
 
+pub(crate) use smooth;
+
 /// Zero, negative zero, equal numbers, and numbers of both signs.
 const REAL: &[f64] = &[0.0, 0.7, 0.7, -1.2, -0.0];
 /// Positive numbers.
@@ -35,17 +37,17 @@ const UNIT: &[f64] = &[0.5, 0.5, 0.1, 0.9];
 /// Pairs with zeros, ties and opposite numbers, but not `(0, 0)`.
 const PAIRS: &[f64] = &[0.0, 0.5, 0.5, -1.0, 2.0, 0.8, 0.5, -0.5, 0.0, -3.0];
 /// Four numbers with a zero and a tie, for matrices.
-const MATRIX: &[f64] = &[0.0, 0.7, 0.7, -1.2];
+pub const MATRIX: &[f64] = &[0.0, 0.7, 0.7, -1.2];
 /// Eight numbers with zeros and ties, for two matrices.
-const MATRICES: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.4, 0.0, -0.3, 0.7];
+pub const MATRICES: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.4, 0.0, -0.3, 0.7];
 
 /// Six numbers, then scales and biases.
 const NORMS: &[f64] = &[0.0, 0.7, 0.7, -1.2, 0.3, 0.3, 1.0, 0.0, 0.5, 0.5, 2.0, 0.1];
 
 /// A positive definite matrix with different eigenvalues.
-const POSITIVE_DEFINITE: &[f64] = &[2.0, 0.7, 0.7, 3.5];
+pub const POSITIVE_DEFINITE: &[f64] = &[2.0, 0.7, 0.7, 3.5];
 /// A positive definite matrix, and a right side.
-const SYSTEM: &[f64] = &[2.0, 0.7, 0.7, 3.5, 0.0, 1.5, -0.3, 0.7];
+pub const SYSTEM: &[f64] = &[2.0, 0.7, 0.7, 3.5, 0.0, 1.5, -0.3, 0.7];
 
 /// Returns options with other sizes, axes and factors than the default ones.
 fn fft(sizes: &[usize]) -> FftOptions {
@@ -316,68 +318,6 @@ smooth! {
     "x.kron", MATRICES, |x, y| x.kron(y);
     "x.cross", PAIRS, |x, y| x.slice(0, ..3).cross(y.slice(0, 1..4));
     "x.matrix_power", MATRIX, |x| m(x).matrix_power(3);
-    // Linear algebra.
-    "x.cholesky", POSITIVE_DEFINITE, |x| m(x).cholesky();
-    "x.adjoint", MATRIX, |x| m(x).adjoint().square();
-    "x.cho_solve", SYSTEM, |x, y| m(x).cholesky().cho_solve(y.slice(0, ..2));
-    "x.det", MATRIX, |x| m(x).det();
-    "x.inv", POSITIVE_DEFINITE, |x| m(x).inv();
-    "x.solve", SYSTEM, |x, y| m(x).solve(m(y));
-    "x.lu_solve", SYSTEM, |x, y| {
-        let (lu, _, permutation) = m(x).lu_factor();
-        lu.lu_solve(&permutation, m(y))
-    };
-    "x.solve_triangular", SYSTEM, |x, y| m(x).solve_triangular(m(y), Triangle::Upper);
-    "x.solve_triangular_with", SYSTEM, |x, y| {
-        let options = TriangularOptions::new().right_side().transpose();
-        m(x).solve_triangular_with(m(y), Triangle::Upper, options)
-    };
-    "x.cho_solve_with", SYSTEM, |x, y| {
-        m(x).cholesky().t().cho_solve_with(m(y), Triangle::Upper)
-    };
-    "x.lu_factor", POSITIVE_DEFINITE, |x| m(x).lu_factor().0;
-    "x.lu", POSITIVE_DEFINITE, |x| {
-        let (p, l, u) = m(x).lu();
-        p + l * u
-    };
-    "x.slogdet", POSITIVE_DEFINITE, |x| m(x).slogdet().1;
-    "x.qr", POSITIVE_DEFINITE, |x| {
-        let (q, r) = m(x).qr();
-        q * r
-    };
-    "x.qr_full", POSITIVE_DEFINITE, |x| m(x).qr_full().1;
-    "x.eigh", POSITIVE_DEFINITE, |x| {
-        let (w, v) = m(x).eigh();
-        v * w
-    };
-    "x.eig", POSITIVE_DEFINITE, |x| {
-        let (w, v) = m(x).eig();
-        v * w
-    };
-    "x.eigvals", POSITIVE_DEFINITE, |x| m(x).eigvals();
-    "x.tensorsolve", SYSTEM, |x, y| m(x).reshape([2, 1, 2]).tensorsolve(m(y).slice(0, ..1).t());
-    "x.tensorinv", POSITIVE_DEFINITE, |x| m(x).reshape([2, 1, 2]).tensorinv(2);
-    "toeplitz", MATRICES, |x, y| toeplitz(x, y);
-    "block_diag", MATRICES, |x, y| block_diag([m(x), m(y)]);
-    "x.eigvalsh", POSITIVE_DEFINITE, |x| m(x).eigvalsh();
-    "x.svd", POSITIVE_DEFINITE, |x| {
-        let (u, s, vh) = m(x).svd();
-        u * s + vh
-    };
-    "x.svd_full", POSITIVE_DEFINITE, |x| m(x).svd_full().0;
-    "x.svdvals", POSITIVE_DEFINITE, |x| m(x).svdvals();
-    "x.cond", POSITIVE_DEFINITE, |x| m(x).cond();
-    "x.pinv", POSITIVE_DEFINITE, |x| m(x).pinv();
-    "x.cond_with", POSITIVE_DEFINITE, |x| m(x).cond_with(MatrixNorm::Frobenius);
-    "x.pinv_with", MATRIX, |x| m(x).pinv_with(RankOptions::new().hermitian());
-    "x.lstsq_with", SYSTEM, |x, y| {
-        let (x, rest, _, s) = m(x).lstsq_with(y.slice(0, ..2), RankOptions::new());
-        (x + rest) * s
-    };
-    "x.lstsq", SYSTEM, |x, y| m(x).lstsq(y.slice(0, ..2));
-    "x.expm", MATRIX, |x| m(x).expm();
-    "x.matrix_norm", POSITIVE_DEFINITE, |x| m(x).matrix_norm(MatrixNorm::Nuclear);
-    "multi_dot", MATRICES, |x, y| multi_dot([m(x), m(y), m(x)]);
     "x.cosine_similarity", PAIRS, |x, y| x.cosine_similarity(y, 0);
     "x.cosine_similarity", &[0.0, 2.0, 0.0, 2.0], |x, y| x.cosine_similarity(y, 0);
     // Indexing, joining and moving.
@@ -618,7 +558,7 @@ smooth! {
 }
 
 /// Returns a 2 by 2 matrix.
-fn m(x: &Tensor) -> Tensor {
+pub fn m(x: &Tensor) -> Tensor {
     x.reshape([2, 2])
 }
 
