@@ -28,6 +28,11 @@ pub enum Interpolation {
 
 impl Interpolation {
     /// Returns true if each element of the result is one of the input.
+    ///
+    /// ```
+    /// use neurax::Interpolation;
+    /// assert!(Interpolation::NearestFloor.is_nearest() && !Interpolation::Linear.is_nearest());
+    /// ```
     pub fn is_nearest(self) -> bool {
         matches!(self, Interpolation::Nearest | Interpolation::NearestFloor)
     }
@@ -96,6 +101,13 @@ pub struct ResizeOptions {
 
 impl ResizeOptions {
     /// Creates the options of a kernel, with antialiasing.
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// let y = tensor([1.0, 2.0]).image_resize([4], ResizeOptions::new(Interpolation::Linear));
+    /// assert!(y.allclose(tensor([1.0, 1.25, 1.75, 2.0]), 1e-6, 1e-6).item()? == 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new(method: Interpolation) -> ResizeOptions {
         ResizeOptions {
             method,
@@ -107,12 +119,29 @@ impl ResizeOptions {
     }
 
     /// Sets the kernel.
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// let options = ResizeOptions::new(Interpolation::Linear).method(Interpolation::Nearest);
+    /// let y = tensor([1.0, 2.0]).image_resize([4], options);
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 1.0, 2.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn method(self, method: Interpolation) -> ResizeOptions {
         ResizeOptions { method, ..self }
     }
 
     /// Sets whether the kernel is widened where an axis shrinks. It does not matter to
     /// [`Interpolation::Nearest`] and [`Interpolation::NearestFloor`].
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// // Between the second and the third element, of which alone it is the mean.
+    /// let options = ResizeOptions::new(Interpolation::Linear).antialias(false);
+    /// let y = tensor([8.0, 1.0, 2.0, 8.0]).image_resize([1], options);
+    /// assert!(y.allclose(tensor([1.5]), 1e-6, 1e-6).item()? == 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn antialias(self, antialias: bool) -> ResizeOptions {
         ResizeOptions { antialias, ..self }
     }
@@ -120,12 +149,29 @@ impl ResizeOptions {
     /// Places the first and the last element of the result at those of the input, as PyTorch's
     /// `align_corners=True`: element `i` of `m` lies at `i (n - 1) / (m - 1)`. Not for
     /// [`Interpolation::Nearest`] and [`Interpolation::NearestFloor`].
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// let options = ResizeOptions::new(Interpolation::Linear).align_corners();
+    /// let y = tensor([1.0, 2.0]).image_resize([3], options);
+    /// assert!(y.allclose(tensor([1.0, 1.5, 2.0]), 1e-6, 1e-6).item()? == 1.0);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn align_corners(self) -> ResizeOptions {
         ResizeOptions { align_corners: true, ..self }
     }
 
     /// Sets the coefficient of [`Interpolation::Cubic`], -1/2 by default. PyTorch, OpenCV and ONNX
     /// have -3/4, together with [`ResizeOptions::repeat_edge`] and without antialiasing.
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// let options = ResizeOptions::new(Interpolation::Cubic).cubic_coefficient(-0.75);
+    /// let y = tensor([0.0, 1.0, 0.0, 0.0]).image_resize([8], options);
+    /// // 1.25 d³ - 2.25 d² + 1 at the distance d = 1/4.
+    /// assert!((y.get(3).item()? - 0.87890625).abs() < 1e-6);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn cubic_coefficient(self, a: f64) -> ResizeOptions {
         ResizeOptions { cubic_coefficient: Some(a), ..self }
     }
@@ -133,6 +179,14 @@ impl ResizeOptions {
     /// Repeats the first and the last element of an axis beyond its ends, as PyTorch does for the
     /// cubic kernel without antialiasing. By default, the kernel leaves out what is beyond the
     /// ends, as in JAX.
+    ///
+    /// ```
+    /// use neurax::{Interpolation, ResizeOptions, prelude::*};
+    /// let options = ResizeOptions::new(Interpolation::Cubic).repeat_edge();
+    /// let y = tensor([0.0, 1.0]).image_resize([4], options);
+    /// assert!((y.get(0).item()? + 0.0703125).abs() < 1e-6);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn repeat_edge(self) -> ResizeOptions {
         ResizeOptions { repeat_edge: true, ..self }
     }
