@@ -31,6 +31,12 @@ macro_rules! mirrors {
 }
 pub(crate) use mirrors;
 
+/// Returns the real and imaginary parts of complex numbers along a new last axis.
+#[track_caller]
+pub fn packed(z: &Tensor) -> Tensor {
+    stack([z.real(), z.imag()], -1)
+}
+
 pub fn leaves(t: impl Tree) -> Vec<Tensor> {
     let mut v = vec![];
     t.into_leaves(&mut v);
@@ -52,6 +58,11 @@ pub fn check(mirrors: Mirrors) {
         for prefix in ["f32", "f64"] {
             let case = Case::new(&fixture, prefix, f);
             case.all_modes();
+            report.extend(case.report.into_inner().unwrap());
+        }
+        if fixture.has("bf16") {
+            let case = Case::new(&fixture, "bf16", f);
+            case.narrow_modes();
             report.extend(case.report.into_inner().unwrap());
         }
     }
@@ -134,6 +145,9 @@ impl<'a> Case<'a> {
         let vxs = || self.recorded("vin");
         self.expect("vmap", "vout", vmap(self.of_all()).run(vxs()));
         self.expect("jit vmap", "vout", jit(vmap(self.of_all())).run(vxs()));
+        if self.prefix == "f64" {
+            self.mapped_over_each_axis();
+        }
         if self.fixture.has("edges") {
             self.edges();
         }
@@ -144,18 +158,57 @@ impl<'a> Case<'a> {
             self.reverse();
             self.mapped();
         }
+        if self.fixture.has("hvp") {
+            self.second_order();
+        }
+        if self.prefix == "f64" {
+            self.other_orders();
+        }
+    }
+
+    /// Checks the derivatives by checkpoints, other modes and other orders of transforms, which are
+    /// those of the other dtypes as well.
+    fn other_orders(&self) {
+        if self.fixture.has("grad") {
+            self.reverse_checkpointed();
+            self.mapped_checkpointed();
+        }
         let symmetric = self.fixture.has("jvp")
             && self.fixture.has("grad")
             && !NO_SYMMETRY.contains(&&*self.fixture.name);
         if symmetric {
             self.by_columns();
         }
-        let twice = self.fixture.has("hvp");
-        if twice {
-            self.second_order();
-        }
-        if twice && symmetric {
+        if symmetric && self.fixture.has("hvp") {
             self.reverse_over_reverse();
+        }
+    }
+
+    /// Checks the values, batches and gradients in bf16.
+    fn narrow_modes(&self) {
+        let (xs, vxs) = (|| self.inputs.clone(), || self.recorded("vin"));
+        self.expect("value", "out", (self.f)(&self.inputs));
+        self.expect("jit", "out", jit(self.of_all()).run(xs()));
+        self.expect("vmap", "vout", vmap(self.of_all()).run(vxs()));
+        if self.fixture.has("bf16_grad") {
+            let s = self.scalar(&self.inputs);
+            self.expect("grad", "grad", grad(s).run(self.chosen(&self.inputs)));
+        }
+    }
+
+    /// Checks batches whose mapped axis is not the first one: axis 1, 2, .. of each input, or its
+    /// last one if it has fewer, and the last one of the outputs.
+    fn mapped_over_each_axis(&self) {
+        let vxs = self.recorded("vin");
+        let most = vxs.iter().map(|x| x.rank() - 1).max().unwrap_or(0);
+        for axis in 1..=most as i64 {
+            let axes: Vec<i64> = vxs.iter().map(|x| axis.min(x.rank() as i64 - 1)).collect();
+            let moved = vxs.iter().zip(&axes).map(|(x, &axis)| x.move_axis(0, axis)).collect();
+            let inputs = Mapped::Each(axes.into_iter().map(Some).collect());
+            let axes = Axes { inputs, outputs: (-1).into(), ..Axes::default() };
+            let first = |ys: Vec<Tensor>| ys.iter().map(|y| y.move_axis(-1, 0)).collect::<Vec<_>>();
+            let ys = vmap_with(self.of_all(), axes).run(moved).map(first);
+            self.expect(&format!("vmap over axis {axis}"), "vout", ys);
         }
     }
 
@@ -186,6 +239,11 @@ impl<'a> Case<'a> {
         let s = || self.scalar(&self.inputs);
         self.expect("grad", "grad", grad(s()).run(at()));
         self.expect("jit grad", "grad", jit(grad(s())).run(at()));
+    }
+
+    fn reverse_checkpointed(&self) {
+        let at = || self.chosen(&self.inputs);
+        let s = || self.scalar(&self.inputs);
         self.expect("grad jit", "grad", grad(jit(s())).run(at()));
         self.expect("grad checkpoint", "grad", grad(checkpoint(s())).run(at()));
         self.expect("jit grad checkpoint", "grad", jit(grad(checkpoint(s()))).run(at()));
@@ -206,6 +264,10 @@ impl<'a> Case<'a> {
         let each = |xs: Vec<Tensor>| grad(self.scalar(&xs))(self.chosen(&xs));
         self.expect("vmap grad", "vgrad", vmap(each).run(vxs.clone()));
         self.expect("jit vmap grad", "vgrad", jit(vmap(each)).run(vxs.clone()));
+    }
+
+    fn mapped_checkpointed(&self) {
+        let vxs = self.recorded("vin");
         let each = |xs: Vec<Tensor>| grad(checkpoint(self.scalar(&xs)))(self.chosen(&xs));
         self.expect("vmap grad checkpoint", "vgrad", vmap(each).run(vxs.clone()));
         self.expect("jit vmap grad checkpoint", "vgrad", jit(vmap(each)).run(vxs.clone()));
@@ -288,8 +350,14 @@ impl<'a> Case<'a> {
 
     fn expect(&self, mode: &str, key: &str, have: impl Outcome) {
         let want = self.fixture.list(self.prefix, key);
+        let errors = self.fixture.list(self.prefix, &format!("{key}_error"));
         let same = |(i, (have, want)): (usize, (&Literal, &Literal))| {
-            close_within(have, want, tolerance(want)).map_err(|e| format!("{key}.{i}: {e}"))
+            let close = match errors.get(i) {
+                Some(error) if want.dtype().is_float() => rounded_like(have, want)
+                    .and_then(|have| close_within(&have, want, narrow_tolerance(want, error))),
+                _ => close_within(have, want, tolerance(want)),
+            };
+            close.map_err(|e| format!("{key}.{i}: {e}"))
         };
         let result = have.literals().map_err(|e| e.to_string()).and_then(|have| {
             let counted = if have.len() == want.len() {
@@ -339,9 +407,27 @@ fn tolerance(want: &Literal) -> Tolerance {
         d => 2.0 * epsilon(d),
     };
     let largest = if want.dtype().is_float() {
-        parts(want).iter().fold(1e-2, |m: f64, x| m.max(x.0.abs()))
+        let finite = parts(want).into_iter().filter(|x| x.0.is_finite());
+        finite.fold(1e-2, |m: f64, x| m.max(x.0.abs()))
     } else {
         0.0
     };
     Tolerance { rel, abs: rel * largest }
+}
+
+/// Returns a result in bf16 in the dtype of the recorded one.
+fn rounded_like(have: &Literal, want: &Literal) -> std::result::Result<Literal, String> {
+    if have.dtype() != BF16 {
+        return Err(format!("expected bf16, got {}", have.dtype()));
+    }
+    Tensor::from(have.clone()).to(want.dtype()).to_literal().map_err(|e| e.to_string())
+}
+
+/// Returns the tolerance of results in bf16, from the exact ones: four units in the last place of
+/// the largest magnitude, and twice the largest error of JAX in bf16, which is large where
+/// roundings within the function matter.
+fn narrow_tolerance(want: &Literal, error: &Literal) -> Tolerance {
+    let magnitude = |x: &Literal| parts(x).iter().fold(0.0, |m: f64, x| m.max(x.0.abs())).max(1e-2);
+    let of_jax = parts(error).iter().fold(0.0, |m: f64, x| m.max(x.0));
+    Tolerance { rel: 0.0, abs: 4.0 * epsilon(BF16) * magnitude(want) + 2.0 * of_jax }
 }
