@@ -81,4 +81,5 @@ pub fn is_native_sparse_dot(op: &SparseDot, types: [&Type; 4]) -> bool {
         && [to, from].iter().all(|t| t.dtype == DType::I32)
         && types.iter().all(|t| t.size() > 0 && fits(t.size()))
         && fits(op.rows)
+        && op.rows > 0
 }

@@ -1,10 +1,11 @@
 //! Sparse tensors: [`Coo`] of any rank and [`Csr`] matrices, as trees of dense tensors.
 //!
 //! The problem: of a matrix with few nonzero elements, only these should be stored and multiplied.
-//! The formats are those of scipy.sparse and of JAX's BCOO and BCSR. Every operation is composed of
-//! gathers, scatters and sorts of the tensors of values and indices, so that `jit`, `grad`, `vmap`
-//! and files work on sparse tensors as on any tree, and derivatives with respect to the values and
-//! to the dense operands follow from those of gather and scatter-add.
+//! The formats are those of scipy.sparse and of JAX's BCOO and BCSR. Products are
+//! [`Tensor::sparse_dot`](neurax_tensor::Tensor::sparse_dot), all other operations composed of
+//! gathers, scatters and sorts of the tensors of values and indices: `jit`, `grad`, `vmap` and
+//! files work on sparse tensors as on any tree, with derivatives with respect to the values and to
+//! the dense operands.
 //!
 //! # Example
 //!

@@ -75,7 +75,7 @@ calls! { CALLS_IN_TRACES:
         2 => a.a.sum([axis(&a.a, d), axis(&a.a, d)]),
         _ => a.a.sum(axis(&a.a, d)),
     };
-    "Coo::add" => |a, d| if d.below(2) == 0 { a.a.add(&a.b) } else { &a.a - &a.a };
+    "Coo::add" => |a, d| if d.below(2) == 0 { a.a.add(&a.b) } else { &a.a - &a.a.clone() };
     "Coo::to" => |a, d| a.a.to(d.dtype());
     "Coo::to_csr" => |a, _d| a.a.to_csr();
     "Coo::sort_indices" => |a, _d| a.a.sort_indices();

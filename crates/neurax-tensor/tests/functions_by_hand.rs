@@ -366,7 +366,7 @@ fn systems_keep_small_singular_values_and_batches_of_right_sides() {
 
 /// Twenty rows take the blocked method.
 #[test]
-fn a_right_side_that_is_not_finite_spoils_its_own_column() {
+fn a_right_side_with_nan_makes_its_column_nan() {
     for n in [2, 20] {
         let a = Tensor::eye(n) * 2.0;
         let right = Tensor::ones([n, 3]).at((0, 1)).set(f32::NAN);

@@ -101,8 +101,10 @@ impl SparseDot {
         let [to, from] = [(x.to, self.rows), (x.from, k)].map(|(v, n)| in_block(b, v, n));
         let stored = b.ty(x.values).size();
         let values = b.reshape(x.values, [stored]);
-        let tall = b.reshape(x.dense, [&[members * k], &dense.shape[2..]].concat());
-        let y = b.emit(SparseDot { rows: members * self.rows }, &[values, to, from, tall]);
+        let rows = members.saturating_mul(self.rows);
+        let tall = [&[members.saturating_mul(k)], &dense.shape[2..]].concat();
+        let tall = b.reshape(x.dense, tall);
+        let y = b.emit(SparseDot { rows }, &[values, to, from, tall]);
         let y = b.reshape(y, [&[members, self.rows], &dense.shape[2..]].concat());
         at_front(Values::from_slice(&[y]))
     }
@@ -114,10 +116,17 @@ fn values_cotangent(b: &mut Builder, xs: &[Value], ct: Value) -> Value {
     let x = SparseOperands::of(xs);
     let dtype = b.dtype(ct);
     let [ct, dense] = [ct, x.dense].map(|v| b.convert(v, dtype.at_least_f32()));
-    let [to, from] = [rows_at(b, ct, x.to), rows_at(b, dense, x.from)];
+    // A dropped element has no cotangent, also beside infinities.
+    let from = signed_indices(b, x.from, b.ty(dense).shape[0]);
+    let has_column = inside(b, from, b.ty(dense).shape[0]);
+    let to = signed_indices(b, x.to, b.ty(ct).shape[0]);
+    let has_row = inside(b, to, b.ty(ct).shape[0]);
+    let is_stored = b.and(has_row, has_column);
+    let [to, from] = [rows_at(b, ct, to), rows_at(b, dense, from)];
     let product = b.mul(to, from);
     let axes: Vec<usize> = (1..b.ty(product).rank()).collect();
     let total = b.sum(product, &axes);
+    let total = b.select_or_zero(is_stored, total);
     b.convert(total, dtype)
 }
 
@@ -166,7 +175,7 @@ impl Named for SparseDot {
         Binary::Mul.infer(&[values.clone(), values.clone()]).map_err(|e| e.inside(Self::NAME))?;
         let are_indices = [to, from].iter().all(|t| t.dtype.is_int() && t.shape == values.shape);
         let fits = matches!(dense.rank(), 1 | 2) && dense.dtype == values.dtype;
-        if values.rank() != 1 || values.dtype == DType::Bool || !are_indices || !fits {
+        if values.rank() != 1 || !are_indices || !fits {
             let want = "values [nse], integers [nse] twice, and a dense operand [k] or [k, n] of \
                         the dtype of the values";
             return refuse(Self::NAME, format!("expected {want}, got {}", list_types(xs)));
@@ -239,7 +248,7 @@ impl Named for SparseDot {
         };
         let has_products = |d: &DType| {
             let ty = Type::new(*d, [1]);
-            *d != DType::Bool && Binary::Mul.infer(&[ty.clone(), ty]).is_ok()
+            Binary::Mul.infer(&[ty.clone(), ty]).is_ok()
         };
         let (to, from) = ([2.0, 0.0, 2.0, 0.0], [1.0, 3.0, 0.0, 1.0]);
         let mut rows = vec![];

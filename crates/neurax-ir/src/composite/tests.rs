@@ -171,6 +171,29 @@ fn names(g: &Graph) -> Vec<String> {
     names
 }
 
+/// The cotangent of the dense operand is the product with rows and columns exchanged; a batch is
+/// one product.
+#[test]
+fn sparse_products_survive_the_transforms() {
+    let (values, index) = (Type::new(DType::F32, [4]), Type::new(DType::I32, [4]));
+    let types = [values, index.clone(), index, Type::new(DType::F32, [5, 2])];
+    let g = graph(&SparseDot { rows: 3 }.into(), &types);
+    let products = |g: &Graph| -> Vec<usize> {
+        let rows = |e: &crate::Eqn| match &e.op {
+            Op::Composite(Composite::SparseDot(op)) => Some(op.rows),
+            _ => None,
+        };
+        g.eqns().iter().filter_map(rows).collect()
+    };
+    let of_dense = [false, false, false, true];
+    let backward = passes::dce(&transform::vjp(&g, &of_dense).unwrap().backward).unwrap();
+    assert_eq!(products(&backward), [5]);
+    let forward = transform::jvp(&g, &[true, false, false, true]).unwrap().graph;
+    assert_eq!(products(&forward), [3, 3, 3]);
+    let batched = transform::vmap_all(&g, &Axis { size: 2, name: None }).unwrap();
+    assert_eq!(products(&batched), [6]);
+}
+
 #[test]
 fn names_survive_the_transforms() {
     // The tangent of a solution is a solution of the same name, and the derivative of the map.

@@ -144,8 +144,8 @@ impl Tensor {
     }
 
     /// Computes the `x` of the smallest norm among those that make the norm of `a · x - b`
-    /// smallest, for matrices `a` `[m, n]`; `b` is a vector `[m]` or a matrix `[m, k]`. Singular
-    /// values up to `max(m, n) · epsilon` times the largest count as 0. Follows
+    /// smallest, for matrices `a` `[.., m, n]`; `b` is a vector `[m]` or matrices `[.., m, k]`.
+    /// Singular values up to `max(m, n) · epsilon` times the largest count as 0. Follows
     /// `numpy.linalg.lstsq`, of which it is the first result.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl Tensor {
     #[track_caller]
     pub fn lstsq(&self, b: impl Operand) -> Tensor {
         let (b, at) = (b.operand(self), Location::caller());
-        match Solved::of("lstsq", self, &b, &RankOptions::new(), at) {
+        match LeastSquares::of("lstsq", self, &b, &RankOptions::new(), at) {
             Ok((solved, inverse)) => solved.solution(&inverse, at),
             Err(e) => e,
         }
@@ -201,12 +201,12 @@ impl Tensor {
     ) -> (Tensor, Tensor, Tensor, Tensor) {
         let (b, at) = (b.operand(self), Location::caller());
         let solve = || {
-            let (solved, inverse) = match Solved::of("lstsq_with", self, &b, &options, at) {
+            let (solved, inverse) = match LeastSquares::of("lstsq_with", self, &b, &options, at) {
                 Ok(parts) => parts,
                 Err(e) => return (e.clone(), e.clone(), e.clone(), e),
             };
             let x = solved.solution(&inverse, at);
-            let rest = solved.rest(&x, at);
+            let rest = solved.residuals(&x, at);
             let rank = inverse.is_kept.to(DType::I32).sum(-1);
             (x, rest, rank, inverse.values.convert(solved.dtype.real(), at))
         };
@@ -264,14 +264,16 @@ fn inverse(x: &Tensor, op: &str, options: &RankOptions, at: CallSite) -> Result<
 }
 
 /// A problem of least squares in at least single precision.
-struct Solved {
+struct LeastSquares {
     a: Tensor,
     b: Tensor,
+    /// True if the right side is a vector, which is a column here.
+    is_vector: bool,
     /// The dtype of the solution.
     dtype: DType,
 }
 
-impl Solved {
+impl LeastSquares {
     #[track_caller]
     fn of(
         op: &str,
@@ -279,7 +281,7 @@ impl Solved {
         b: &Tensor,
         options: &RankOptions,
         at: CallSite,
-    ) -> Result<(Solved, PseudoInverse), Tensor> {
+    ) -> Result<(LeastSquares, PseudoInverse), Tensor> {
         let (rows, _) = a.matrix_size(op, at)?;
         let (left, right) = (a.type_or_error()?, b.type_or_error()?);
         let size = match right.rank() {
@@ -295,26 +297,34 @@ impl Solved {
         let both = [a.clone().float(at), b.clone().float(at)];
         let both = promote_operands(op, &both, at)?;
         let [(a, dtype), (b, _)] = [both[0].wide(at), both[1].wide(at)];
+        let is_vector = b.rank() == 1;
+        let b = if is_vector { b.expand_dims(-1) } else { b };
         let bound = bound(&a, op, options, 1.0, at)?;
         let inverse = PseudoInverse::of(&a, &bound, options.is_hermitian, at);
-        Ok((Solved { a, b, dtype }, inverse))
+        Ok((LeastSquares { a, b, is_vector, dtype }, inverse))
     }
 
     #[track_caller]
     fn solution(&self, inverse: &PseudoInverse, at: CallSite) -> Tensor {
-        inverse.matrix.matmul(&self.b).convert(self.dtype, at)
+        self.without_column(inverse.matrix.matmul(&self.b)).convert(self.dtype, at)
     }
 
     /// Computes the sums of squares of the columns of `a · x - b`.
     #[track_caller]
-    fn rest(&self, x: &Tensor, at: CallSite) -> Tensor {
-        let rest = self.a.matmul(x) - &self.b;
-        let squares = match rest.dtype().is_complex() {
-            true => rest.real().square() + rest.imag().square(),
-            false => rest.square(),
+    fn residuals(&self, x: &Tensor, at: CallSite) -> Tensor {
+        let column = if self.is_vector { x.expand_dims(-1) } else { x.clone() };
+        let difference = self.a.matmul(column) - &self.b;
+        let squares = match difference.dtype().is_complex() {
+            true => difference.real().square() + difference.imag().square(),
+            false => difference.square(),
         };
-        let axis = if self.b.rank() == 1 { -1 } else { -2 };
-        squares.sum(axis).convert(self.dtype.real(), at)
+        self.without_column(squares.sum(-2)).convert(self.dtype.real(), at)
+    }
+
+    /// Removes the last axis if it is that of the column of a vector.
+    #[track_caller]
+    fn without_column(&self, x: Tensor) -> Tensor {
+        if self.is_vector { x.squeeze(-1) } else { x }
     }
 }
 
@@ -351,6 +361,12 @@ mod tests {
         assert_eq!((rank.shape().to_vec(), s.shape().to_vec()), (vec![2], vec![2, 3]));
         assert!(close(&rest, &(a.matmul(&x) - &b).square().sum(1)));
         assert!(close(&a.lstsq(&b), &x));
+        let vector = key(2).normal_of(F64, [5]);
+        let (of_each, squares, ..) = a.lstsq_with(&vector, RankOptions::new());
+        for i in 0..2 {
+            let one = a.get(i).lstsq_with(&vector, RankOptions::new());
+            assert!(close(&one.0, &of_each.get(i)) && close(&one.1, &squares.get(i)));
+        }
         let one = a.get(0).lstsq_with(b.at((0, .., 0)).get(), RankOptions::new());
         assert!(close(&one.0, &x.at((0, .., 0)).get()) && close(&one.1, &rest.at((0, 0)).get()));
         let (x, rest, rank, s) =
@@ -388,6 +404,8 @@ mod tests {
         assert!(say(x.pinv_with(RankOptions::new().hermitian())).contains("square matrices"));
         let e = say(Tensor::ones([4, 2, 2]).pinv_with(bound(tensor([0.1, 0.2]))));
         assert!(e.contains("a real bound that broadcasts to f32[4], got f32[2]"), "{e}");
+        let e = say(x.matrix_rank_with(bound(tensor([0.1, 0.2]))));
+        assert!(e.contains("a real bound that broadcasts to f32[], got f32[2]"), "{e}");
         let e = say(x.matrix_rank_with(bound(tensor(1.0).to(C64))));
         assert!(e.contains("expected a real bound"), "{e}");
         let e = say(x.lstsq(tensor([1.0, 2.0, 3.0])));

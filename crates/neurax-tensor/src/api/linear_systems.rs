@@ -64,7 +64,7 @@ impl Tensor {
             Err(e) => return e,
         };
         // The factors have grown to the batch axes of the right side.
-        let lu = system.grown(at);
+        let lu = system.broadcast_matrices(at);
         let permutation = permutation.broadcast_at(&lu.shape()[..lu.rank() - 1], at);
         system.result(permuted_solution(&lu, &permutation, &system.b, at), at)
     }
@@ -205,11 +205,13 @@ impl System {
             let why = format!("the batch axes of {left} and {right} do not broadcast");
             Tensor::fail(op, why, at)
         })?;
-        Ok(System { b: with_batch(&b, &shape, at), a, is_vector, dtype })
+        let b = with_batch(&b, &shape, at);
+        b.type_or_error()?;
+        Ok(System { a, b, is_vector, dtype })
     }
 
     /// Returns the matrices with the batch axes of the right sides.
-    pub(super) fn grown(&self, at: CallSite) -> Tensor {
+    pub(super) fn broadcast_matrices(&self, at: CallSite) -> Tensor {
         let batch = &self.b.shape()[..self.b.rank() - 2];
         with_batch(&self.a, &Shape::from(batch), at)
     }

@@ -37,7 +37,8 @@ pub(super) fn bound(
     };
     let ty = given.type_or_error()?;
     let batch = Type::new(dtype, &x.shape()[..x.rank() - 2]);
-    let fits = common_shape(op, &[batch.clone(), ty.with_dtype(dtype)]).is_ok();
+    let common = common_shape(op, &[batch.clone(), ty.with_dtype(dtype)]);
+    let fits = common.is_ok_and(|shape| shape == batch.shape);
     if ty.dtype.is_complex() || !fits {
         let why = format!("expected a real bound that broadcasts to {batch}, got {ty}");
         return Err(Tensor::fail(op, why, at));

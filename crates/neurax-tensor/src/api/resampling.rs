@@ -109,9 +109,11 @@ fn resized(
     }
     let axes = (0..before.len()).filter(|&axis| before[axis] != after[axis]);
     if method.is_nearest() {
-        return Ok(axes.fold(x.clone(), |y, axis| {
-            y.take(nearest(method, before[axis], after[axis]), axis as i64)
-        }));
+        return axes.into_iter().try_fold(x.clone(), |y, axis| {
+            let indices = nearest(method, before[axis], after[axis]);
+            let indices = indices.map_err(|why| Tensor::fail(name, why, at))?;
+            Ok(y.take(indices, axis as i64))
+        });
     }
     let (mut y, dtype) = x.clone().float(at).wide(at);
     for axis in axes {
@@ -123,10 +125,11 @@ fn resized(
             false => (half_pixel, 0.5 * half_pixel - 0.5),
         };
         let width = if options.antialias { step.max(1.0) } else { 1.0 };
-        let beyond = if options.repeat_edge { options.method.radius() * width } else { 0.0 };
+        let reach = (options.method.radius() * width).ceil() as usize + 1;
+        let beyond = if options.repeat_edge { reach } else { 0 };
         let number = |x: f64| Tensor::scalar(DType::F64, x);
         let (start, step) = (number(start), number(step));
-        let grid = Grid { start, step, sizes: (n, m), beyond: beyond.ceil() as usize + 1 };
+        let grid = Grid { start, step, sizes: (n, m), beyond };
         y = product(&y, axis, grid.matrix(options));
     }
     Ok(y.convert(dtype, at))
@@ -206,6 +209,7 @@ fn sizes(
     if before.iter().zip(&after).any(changes) {
         return Err(fail(format!("expected sizes of at least 1, got {ty} to {after:?}")));
     }
+    ty.with_shape(&after[..]).bytes().map_err(|e| fail(e.to_string()))?;
     let a = options.cubic_coefficient.unwrap_or(-0.5);
     if !a.is_finite() {
         return Err(fail(format!("expected a finite coefficient of the cubic kernel, got {a}")));
@@ -214,12 +218,19 @@ fn sizes(
 }
 
 /// Returns the indices of the nearest elements.
-fn nearest(method: Interpolation, n: usize, m: usize) -> Tensor {
+///
+/// # Errors
+///
+/// If there is not enough memory for them.
+fn nearest(method: Interpolation, n: usize, m: usize) -> Result<Tensor, String> {
     let index = |i: usize| match method {
         Interpolation::NearestFloor => (i as u128 * n as u128 / m as u128) as i64,
         _ => ((2 * i + 1) as u128 * n as u128 / (2 * m as u128)) as i64,
     };
-    Tensor::from_vec((0..m).map(index).collect::<Vec<i64>>(), [m])
+    let mut indices: Vec<i64> = vec![];
+    indices.try_reserve_exact(m).map_err(|_| format!("not enough memory for {m} indices"))?;
+    indices.extend((0..m).map(index));
+    Ok(Tensor::from_vec(indices, [m]))
 }
 
 /// Computes the product of `matrix` and the vectors along `axis`.

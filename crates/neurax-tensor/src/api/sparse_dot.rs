@@ -12,9 +12,9 @@ impl Tensor {
     /// `self` `[nse]` has the values of the stored elements, `rows` and `columns`, integers
     /// `[nse]`, their places; values at the same place are added, and those out of bounds are
     /// dropped, also by negative indices. Dtypes are promoted; sums of floats below 32 bits are in
-    /// f32. Elements that are sorted by their rows are faster. Both derivatives are products of
-    /// sparse matrices, too. Follows `jax.experimental.sparse.coo_matmat`; the types of
-    /// `neurax-sparse` call it.
+    /// f32. Elements that are sorted by row are faster, and so are indices of at most 32 bits.
+    /// Both derivatives are products of sparse matrices, too. Follows
+    /// `jax.experimental.sparse.coo_matmat`; the types of `neurax-sparse` call it.
     ///
     /// # Errors
     ///

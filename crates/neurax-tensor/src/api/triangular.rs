@@ -142,7 +142,7 @@ fn triangular_solution(
         Ok(system) => system,
         Err(e) => return e,
     };
-    let a = system.grown(at);
+    let a = system.broadcast_matrices(at);
     // The transpose of x · a = b is aᵀ · xᵀ = bᵀ.
     let (a, form) = match (options.is_transposed != options.is_right, options.is_conjugated) {
         (false, false) => (a, MatrixForm::Plain),
@@ -164,7 +164,7 @@ fn cholesky_solution(op: &str, a: &Tensor, b: &Tensor, triangle: Triangle, at: C
         Ok(system) => system,
         Err(e) => return e,
     };
-    let factor = system.grown(at);
+    let factor = system.broadcast_matrices(at);
     let (lower, forms) = match triangle {
         Triangle::Lower => (true, [MatrixForm::Plain, MatrixForm::Adjoint]),
         Triangle::Upper => (false, [MatrixForm::Adjoint, MatrixForm::Plain]),

@@ -3,9 +3,8 @@
 
 use crate::law::{complex, f64s, halves};
 use neurax::{
-    AttentionOptions, ConvolveMode, Indexing, Interpolation, MatrixNorm, MultivariateNormalOptions,
-    PadMode, ResizeOptions, Triangle, Windows, block_diag, dot_product_attention, einsum, meshgrid,
-    multi_dot, prelude::*, toeplitz,
+    AttentionOptions, ConvolveMode, Indexing, Interpolation, MultivariateNormalOptions, PadMode,
+    ResizeOptions, Windows, dot_product_attention, einsum, meshgrid, prelude::*,
 };
 
 /// Rows `name, point, |x| formula;`, and `|a, b|` for a function of the two halves of the point.

@@ -2,6 +2,7 @@
 
 use crate::{
     calls::{Call, calls},
+    calls_of_arrays::tried,
     draw::Draw,
 };
 use neurax::{Indexing, MatrixNorm, Trim, prelude::*};
@@ -63,10 +64,10 @@ calls! { OTHERS:
         let (y, n, options) = (d.x.square().flatten(), d.size().min(3), d.polyfit());
         <[Tensor; 2]>::from(d.x.flatten().polyfit_cov(&y, n, options)).to_vec()
     };
-    "x.trim_zeros_with" => |d| vec![{
+    "x.trim_zeros_with" => |d| tried(vec![{
         let axes = d.axes();
         d.x.trim_zeros_with(Trim::Both, axes)
-    }];
+    }]);
     "x.image_resize" => |d| vec![{
         let (shape, options) = (d.shape_of_sample(), d.resize());
         d.x.image_resize(shape, options)

@@ -43,7 +43,7 @@ mirrors! {
         let equal = (x.array_equal(x), x.array_equiv(x.slice(0, ..1)));
         (x * y, close, equal, y.isclose_with(f64::NAN, options))
     };
-    bit_patterns(x, y) => (x.square(), x.to(F32).bitcast(I32), y.bitcast(F32) * 0);
+    bit_patterns(x, y) => (x.square(), x.to(F32).bitcast(I32), y.bitcast(F32) * 0.0);
     negative_positive(x) => x.negative() * x;
     absolute_difference(x, y) => (x - y).abs() * x.abs();
     reciprocal_of(x) => x.reciprocal();

@@ -37,7 +37,7 @@ mirrors! {
     max_keepdims(x) => x.max(keep(1)) * x;
     variance_keepdims(x) => x.var(keep([0, 1]), 0) * x;
     sum_dtype(x) => x.square().sum_with(1, ReduceOptions::new().dtype(F64)).to(x.dtype());
-    max_with_ties(x, y) => (x.to(y.dtype()) + y * 0).max(1) * y.sum(..);
+    max_with_ties(x, y) => (x.to(y.dtype()) + y.zeros_like()).max(1) * y.sum(..);
     count_nonzero(x, y) => (y.square(), x.count_nonzero(1), x.count_nonzero(..));
     average(x, y) => x.average(y, 1);
     average_all(x, y) => x.average(y, ..);

@@ -27,7 +27,12 @@ struct Item<'a> {
 impl Item<'_> {
     /// Returns true if the docs have an example, or the table of functions makes one.
     fn has_doctest(&self) -> bool {
-        self.above.iter().any(|l| l.contains("```") || l.contains("example!("))
+        // A macro's doc has the whole example in one string.
+        let is_macro = |l: &&str| l.contains("example!(") || l.contains("\\n```\\n");
+        // Every second fence ends a block.
+        let fences = self.above.iter().filter_map(|l| l.strip_prefix("/// ```"));
+        let runs = |language: &str| !["text", "ignore"].contains(&language);
+        self.above.iter().any(is_macro) || fences.step_by(2).any(runs)
     }
 
     fn is_hidden(&self) -> bool {
