@@ -22,8 +22,8 @@ use std::{panic::Location, sync::Arc};
 /// The derivatives are those of the equation `f(x) = 0`, by the implicit function theorem, and do
 /// not differentiate `solve`, which may contain a `while_loop`. They exist with respect to the
 /// tensors that `f` captures. `tangent_solve` is differentiated for reverse mode and for higher
-/// orders, so a method with a `while_loop` there is a [`custom_linear_solve`]. For a scalar it is
-/// `|g, y| &y / g(y.ones_like())`.
+/// orders, so a method with a `while_loop` there is a [`crate::custom_linear_solve`]. For a scalar
+/// it is `|g, y| &y / g(y.ones_like())`.
 ///
 /// # Errors
 ///
