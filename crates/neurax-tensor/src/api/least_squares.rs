@@ -45,7 +45,7 @@ impl Tensor {
     /// ```
     /// use neurax::{MatrixNorm, prelude::*};
     /// let x = tensor([[4.0, 4.0], [0.0, 2.0]]);
-    /// assert_eq!(x.cond_with(MatrixNorm::One).item()?, 6.0 * 0.75);
+    /// assert_eq!(x.cond_with(MatrixNorm::One).item()?, 6.0 * 1.0);
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
