@@ -103,7 +103,8 @@ impl FactorTask {
     /// results.
     pub unsafe fn run(&self, slots: &[Address], pool: &Pool) {
         if self.count == 1 && self.sizes.operations() >= FACTOR_SHARED_OPERATIONS {
-            // Threads have the mode of the one that starts them.
+            // Linux gives a thread the mode of the one that starts it, here that of the first call;
+            // the thread that runs `f` sets it itself.
             return keep_subnormals(&mut || {
                 // SAFETY: as promised by the caller.
                 let run = |division| unsafe { self.run_matrices(slots, 0..1, division) };
