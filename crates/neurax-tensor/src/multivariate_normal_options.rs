@@ -49,6 +49,7 @@ impl MultivariateNormalOptions {
     /// let options = MultivariateNormalOptions::new().eigh();
     /// let x = key(0).multivariate_normal_with(tensor([0.0, 0.0]), &covariance, [5], options);
     /// assert!(x.diff(1, -1).abs().max(..).item()? < 1e-3, "both numbers are equal");
+    /// # Ok::<(), Error>(())
     /// ```
     pub fn eigh(self) -> MultivariateNormalOptions {
         MultivariateNormalOptions { root: CovarianceRoot::Eigh }
@@ -63,6 +64,7 @@ impl MultivariateNormalOptions {
     /// let options = MultivariateNormalOptions::new().svd();
     /// let x = key(0).multivariate_normal_with(tensor([0.0, 3.0]), &covariance, [5], options);
     /// assert!((x.diff(1, -1) - 3.0).abs().max(..).item()? < 1e-5, "both have the same deviation");
+    /// # Ok::<(), Error>(())
     /// ```
     pub fn svd(self) -> MultivariateNormalOptions {
         MultivariateNormalOptions { root: CovarianceRoot::Svd }
