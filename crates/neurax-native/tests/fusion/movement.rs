@@ -226,6 +226,31 @@ fn a_sort_is_a_step_with_maps_around_it() {
     .has_kernels(2);
 }
 
+/// Its operands are stored: the product of the values is not fused into it.
+#[test]
+fn a_sparse_product_is_a_step() {
+    check(
+        "graph(%0: f32[300], %1: i32[300], %2: i32[300], %3: f32[50, 8]) {
+          %4: f32[300] = multiply(%0, %0)
+          %5: f32[40, 8] = sparse_dot[rows=40](%4, %1, %2, %3)
+          return %5
+        }",
+        expect![[r#"
+            b0: f32[300] = %0 (an input)
+            b1: i32[300] = %1 (an input)
+            b2: i32[300] = %2 (an input)
+            b3: f32[50, 8] = %3 (an input)
+            b4: f32[300] = %4 (multiply)
+            b5: f32[40, 8] = %5 (sparse_dot)
+            inputs b0, b1, b2, b3; outputs b5
+            step 0: kernel 0 reads b0; writes b4; 300 iterations, parallel
+            step 1: sparse_dot reads b4, b1, b2, b3; writes b5
+        "#]],
+    )
+    .has_steps(2)
+    .has_kernels(1);
+}
+
 /// Ops and dtypes that kernels do not know go to the reference interpreter, one step each.
 #[test]
 fn an_op_without_a_kernel_is_a_fallback_step() {
