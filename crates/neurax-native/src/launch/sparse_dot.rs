@@ -83,7 +83,7 @@ impl SparseDotTask {
         })
     }
 
-    /// Returns the bytes that the task allocates: elements in the order of their rows.
+    /// Returns the bytes that [`SparseDotTask::grouped`] takes.
     pub fn scratch(&self) -> usize {
         let number = if self.is_double { size_of::<f64>() } else { size_of::<f32>() };
         let element = number + size_of::<i32>() + size_of::<u32>();
@@ -138,29 +138,46 @@ impl SparseDotTask {
             });
         }
         let mut own = Scratch::new(self.scratch());
-        // SAFETY: the scratch memory has room for all, is aligned and is this call's alone.
-        let (values, from, order, starts) = unsafe {
-            let values = own.address();
-            let from = values.plus((self.stored * size_of::<T>()) as isize);
-            let order = from.plus((self.stored * size_of::<i32>()) as isize);
-            let grouped =
-                SharedArray::new(order.0.cast::<u32>()).range(0..self.stored + self.rows + 1);
-            grouped.fill(0);
-            let (order, starts) = grouped.split_at_mut(self.stored);
-            let values = SharedArray::new(values.0.cast::<T>()).range(0..self.stored);
-            (values, SharedArray::new(from.0.cast::<i32>()).range(0..self.stored), order, starts)
-        };
-        group(to, order, starts);
-        for ((value, from), &i) in values.iter_mut().zip(from.iter_mut()).zip(&*order) {
-            (*value, *from) = (elements.values[i as usize], elements.from[i as usize]);
-        }
-        let (elements, starts) = (StoredElements { values, from }, &*starts);
+        // SAFETY: the scratch memory is this call's alone.
+        let (elements, starts) = unsafe { self.grouped(elements, to, own.address()) };
         self.in_chunks(pool, |rows| {
             for row in rows {
                 let [first, end] = [0, 1].map(|i| starts[row + i] as usize);
                 dense.row(elements.range(first..end), row_of(row));
             }
         })
+    }
+
+    /// Copies the elements in the order of their rows `to`, and returns them with the number of
+    /// elements before each row.
+    ///
+    /// # Safety
+    /// The memory has [`SparseDotTask::scratch`] bytes, aligned to a cache line, that no other
+    /// thread uses while the results are used.
+    unsafe fn grouped<'a, T: Term>(
+        &self,
+        elements: StoredElements<T>,
+        to: &[i32],
+        memory: Address,
+    ) -> (StoredElements<'a, T>, &'a [u32]) {
+        let from = memory.plus((self.stored * size_of::<T>()) as isize);
+        let order = from.plus((self.stored * size_of::<i32>()) as isize);
+        // SAFETY: as promised by the caller: there is room for the numbers, columns, order and
+        // starts, one behind the other, and each size is a multiple of the alignment of the next.
+        let (values, from, order) = unsafe {
+            (
+                SharedArray::new(memory.0.cast::<T>()).range(0..self.stored),
+                SharedArray::new(from.0.cast::<i32>()).range(0..self.stored),
+                SharedArray::new(order.0.cast::<u32>()).range(0..self.stored + self.rows + 1),
+            )
+        };
+        order.fill(0);
+        let (order, starts) = order.split_at_mut(self.stored);
+        group(to, order, starts);
+        for ((value, from), &i) in values.iter_mut().zip(from.iter_mut()).zip(&*order) {
+            (*value, *from) = (elements.values[i as usize], elements.from[i as usize]);
+        }
+        (StoredElements { values, from }, starts)
     }
 
     /// Returns true if the rows of the elements ascend.
