@@ -179,17 +179,20 @@ fn tiled(x: &Tensor, tiles: usize) -> Tensor {
 }
 
 /// Returns the rows of a tile that belong to the group of a pair; the others are 0.
-fn masked(tiles: &Tensor, tile: &Tensor, start: &Tensor, end: &Tensor) -> Tensor {
+fn masked(rows: Tensor, start: &Tensor, end: &Tensor) -> Tensor {
     let row = Tensor::arange(TILE).to(DType::I64);
     let is_inside = row.ge(start) & row.lt(end);
-    is_inside.expand_dims(-1).select(tiles.take(tile, 0), 0)
+    is_inside.expand_dims(-1).select(rows, 0)
 }
 
 /// Adds the products of the rows of a pair to `y`.
+///
+/// The products are masked too, as a row of 0 beside an infinite factor would give NaN.
 fn added_rows(tiles: &Tensor, matrices: &Tensor, y: Tensor, pair: TileOfGroup) -> Tensor {
     let (tile, group, start, end) = pair;
     let product = checkpoint(|(tile, group, start, end): TileOfGroup| {
-        masked(tiles, &tile, &start, &end).matmul(matrices.take(group, 0))
+        let rows = masked(tiles.take(tile, 0), &start, &end);
+        masked(rows.matmul(matrices.take(group, 0)), &start, &end)
     });
     let product = product((tile.clone(), group, start, end));
     y.at(tile).add(product)
@@ -199,7 +202,8 @@ fn added_rows(tiles: &Tensor, matrices: &Tensor, y: Tensor, pair: TileOfGroup) -
 fn added_matrix(tiles: &Tensor, right: &Tensor, y: Tensor, pair: TileOfGroup) -> Tensor {
     let (tile, group, start, end) = pair;
     let product = checkpoint(|(tile, start, end): (Tensor, Tensor, Tensor)| {
-        masked(tiles, &tile, &start, &end).t().matmul(right.take(tile, 0))
+        let [lhs, rhs] = [tiles, right].map(|x| masked(x.take(&tile, 0), &start, &end));
+        lhs.t().matmul(rhs)
     });
     let product = product((tile, start, end));
     y.at(group).add(product)
@@ -208,6 +212,7 @@ fn added_matrix(tiles: &Tensor, right: &Tensor, y: Tensor, pair: TileOfGroup) ->
 #[cfg(test)]
 mod tests {
     use crate::prelude::*;
+    const INFINITY: f32 = f32::INFINITY;
 
     /// Returns the group of each row, `groups` for rows after the last one.
     fn ids(sizes: &[usize], rows: usize) -> Vec<usize> {
@@ -254,6 +259,18 @@ mod tests {
         assert_eq!(dx.get(69).to_vec::<f32>().unwrap(), [0.0; 3]);
         let want = x.ragged_dot_contracted(&ct, &sizes);
         assert!(dw.allclose(want, 1e-5, 1e-5).item().unwrap() == 1.0);
+    }
+
+    #[test]
+    fn infinities_stay_in_their_group() {
+        let (x, w) = (tensor([[1.0], [INFINITY], [3.0]]), tensor([[[1.0]], [[INFINITY]]]));
+        let sizes = tensor([2, 1]);
+        let f = |(x, w): (Tensor, Tensor)| x.ragged_dot(&w, &sizes);
+        assert_eq!(f((x.clone(), w.clone())).to_vec::<f32>().unwrap(), [1.0, INFINITY, INFINITY]);
+        let (_, pull) = vjp(f, (x, w));
+        let (dx, dw) = pull.run(Tensor::ones([3, 1])).unwrap();
+        assert_eq!(dx.to_vec::<f32>().unwrap(), [1.0, 1.0, INFINITY]);
+        assert_eq!(dw.to_vec::<f32>().unwrap(), [INFINITY, 3.0]);
     }
 
     #[test]
