@@ -16,7 +16,7 @@ mirrors! {
     rot90_minus_1(x) => x.square().rot90(-1, 0, 1);
     flip_all(x) => x.square().flip(..);
     fliplr_flipud(x) => (x.square().flip(1), x.flip(0));
-    roll_flat(x) => x.square().flatten().roll(2, 0).reshape([2, 3]);
+    roll_flat(x) => x.square().flatten().roll(2, 0).reshape(x.shape());
     transpose_all(x) => x.square().transpose();
     swapaxes_moveaxis(x) => (x.square().swap_axes(0, -1), x.move_axis(0, -1), x.t());
     rollaxis(x) => x.square().move_axis(2, 0);

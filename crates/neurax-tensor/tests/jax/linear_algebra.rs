@@ -134,5 +134,5 @@ mirrors! {
     tridiagonal_solve_with_pivots(lower, diagonal, upper, b) => {
         tridiagonal_solve(&(lower + 4), diagonal, &(upper + 3), b)
     };
-    roots(x) => (x + (Tensor::arange(3) * 6).to(x.dtype())).poly().roots().real().sort(0);
+    roots(x) => (x + (Tensor::arange(3) * 6).to(x.dtype())).poly().roots().real().sort(0).square();
 }
