@@ -256,7 +256,7 @@ impl Primitive for Gather {
             return Ok(vec![out]);
         }
         let plan = plan::GatherPlan::new(self, xs[0].shape(), &xs[1], out.shape());
-        Ok(vec![plan.read(&xs[0], out)])
+        Ok(vec![plan.read(&xs[0], out)?])
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -447,6 +447,14 @@ mod tests {
         assert_eq!(run(&op(OutOfBounds::Drop), &x, i).to_f64s(), [0.0, 3.0, 0.0, 0.0]);
         let u = Literal::from_slice([2, 1], &[u64::MAX, 1]).unwrap();
         assert_eq!(run(&op(OutOfBounds::Drop), &x, u).to_f64s(), [0.0, 2.0]);
+    }
+
+    #[test]
+    fn packed_floats_keep_fractions_and_signs() {
+        let x = Literal::from_f64s(DType::F4E2M1FN, [4], &[0.5, -1.5, 6.0, -0.5]);
+        let op = Gather { offset_dims: vec![], ..rows_of(&[4], 0, OutOfBounds::Clip, [0.0; 2]).0 };
+        let i = Literal::from_slice([3, 1], &[1i64, 3, 0]).unwrap();
+        assert_eq!(run(&op, &x, i).to_f64s(), [-1.5, -0.5, 0.5]);
     }
 
     #[test]

@@ -273,7 +273,7 @@ impl Primitive for Scatter {
             return Ok(vec![with_compute!(any x.dtype(), C => sum::<C>(&plan, &x, updates))]);
         }
         let (y, inplace) = match self.kind.reduction().map(|kind| kind.on(x.dtype())) {
-            None => plan.write(x, updates),
+            None => plan.write(x, updates)?,
             Some(kind) => with_compute!(any x.dtype(), C => {
                 let u = updates.load::<C>();
                 x.edit(|to: &mut [C]| {

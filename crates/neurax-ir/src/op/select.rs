@@ -43,9 +43,8 @@ impl Primitive for Select {
     fn eval(&self, cx: &mut Eval, mut xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let (y, x, pred) = (xs.swap_remove(2), xs.swap_remove(1), xs.swap_remove(0));
         let ty = x.ty().clone();
-        let bits = ty.with_dtype(unsigned_of_width(ty.dtype));
-        let (x, y) = (x.with_type(bits.clone())?, y.with_type(bits.clone())?);
-        let (out, inplace) = with_compute!(any bits.dtype, C => choose::<C>(pred.bytes(), x, y));
+        let (x, y) = (as_codes(x)?, as_codes(y)?);
+        let (out, inplace) = with_compute!(any x.dtype(), C => choose::<C>(pred.bytes(), x, y));
         cx.count_reuse(inplace);
         Ok(vec![out.with_type(ty)?])
     }
@@ -94,6 +93,16 @@ impl Primitive for Select {
         }
         rows
     }
+}
+
+/// Returns the elements as unsigned integers of their width, for loops that only move bits: a load
+/// of floats below 8 bits would convert them.
+///
+/// # Errors
+/// [`Error::bug`](crate::Error::bug) if the types do not fit the bytes.
+pub(super) fn as_codes(x: Literal) -> Result<Literal> {
+    let ty = x.ty().with_dtype(unsigned_of_width(x.dtype()));
+    x.with_type(ty)
 }
 
 /// Returns the unsigned dtype of the same width. Choosing only moves bits, so that one loop per

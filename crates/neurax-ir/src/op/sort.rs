@@ -1,6 +1,7 @@
 //! `sort`: a stable sort along an axis, by one or more keys.
 
 use super::pointwise::{COMPUTED, check_kind, computed_dtypes};
+use super::select::as_codes;
 use super::strided::by_width;
 use super::{Axis, Batched, Bound, Primitive, Sample, Tangent, Transposed, rules::*};
 use crate::{
@@ -51,7 +52,7 @@ impl Primitive for Sort {
     fn eval(&self, _: &mut Eval, xs: Vec<Literal>) -> Result<Vec<Literal>> {
         let columns: Vec<Vec<u64>> = xs[..self.keys].iter().flat_map(key_columns).collect();
         let order = sorted_order(xs[0].shape(), self.axis, &columns);
-        Ok(xs.iter().map(|x| permute(x, &order)).collect())
+        xs.iter().map(|x| permute(x, &order)).collect()
     }
 
     fn jvp(&self, b: &mut Builder, at: &Bound, dxs: &[Tangent]) -> Result<Vec<Tangent>> {
@@ -179,13 +180,18 @@ fn sorted_order(shape: &Shape, axis: usize, columns: &[Vec<u64>]) -> Vec<usize> 
 }
 
 /// Returns the elements of `x` at the offsets `order`.
-fn permute(x: &Literal, order: &[usize]) -> Literal {
+///
+/// # Errors
+/// [`Error::bug`](crate::Error::bug) if the type does not fit the bytes.
+fn permute(x: &Literal, order: &[usize]) -> Result<Literal> {
     let bits = x.dtype().bits();
     if bits < 8 {
-        let from = x.load::<u8>();
-        return Literal::build(x.ty().clone(), |to: &mut [u8]| {
+        let codes = as_codes(x.clone())?;
+        let from = codes.load::<u8>();
+        let moved = Literal::build(codes.ty().clone(), |to: &mut [u8]| {
             to.iter_mut().zip(order).for_each(|(o, &i)| *o = from[i])
         });
+        return moved.with_type(x.ty().clone());
     }
     let copy = |to: &mut [u8]| {
         by_width!(bits, N => {
@@ -193,7 +199,7 @@ fn permute(x: &Literal, order: &[usize]) -> Literal {
             to.iter_mut().zip(order).for_each(|(o, &i)| *o = from[i]);
         })
     };
-    Literal::zeros(x.ty().clone()).edit_bytes(copy).0
+    Ok(Literal::zeros(x.ty().clone()).edit_bytes(copy).0)
 }
 
 #[cfg(test)]
@@ -213,6 +219,13 @@ mod tests {
         let ys = sort(0, 1, vec![x, i]);
         assert_eq!(ys[1].to_f64s(), [3.0, 2.0, 4.0, 1.0, 5.0, 0.0]);
         assert!(ys[0].to_f64s()[1].is_sign_positive() && ys[0].to_f64s()[2].is_sign_negative());
+    }
+
+    #[test]
+    fn packed_floats_are_moved_as_they_are() {
+        let keys = Literal::from_slice([3], &[2i32, 0, 1]).unwrap();
+        let x = Literal::from_f64s(DType::F4E2M1FN, [3], &[0.5, -1.5, 6.0]);
+        assert_eq!(sort(0, 1, vec![keys, x])[1].to_f64s(), [-1.5, 6.0, 0.5]);
     }
 
     #[test]

@@ -113,7 +113,7 @@ mirrors! {
     complex_eigenvalues(x, y) => hermitian(x, y).eigvalsh();
     complex_eigenvectors(x, y) => {
         let (w, v) = hermitian(x, y).eigh();
-        parts((&v * w.tanh()).matmul(v.adjoint()))
+        parts((&v * w.sin()).matmul(v.adjoint()))
     };
     complex_singular_values(x, y) => complex(x, y).svdvals();
     complex_singular_vectors(x, y) => parts(sine(&complex(x, y)));

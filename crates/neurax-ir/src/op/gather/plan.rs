@@ -1,7 +1,8 @@
 //! The offsets of all windows of a gather or scatter, and the loops that copy them.
 
 use super::{Gather, OutOfBounds};
-use crate::{Literal, Shape, op::rules::grid, op::strided::by_width, with_compute};
+use crate::op::{rules::grid, select::as_codes, strided::by_width};
+use crate::{Literal, Result, Shape, with_compute};
 
 /// The offsets, in elements, of all windows in the operand and in the dense array of windows. A
 /// window consists of runs of contiguous elements.
@@ -34,27 +35,37 @@ impl GatherPlan {
     }
 
     /// Copies the windows of `x` to `out`, whose elements are zero.
-    pub fn read(&self, x: &Literal, out: Literal) -> Literal {
+    ///
+    /// # Errors
+    /// [`Error::bug`](crate::Error::bug) if the types do not fit the bytes.
+    pub fn read(&self, x: &Literal, out: Literal) -> Result<Literal> {
         let bits = x.dtype().bits();
         if bits < 8 {
-            let from = x.load::<u8>();
-            return Literal::build(out.ty().clone(), |to: &mut [u8]| {
+            let (ty, codes) = (out.ty().clone(), as_codes(x.clone())?);
+            let from = codes.load::<u8>();
+            let (out, _) = as_codes(out)?.edit(|to: &mut [u8]| {
                 self.each(|x, o, n| to[o..o + n].copy_from_slice(&from[x..x + n]))
             });
+            return out.with_type(ty);
         }
-        out.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, x.bytes(), false))).0
+        Ok(out.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, x.bytes(), false))).0)
     }
 
     /// Copies `windows` into `x`; also returns whether that happened in place.
-    pub fn write(&self, x: Literal, windows: &Literal) -> (Literal, bool) {
+    ///
+    /// # Errors
+    /// As for [`GatherPlan::read`].
+    pub fn write(&self, x: Literal, windows: &Literal) -> Result<(Literal, bool)> {
         let bits = x.dtype().bits();
         if bits < 8 {
-            let from = windows.load::<u8>();
-            return x.edit(|to: &mut [u8]| {
+            let (ty, codes) = (x.ty().clone(), as_codes(windows.clone())?);
+            let from = codes.load::<u8>();
+            let (out, inplace) = as_codes(x)?.edit(|to: &mut [u8]| {
                 self.each(|x, o, n| to[x..x + n].copy_from_slice(&from[o..o + n]))
             });
+            return Ok((out.with_type(ty)?, inplace));
         }
-        x.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, windows.bytes(), true)))
+        Ok(x.edit_bytes(|to| by_width!(bits, N => self.copy::<N>(to, windows.bytes(), true))))
     }
 
     /// Copies elements of `N` bytes: from the windows to the operand if `scatter`, else back.
