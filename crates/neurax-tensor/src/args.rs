@@ -153,6 +153,11 @@ pub trait IntoAxes {
     fn keep(&self) -> bool {
         false
     }
+
+    /// Returns true for `..`, which names no axis.
+    fn is_all(&self) -> bool {
+        false
+    }
 }
 
 /// Axes that stay in the result with size 1: `x.sum(keep(-1))`.
@@ -228,6 +233,9 @@ impl IntoAxes for RangeFull {
     fn axes(&self, rank: usize) -> Result<Vec<usize>, String> {
         Ok((0..rank).collect())
     }
+    fn is_all(&self) -> bool {
+        true
+    }
 }
 
 impl<I: AxisInt, const N: usize> IntoAxes for [I; N] {
@@ -279,6 +287,9 @@ impl<A: IntoAxes> IntoAxes for Keep<A> {
     }
     fn keep(&self) -> bool {
         true
+    }
+    fn is_all(&self) -> bool {
+        self.0.is_all()
     }
 }
 

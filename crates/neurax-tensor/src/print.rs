@@ -49,7 +49,7 @@ fn write_literal(f: &mut fmt::Formatter, x: &Literal) -> fmt::Result {
     }
     write!(f, "{ty}{}", if ty.rank() > 1 { "\n" } else { " " })?;
     let shown = shown_indices(ty);
-    let words = words(x, &shown);
+    let words = words(x, &shown, f.precision());
     let width = words.iter().map(|w| w.len()).max().unwrap_or(0);
     let mut words = words.iter();
     write_axis(f, ty, 0, width, &mut words)
@@ -115,8 +115,9 @@ fn write_axis<'w>(
     f.write_str("]")
 }
 
-/// Returns the elements at the row-major indices `at` as text.
-fn words(x: &Literal, at: &[usize]) -> Vec<String> {
+/// Returns the elements at the row-major indices `at` as text, floats with the number of decimals
+/// if there is one.
+fn words(x: &Literal, at: &[usize], decimals: Option<usize>) -> Vec<String> {
     let dtype = x.dtype();
     match dtype.kind() {
         Kind::Bool => {
@@ -136,7 +137,7 @@ fn words(x: &Literal, at: &[usize]) -> Vec<String> {
                 let v = x.load::<C>();
                 at.iter().map(|&i| v[i].to_f64()).collect()
             });
-            floats(&values, dtype)
+            floats(&values, dtype, decimals)
         }
         Kind::Complex => {
             let parts: Vec<(f64, f64)> = with_compute!(any dtype, C => {
@@ -147,9 +148,9 @@ fn words(x: &Literal, at: &[usize]) -> Vec<String> {
             let format_complex = |(re, im): (String, String)| {
                 format!("{re}{}{im}i", if im.starts_with('-') { "" } else { "+" })
             };
-            floats(&re, dtype.real())
+            floats(&re, dtype.real(), decimals)
                 .into_iter()
-                .zip(floats(&im, dtype.real()))
+                .zip(floats(&im, dtype.real(), decimals))
                 .map(format_complex)
                 .collect()
         }
@@ -157,16 +158,18 @@ fn words(x: &Literal, at: &[usize]) -> Vec<String> {
 }
 
 /// Formats floats in one notation: with the number of decimals of the one that needs most, at most
-/// [`MAX_DECIMALS`], or all in scientific notation if one is very large or very small.
-fn floats(v: &[f64], dtype: DType) -> Vec<String> {
+/// [`MAX_DECIMALS`], or all in scientific notation if one is very large or very small; with
+/// `decimals` in the notation of Rust.
+fn floats(v: &[f64], dtype: DType, decimals: Option<usize>) -> Vec<String> {
     let finite = || v.iter().copied().filter(|x| x.is_finite() && *x != 0.0).map(f64::abs);
     let (most, least) = (finite().fold(0.0, f64::max), finite().fold(f64::INFINITY, f64::min));
-    let scientific = most >= 1e8 || least < 1e-4 || most / least > 1e8;
+    let is_wide = most >= 1e8 || least < 1e-4 || most / least > 1e8;
+    let scientific = decimals.is_none() && is_wide;
     let shortest =
         |x: f64| if dtype == DType::F64 { format!("{x}") } else { format!("{}", x as f32) };
     let digits = |x: &f64| shortest(*x).split_once('.').map_or(1, |(_, d)| d.len());
-    let precision =
-        v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1).clamp(1, MAX_DECIMALS);
+    let most_digits = || v.iter().filter(|x| x.is_finite()).map(digits).max().unwrap_or(1);
+    let precision = decimals.unwrap_or_else(|| most_digits().clamp(1, MAX_DECIMALS));
     let word = |x: &f64| match x {
         x if x.is_nan() => "nan".to_string(),
         x if x.is_infinite() => if *x > 0.0 { "inf" } else { "-inf" }.to_string(),
@@ -179,6 +182,14 @@ fn floats(v: &[f64], dtype: DType) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use crate::prelude::*;
+
+    #[test]
+    fn a_precision_is_the_number_of_decimals() {
+        let x = tensor([1.0, 0.5]).to(F64) / 3.0;
+        assert_eq!(format!("{x:.6}"), "f64[2] [0.333333, 0.166667]");
+        assert_eq!(format!("{:.1}", tensor([1e9, 1e-9])), "f32[2] [1000000000.0,          0.0]");
+        assert_eq!(format!("{:.1}", tensor([1, 2])), "i32[2] [1, 2]");
+    }
 
     #[test]
     fn an_empty_tensor_is_printed_as_its_type() {

@@ -301,3 +301,43 @@ fn loop_counts_beyond_i32_are_errors() {
     assert_eq!(Tensor::zeros([1 << 40, 0]).diff(usize::MAX, 0).shape(), [0, 0]);
     assert!(Tensor::zeros([1 << 45]).diff(usize::MAX, 0).ok().is_err());
 }
+
+#[test]
+fn errors_of_named_tensors_have_the_operation_and_the_line() {
+    let x = tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]).names(["batch", "feature"]);
+    let failures = [
+        ("add", &x + Tensor::zeros([4])),
+        ("sum", x.sum(["time"])),
+        ("sum", x.sum(["feature", "feature"])),
+        ("max", x.max(["time"])),
+        ("permute", x.permute(["time", "batch"])),
+        ("dot", x.dot(&x, ["time"])),
+    ];
+    for (op, failed) in failures {
+        let e = failed.tensor().error().unwrap().to_string();
+        assert!(e.starts_with(&format!("{op}: ")) && e.contains("errors.rs"), "{e}");
+    }
+}
+
+#[test]
+fn squeeze_removes_axes_of_size_1_alone() {
+    for (shape, axes) in [(vec![3], vec![0]), (vec![3, 1], vec![0, 1]), (vec![3, 1], vec![0])] {
+        let e = Tensor::ones(&shape).squeeze(axes).error().unwrap().to_string();
+        assert!(e.contains("expected size 1 along axis 0"), "{e}");
+    }
+    assert_eq!(Tensor::ones([3, 1]).squeeze(..).shape(), [3]);
+    assert_eq!(Tensor::ones([3]).squeeze(..).shape(), [3]);
+}
+
+#[test]
+fn a_number_for_quantiles_is_in_range() {
+    let x = tensor([1.0, 2.0, 3.0]);
+    for (failed, want) in [
+        (x.quantile(95.0, ..), "quantile: expected a number from 0 to 1, got 95"),
+        (x.percentile(150, ..), "expected a number from 0 to 100, got 150"),
+        (x.nanquantile(-0.5, ..), "expected a number from 0 to 1, got -0.5"),
+    ] {
+        let e = failed.error().unwrap().to_string();
+        assert!(e.contains(want), "{e}");
+    }
+}

@@ -232,7 +232,10 @@ fn rows(block: &str, home: &str, takes: &str) -> Vec<Function> {
                         c => literal.push(c),
                     }
                 }
-                doc.get_or_insert(literal);
+                // A literal of one word is an argument, such as the name of an operation.
+                if literal.contains(' ') {
+                    doc.get_or_insert(literal);
+                }
             }
             '{' | '(' | '[' => depth += 1,
             '}' | ')' | ']' => depth -= 1,

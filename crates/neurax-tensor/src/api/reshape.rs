@@ -278,7 +278,7 @@ impl Tensor {
             list.iter().partition(|&&a| self.shape()[a] == 1);
         match others.first() {
             // `..` means the axes of size 1.
-            Some(a) if list.len() < self.rank() => Tensor::fail(
+            Some(a) if !axes.is_all() => Tensor::fail(
                 "squeeze",
                 format!(
                     "expected size 1 along axis {a} of {}; `..` removes all axes of size 1",

@@ -2,7 +2,7 @@
 
 use super::common::tensor_or_error;
 use crate::{
-    CovOptions, DType, IntoAxes, Operand, QuantileMethod, QuantileOptions, Tensor,
+    CovOptions, DType, IntoAxes, Operand, QuantileMethod, QuantileOptions, Scalar, Tensor,
     args::axes_or_error, stop_gradient, tensor::CallSite,
 };
 use neurax_ir::op::{Binary, ReduceKind};
@@ -65,8 +65,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
-    /// complex numbers.
+    /// The result carries an error if there are no elements, if `q` has more than one axis or is a
+    /// number out of range, and for complex numbers. Elements of a tensor `q` are clamped.
     ///
     /// # Examples
     ///
@@ -87,8 +87,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
-    /// complex numbers.
+    /// The result carries an error if there are no elements, if `q` has more than one axis or is a
+    /// number out of range, and for complex numbers. Elements of a tensor `q` are clamped.
     ///
     /// # Examples
     ///
@@ -130,8 +130,8 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// The result carries an error if there are no elements, if `q` has more than one axis, and for
-    /// complex numbers.
+    /// The result carries an error if there are no elements, if `q` has more than one axis or is a
+    /// number out of range, and for complex numbers. Elements of a tensor `q` are clamped.
     ///
     /// # Examples
     ///
@@ -164,6 +164,18 @@ impl Tensor {
     ) -> Tensor {
         let at = Location::caller();
         let (x, _) = self.clone().float(at).wide(at);
+        let given = match q.number() {
+            Some(Scalar::Int(q)) => Some(q as f64),
+            Some(Scalar::Float(q)) => Some(q),
+            _ => None,
+        };
+        if let Some(q) = given.filter(|q| !(0.0..=whole).contains(q)) {
+            return Tensor::fail(
+                of.op,
+                format!("expected a number from 0 to {whole}, got {q}"),
+                at,
+            );
+        }
         let q = q.operand(&x);
         let q = if whole == 1.0 { q } else { q / whole };
         tensor_or_error(self.quantiles(&of, &q, &axes))

@@ -28,7 +28,7 @@
 
 mod reductions;
 
-use crate::{Error, Operand, Result, Tensor, Tree, tensor::CallSite, tree::Visitor};
+use crate::{Error, Operand, Place, Result, Tensor, Tree, tensor::CallSite, tree::Visitor};
 use std::{fmt, panic::Location};
 
 /// The name of an axis without a name.
@@ -120,7 +120,9 @@ impl NamedTensor {
         let repeated =
             names.iter().enumerate().find(|(i, n)| *n != UNNAMED && names[..*i].contains(n));
         let why = match repeated {
-            _ if x.error().is_some() => return NamedTensor { x, names: vec![] },
+            _ if x.error().is_some() => {
+                return NamedTensor { x: x.at_place(&Place::Source(at)), names: vec![] };
+            }
             _ if names.len() != x.rank() => {
                 let got = names.join(", ");
                 format!("expected a name for each axis of {}, got ({got})", x.dtype_and_shape())
@@ -244,7 +246,7 @@ impl NamedTensor {
     #[track_caller]
     pub fn dot<'n>(&self, other: &NamedTensor, axes: impl AsRef<[&'n str]>) -> NamedTensor {
         let at = Location::caller();
-        let (a, b) = match (self.axes(axes.as_ref()), other.axes(axes.as_ref())) {
+        let (a, b) = match (self.axes("dot", axes.as_ref()), other.axes("dot", axes.as_ref())) {
             (Ok(a), Ok(b)) => (a, b),
             (Err(e), _) | (_, Err(e)) => return NamedTensor::failed(e, at),
         };
@@ -267,7 +269,7 @@ impl NamedTensor {
     #[track_caller]
     pub fn permute<'n>(&self, names: impl AsRef<[&'n str]>) -> NamedTensor {
         let at = Location::caller();
-        match self.axes(names.as_ref()) {
+        match self.axes("permute", names.as_ref()) {
             Ok(axes) => {
                 let names = names.as_ref().iter().map(|n| n.to_string()).collect();
                 NamedTensor::new("permute", self.x.permute(axes), names, at)
@@ -277,8 +279,12 @@ impl NamedTensor {
     }
 
     /// Returns the numbers of the axes.
-    fn axes(&self, names: &[&str]) -> Result<Vec<usize>> {
-        names.iter().map(|name| self.axis_index(name)).collect()
+    fn axes(&self, op: &str, names: &[&str]) -> Result<Vec<usize>> {
+        let index = |name: &&str| {
+            // The user has called `op`, not `axis_index`.
+            self.axis_index(name).map_err(|e| Error::new(op, e.message()).at_origin(e.origin()))
+        };
+        names.iter().map(index).collect()
     }
 
     /// Returns the names of the axes other than `axes`.

@@ -102,7 +102,7 @@ impl NamedTensor {
     ) -> NamedTensor {
         let at = Location::caller();
         let axes =
-            if names.is_empty() { Ok((0..self.x.rank()).collect()) } else { self.axes(names) };
+            if names.is_empty() { Ok((0..self.x.rank()).collect()) } else { self.axes(op, names) };
         match axes {
             Ok(axes) => {
                 let names = self.names_without(&axes);

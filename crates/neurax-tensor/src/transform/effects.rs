@@ -55,7 +55,7 @@ use std::{
 /// ```
 /// use neurax::prelude::*;
 /// let double = jit(|x: Tensor| debug_print("twice {} is:", x) * 2.0);
-/// // Prints "twice [1, 2] is:".
+/// // Prints "twice f32[2] [1.0, 2.0] is:".
 /// assert_eq!(double.run(tensor([1.0, 2.0]))?.to_vec::<f32>()?, [2.0, 4.0]);
 /// # Ok::<(), Error>(())
 /// ```
