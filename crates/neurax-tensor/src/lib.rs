@@ -94,7 +94,7 @@ pub use spaced_options::SpacedOptions;
 pub use statistics_options::{Bins, CovOptions, HistogramOptions, QuantileMethod, QuantileOptions};
 pub use tensor::Tensor;
 #[doc(hidden)]
-pub use trace::Recorder;
+pub use trace::{Recorder, outside_of_bodies};
 pub use transform::*;
 pub use tree::{Static, Tree};
 pub use windows::{IntoEach, Padding, Windows};

@@ -124,6 +124,30 @@ impl Drop for OpenBody {
     }
 }
 
+/// Runs `f` with no open body: operations on tensors that have values are computed, also while the
+/// closure of a branch or loop is traced. The results become captured values of the body.
+///
+/// ```
+/// use neurax::{outside_of_bodies, prelude::*};
+/// let is_known = |x: &Tensor| !x.is_traced();
+/// fori(0..1, tensor(0.0), |_, x: Tensor| {
+///     let (inside, outside) = (tensor(1) + 1, outside_of_bodies(|| tensor(1) + 1));
+///     assert!(!is_known(&inside) && is_known(&outside));
+///     x
+/// });
+/// ```
+#[doc(hidden)]
+pub fn outside_of_bodies<O>(f: impl FnOnce() -> O) -> O {
+    struct Restore(Vec<Arc<Trace>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OPEN_BODIES.with(|bodies| *bodies.borrow_mut() = std::mem::take(&mut self.0));
+        }
+    }
+    let _restore = Restore(OPEN_BODIES.with(|bodies| std::mem::take(&mut *bodies.borrow_mut())));
+    f()
+}
+
 /// A value of a function that is being traced.
 pub(crate) struct Tracer {
     /// The trace that the value belongs to.
