@@ -219,6 +219,41 @@ pub fn layer<const N: usize, O: LayerOutput>(
     outputs_of::<O>(name, inputs, Arc::new(Closure { kind: name.into(), f }), None)
 }
 
+/// Creates the nodes of the `outputs` outputs of a layer whose numbers of inputs and outputs are
+/// known at run time, such as that of a model in a file. `path` is its path in every model, and
+/// that of its variables: no other layer may have it. `f` returns at least `outputs` tensors.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let x = nn::input("x", dims![_, 3]);
+/// let nodes = nn::dynamic_layer("min_and_max", [&x], 2, |_, xs| {
+///     xs.first().map_or(vec![], |x| vec![x.min(-1), x.max(-1)])
+/// });
+/// let model = Model::new([("min", &nodes[0]), ("max", &nodes[1])]);
+/// let out = model.apply(&Vars::default(), tensor([[1.0, 2.0, 6.0]]), &Mode::Eval);
+/// assert_eq!(out["max"].to_vec::<f32>()?, [6.0]);
+/// # Ok::<(), Error>(())
+/// ```
+#[track_caller]
+pub fn dynamic_layer(
+    path: &str,
+    inputs: impl IntoIterator<Item = impl Borrow<Node>>,
+    outputs: usize,
+    f: impl Fn(&mut Cx, &[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
+) -> Vec<Node> {
+    let f = move |cx: &mut Cx, xs: &[Tensor]| {
+        let (mut ys, want) = (f(cx, xs), outputs);
+        let got = ys.len();
+        let missing = || Error::new("layer", format!("expected {want} outputs, got {got}"));
+        ys.resize_with(want, || Tensor::from_error(missing()));
+        ys
+    };
+    let kind = NodeKind::Layer(Arc::new(Closure { kind: path.into(), f }));
+    let inputs = inputs.into_iter().map(|n| n.borrow().clone()).collect();
+    let first = Node::loaded(path, inputs, kind, outputs, None);
+    (0..outputs).map(|i| first.sibling(i)).collect()
+}
+
 /// Applies a layer that several nodes may share: those of the same owner `shared` have the same
 /// variables.
 #[track_caller]

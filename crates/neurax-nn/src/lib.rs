@@ -79,7 +79,7 @@ pub use block::{Block, SharedLayer, block, shared};
 pub use cx::Cx;
 pub use files::{Renames, load_tensors};
 pub use hook::HookMode;
-pub use layer::{Layer, LayerOutput, NodesOf, layer};
+pub use layer::{Layer, LayerOutput, NodesOf, dynamic_layer, layer};
 pub use layer_precision::LayerPrecision;
 pub use layers::*;
 pub use lora::Lora;
