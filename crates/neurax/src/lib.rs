@@ -62,8 +62,14 @@ mod losses_and_metrics {}
 #[doc = include_str!("../../../docs/models.md")]
 mod models {}
 
+#[cfg(all(doctest, feature = "onnx"))]
+#[doc = include_str!("../../../docs/onnx.md")]
+mod onnx_models {}
+
 pub use neurax_data as data;
 pub use neurax_nn as nn;
+#[cfg(feature = "onnx")]
+pub use neurax_onnx as onnx;
 pub use neurax_sparse as sparse;
 pub use neurax_tensor::*;
 pub use neurax_train as train;
@@ -82,6 +88,8 @@ pub use neurax_train as train;
 /// # Ok::<(), Error>(())
 /// ```
 pub mod prelude {
+    #[cfg(feature = "onnx")]
+    pub use crate::onnx;
     pub use crate::{data, nn, train};
     pub use neurax_data::{Batches, Dataset, Source};
     pub use neurax_nn::{

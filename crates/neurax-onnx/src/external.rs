@@ -1,0 +1,119 @@
+//! Elements of tensors in other files ("external data").
+//!
+//! The problem: a model names files beside it, and a hostile model names any file. A location is
+//! resolved against the folder of the path as the user gave it, as links of a cache point to files
+//! with other names. It must be relative and without `..`; a link is followed only if its target is
+//! in the folder of the model, or of the file that the model's own path links to.
+
+use crate::proto::StringEntry;
+use bytes::Bytes;
+use neurax_ir::{Error, Result};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The source of external data.
+#[derive(Debug)]
+pub(crate) struct ExternalData {
+    /// The path of the model; `None` if it is in memory.
+    model: Option<PathBuf>,
+    /// The files by location: those that the user gave, and those that were read.
+    files: Mutex<HashMap<String, Bytes>>,
+}
+
+impl ExternalData {
+    /// Creates the source of a model at `path`, or of one in memory with the files that are given.
+    pub(crate) fn new(path: Option<&Path>, files: HashMap<String, Bytes>) -> ExternalData {
+        ExternalData { model: path.map(Path::to_path_buf), files: Mutex::new(files) }
+    }
+
+    /// Returns the bytes that the entries of a tensor select; `want` is their number if the entries
+    /// have none.
+    ///
+    /// # Errors
+    /// If the location is not allowed, the file cannot be read, or the range is beyond its end.
+    pub(crate) fn read(&self, entries: &[StringEntry], want: usize) -> Result<Bytes> {
+        let entry = |key: &str| entries.iter().find(|e| e.key == key).map(|e| e.value.as_str());
+        let number = |key: &str| match entry(key) {
+            None => Ok(None),
+            Some(text) => text.parse::<usize>().map(Some).map_err(|_| {
+                invalid(format!("expected a number for `{key}` of external data, got `{text}`"))
+            }),
+        };
+        let Some(location) = entry("location") else {
+            return Err(invalid("external data without a location"));
+        };
+        let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?.unwrap_or(want));
+        let file = self.file(location)?;
+        let end = offset.checked_add(length).filter(|&end| end <= file.len());
+        match end {
+            Some(end) => Ok(file.slice(offset..end)),
+            None => Err(invalid(format!(
+                "expected bytes {offset} to {offset} + {length} of `{location}`, which has {}",
+                file.len()
+            ))),
+        }
+    }
+
+    /// Returns a file, which is read once.
+    fn file(&self, location: &str) -> Result<Bytes> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(location) {
+            return Ok(file.clone());
+        }
+        let Some(model) = &self.model else {
+            return Err(invalid(format!(
+                "the file `{location}` is missing: a model in memory needs its external data, see \
+                 `Importer::file`"
+            )));
+        };
+        let path = allowed_path(model, location)?;
+        // A pipe would keep the reader waiting.
+        if !path.is_file() {
+            return Err(invalid(format!("{} is no file", path.display())));
+        }
+        let bytes = std::fs::read(&path)
+            .map_err(|e| invalid(format!("cannot read {}: {e}", path.display())))?;
+        let bytes = Bytes::from(bytes);
+        files.insert(location.to_string(), bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// Returns the path of a location beside a model.
+fn allowed_path(model: &Path, location: &str) -> Result<PathBuf> {
+    let relative = Path::new(location);
+    let is_inside =
+        relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
+    if !is_inside || location.is_empty() || location.contains('\\') {
+        return Err(invalid(format!(
+            "expected a relative path without `..` as the location of external data, got \
+             `{location}`"
+        )));
+    }
+    let folder = folder_of(model);
+    let path = folder.join(relative);
+    let resolved = |p: &Path| {
+        p.canonicalize().map_err(|e| invalid(format!("cannot read {}: {e}", p.display())))
+    };
+    let target = resolved(&path)?;
+    let folders = [resolved(&folder)?, folder_of(&resolved(model)?)];
+    match folders.iter().any(|f| target.starts_with(f)) {
+        true => Ok(target),
+        false => Err(invalid(format!(
+            "the external data `{location}` are a link to {}, outside of the folder of the model",
+            target.display()
+        ))),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn invalid(why: impl Into<String>) -> Error {
+    Error::new("onnx", why)
+}

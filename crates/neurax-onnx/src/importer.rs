@@ -1,0 +1,125 @@
+//! Reading of models: options, the file, and the list of everything that is wrong with it.
+
+use crate::external::ExternalData;
+use crate::info::ModelInfo;
+use crate::proto::ModelProto;
+use crate::reader::Reader;
+use crate::session::Session;
+use bytes::Bytes;
+use neurax_ir::{Error, Result};
+use neurax_nn::Net;
+use prost::Message;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// The number of problems that an error lists.
+const MAX_PROBLEMS: usize = 50;
+/// The first version of files whose initializers need not be inputs: those that are can be
+/// overridden.
+const OVERRIDABLE_SINCE: i64 = 4;
+
+/// A reader of ONNX models, with options.
+///
+/// ```
+/// use neurax::onnx::Importer;
+/// let e = Importer::new().open_bytes(*b"no model").unwrap_err().to_string();
+/// assert!(e.starts_with("onnx: no ONNX model"), "{e}");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Importer {
+    is_newer_allowed: bool,
+    files: HashMap<String, Bytes>,
+}
+
+impl Importer {
+    /// Creates a reader with the default options.
+    pub fn new() -> Importer {
+        Importer::default()
+    }
+
+    /// Allows models of operator sets that are newer than the newest known one: they get its rules.
+    pub fn allow_newer_opsets(self) -> Importer {
+        Importer { is_newer_allowed: true, ..self }
+    }
+
+    /// Adds a file of external data, for a model in memory: `location` is its name in the model.
+    pub fn file(mut self, location: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Importer {
+        self.files.insert(location.into(), Bytes::from(bytes.into()));
+        self
+    }
+
+    /// Reads the model in a file as a network, whose parameters are the initializers.
+    ///
+    /// # Errors
+    /// As for [`Importer::open`], and if an input is no tensor.
+    pub fn import(&self, path: impl AsRef<Path>) -> Result<Net> {
+        self.open(path)?.net()
+    }
+
+    /// Reads a model in memory as a network.
+    ///
+    /// # Errors
+    /// As for [`Importer::import`].
+    pub fn import_bytes(&self, bytes: impl Into<Vec<u8>>) -> Result<Net> {
+        self.open_bytes(bytes)?.net()
+    }
+
+    /// Reads the model in a file, and its external data beside it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no model, or has nodes that are not supported: the message
+    /// lists all of them.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Session> {
+        let path = path.as_ref();
+        let read = std::fs::read(path).map_err(|e| e.to_string());
+        let read = read.map_err(|why| Error::new("onnx", format!("{}: {why}", path.display())))?;
+        let session = self.read(Bytes::from(read), Some(path));
+        session.map_err(|e| Error::new("onnx", format!("{}: {}", path.display(), e.message())))
+    }
+
+    /// Reads a model in memory.
+    ///
+    /// # Errors
+    /// As for [`Importer::open`].
+    pub fn open_bytes(&self, bytes: impl Into<Vec<u8>>) -> Result<Session> {
+        self.read(Bytes::from(bytes.into()), None)
+    }
+
+    fn read(&self, bytes: Bytes, path: Option<&Path>) -> Result<Session> {
+        let invalid = |why: String| Error::new("onnx", why);
+        let model =
+            ModelProto::decode(bytes).map_err(|e| invalid(format!("no ONNX model: {e}")))?;
+        let Some(graph) = &model.graph else {
+            return Err(invalid("the model has no graph".into()));
+        };
+        let files = ExternalData::new(path, self.files.clone());
+        let (opsets, functions) = (&model.opset_import, &model.functions);
+        let mut reader = Reader::new(opsets, functions, &files, self.is_newer_allowed);
+        let mut main = reader.graph(graph);
+        if let Some(name) = main.captures.first() {
+            reader.problems.push(format!("nothing computes `{name}`"));
+        }
+        if !reader.problems.is_empty() {
+            return Err(invalid(listed(&reader.problems)));
+        }
+        if model.ir_version < OVERRIDABLE_SINCE {
+            main.inputs.retain(|i| !main.initializers.contains_key(&i.name));
+        }
+        let info = ModelInfo::of(&model, &main);
+        Ok(Session::new(main, info))
+    }
+}
+
+/// Returns problems as one message.
+fn listed(problems: &[String]) -> String {
+    let mut unique: Vec<&str> = Vec::new();
+    problems.iter().for_each(|p| {
+        if !unique.contains(&p.as_str()) {
+            unique.push(p);
+        }
+    });
+    let more = unique.len().saturating_sub(MAX_PROBLEMS);
+    unique.truncate(MAX_PROBLEMS);
+    let end = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{}{end}", unique.join("; "))
+}

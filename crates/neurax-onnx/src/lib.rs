@@ -1,0 +1,75 @@
+//! ONNX models: import and inference.
+//!
+//! A model is read once, checked as a whole, and evaluated by functions of tensors: operators are
+//! compositions of the functions that users call, so that an imported model is traced, compiled and
+//! differentiated like any other function. Users import this crate as `neurax::onnx`.
+//!
+//! Every byte of a file is untrusted: a damaged or hostile model is an error.
+//!
+//! ```
+//! use neurax::prelude::*;
+//! // The file of `y = x w` with the initializer `w` of 2 and 3, as the package `onnx` writes it.
+//! let file = b"\x08\x0a:W\x0a\x11\x0a\x01x\x0a\x01w\x12\x01y\x22\x06MatMul\x12\x01g*\x13\x08\
+//! \x02\x08\x01\x10\x01\x22\x08\x00\x00\x00@\x00\x00@@B\x01wZ\x14\x0a\x01x\x12\
+//! \x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x02b\x14\x0a\x01y\
+//! \x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x01B\x04\x0a\x00\
+//! \x10\x15";
+//! let net = onnx::import_bytes(*file)?;
+//! assert_eq!(net.vars.params["w"]["value"].to_vec::<f32>()?, [2.0, 3.0]);
+//! let y = net.apply(tensor([[1.0, 10.0], [1.0, 0.0]]));
+//! assert_eq!(y["y"].to_vec::<f32>()?, [32.0, 2.0]);
+//! # Ok::<(), Error>(())
+//! ```
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod call;
+mod dtype;
+mod elements;
+mod evaluate;
+mod external;
+mod graph;
+mod importer;
+mod info;
+mod net;
+mod operator;
+mod ops;
+mod plan;
+mod proto;
+mod reader;
+mod registry;
+mod removed;
+mod segment;
+mod session;
+mod strings;
+#[cfg(test)]
+mod testing;
+mod tracer;
+mod value;
+mod value_type;
+
+pub use importer::Importer;
+pub use info::{ModelInfo, ValueInfo};
+pub use session::Session;
+pub use value::{MapKey, OnnxValue, Strings};
+
+use neurax_ir::Result;
+use neurax_nn::Net;
+use std::path::Path;
+
+/// Reads the ONNX model in a file as a network, whose parameters are the initializers, with the
+/// default options of [`Importer`].
+///
+/// # Errors
+/// As for [`Importer::import`].
+pub fn import(path: impl AsRef<Path>) -> Result<Net> {
+    Importer::new().import(path)
+}
+
+/// Reads an ONNX model in memory as [`import`] does.
+///
+/// # Errors
+/// As for [`Importer::import`].
+pub fn import_bytes(bytes: impl Into<Vec<u8>>) -> Result<Net> {
+    Importer::new().import_bytes(bytes)
+}

@@ -1,0 +1,386 @@
+//! Imported models as networks: parameters, layers and inputs of `neurax-nn`.
+//!
+//! Each node of the file is a layer, and each float initializer, or `Constant` of floats, a
+//! parameter: `conv1.weight` is the parameter `weight` of the layer `conv1`. Integers, bools and
+//! single numbers are constants of the layers. A network can be trained, changed and taken apart
+//! like one that was written with layers.
+//!
+//! A parameter whose value decides a shape (the scales of `Resize`) has the value of the file
+//! there, as a shape cannot be trained.
+
+use crate::call::RuleFailure;
+use crate::dtype::ElementType;
+use crate::evaluate::GraphScope;
+use crate::graph::{Attribute, Callee, GraphInput, OnnxGraph, OnnxNode};
+use crate::proto::{Dimension, TypeValue};
+use crate::registry::operator;
+use crate::value::OnnxValue;
+use neurax_ir::{Error, Result};
+use neurax_nn::init::Init;
+use neurax_nn::{Model, Net, Params, Vars, dynamic_layer, typed_input};
+use neurax_tensor::{Dim, Tensor};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// The name of a parameter whose initializer has no dot in its name.
+const VALUE: &str = "value";
+
+/// Returns the network of a graph, with the initializers as its parameters.
+///
+/// # Errors
+/// If an input is no tensor or has no declared rank, or a constant cannot be computed.
+pub(crate) fn net(graph: &Arc<OnnxGraph>) -> Result<Net> {
+    let (values, constants) = values_of(graph);
+    let values = Arc::new(values);
+    let mut builder = NetBuilder { graph, values, nodes: HashMap::new(), constants };
+    let params = builder.params();
+    builder.inputs()?;
+    let mut paths: HashSet<String> = params.keys().cloned().collect();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        builder.layer(i, node, &mut paths)?;
+    }
+    let model = Model::new(builder.outputs()?);
+    Ok(model.bind(Vars { params, state: Params::new() }))
+}
+
+/// The network so far.
+struct NetBuilder<'g> {
+    graph: &'g Arc<OnnxGraph>,
+    /// The values of the parameters in the file.
+    values: Arc<BTreeMap<String, OnnxValue>>,
+    /// The values that layers compute, and inputs and parameters.
+    nodes: HashMap<String, neurax_nn::Node>,
+    /// The values that depend on neither inputs nor parameters.
+    constants: HashMap<String, OnnxValue>,
+}
+
+impl NetBuilder<'_> {
+    /// Adds the layers of the parameters. Returns their values.
+    fn params(&mut self) -> Params {
+        let mut params = Params::new();
+        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        // In the order of names, which is that of the parameters of a layer.
+        for (name, value) in self.values.iter() {
+            let (layer, param) = name.rsplit_once('.').unwrap_or((name, VALUE));
+            if let OnnxValue::Tensor(x) = value {
+                params.entry(layer.into()).or_default().insert(param.into(), x.clone());
+                names.entry(layer.into()).or_default().push(name.clone());
+            }
+        }
+        for (layer, values) in &params {
+            let nodes = param_layer(layer, values);
+            self.nodes.extend(names.remove(layer).unwrap_or_default().into_iter().zip(nodes));
+        }
+        params
+    }
+
+    fn inputs(&mut self) -> Result<()> {
+        for input in &self.graph.inputs {
+            // An input with an initializer has that value, unless it is a parameter.
+            if !self.graph.initializers.contains_key(&input.name) {
+                self.nodes.insert(input.name.clone(), input_node(input)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the layer of a node, or computes its outputs if all it needs is constant.
+    fn layer(&mut self, i: usize, node: &OnnxNode, paths: &mut HashSet<String>) -> Result<()> {
+        if constant_of(node).is_some_and(|(name, _)| self.is_known(name)) {
+            return Ok(());
+        }
+        let needs: Vec<String> = node.needs().map(String::from).collect();
+        let inputs: Vec<String> =
+            needs.iter().filter(|name| self.nodes.contains_key(*name)).cloned().collect();
+        let is_random = matches!(&node.callee, Callee::Operator(op, _) if operator(*op).is_random);
+        if inputs.is_empty() && !is_random {
+            let mut frame = GraphScope::new(self.graph, [], None, None);
+            needs.iter().for_each(|name| self.set_constant(&mut frame, name));
+            frame.evaluate(node)?;
+            let known = node.outputs.iter().filter_map(|y| Some((y.clone(), frame.get(y)?)));
+            self.constants.extend(known.collect::<Vec<_>>());
+            return Ok(());
+        }
+        let layer = OperatorLayer {
+            graph: self.graph.clone(),
+            values: self.values.clone(),
+            index: i,
+            inputs: inputs.clone(),
+            constants: needs
+                .iter()
+                .filter_map(|name| Some((name.clone(), self.constants.get(name)?.clone())))
+                .collect(),
+        };
+        let nodes: Vec<&neurax_nn::Node> =
+            inputs.iter().filter_map(|n| self.nodes.get(n)).collect();
+        let path = unique_path(&node.label, paths);
+        let outputs = dynamic_layer(&path, nodes, node.outputs.len(), move |_, xs| layer.apply(xs));
+        for (name, y) in node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty()) {
+            self.nodes.insert(name.clone(), y);
+        }
+        Ok(())
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        self.nodes.contains_key(name) || self.constants.contains_key(name)
+    }
+
+    fn set_constant<'f>(&self, frame: &mut GraphScope<'f>, name: &'f str) {
+        if let Some(x) = self.constants.get(name) {
+            frame.set(name, x.clone());
+        }
+    }
+
+    fn outputs(&self) -> Result<Vec<(String, neurax_nn::Node)>> {
+        let output = |name: &String| match (self.nodes.get(name), self.constants.get(name)) {
+            (Some(node), _) => Ok((name.clone(), node.clone())),
+            (None, Some(OnnxValue::Tensor(x))) => {
+                let x = x.clone();
+                let nodes =
+                    dynamic_layer(name, [] as [neurax_nn::Node; 0], 1, move |_, _| vec![x.clone()]);
+                match nodes.into_iter().next() {
+                    Some(node) => Ok((name.clone(), node)),
+                    None => Err(Error::bug("a layer without an output")),
+                }
+            }
+            (None, Some(other)) => Err(no_tensor(name, other)),
+            (None, None) => Err(invalid(format!("nothing computes the output `{name}`"))),
+        };
+        // A file may list an output twice, a network may not.
+        let (mut taken, mut seen) = (self.graph.outputs.iter().cloned().collect(), HashSet::new());
+        let mut outputs = self.graph.outputs.iter().map(output).collect::<Result<Vec<_>>>()?;
+        for (name, _) in &mut outputs {
+            if !seen.insert(name.clone()) {
+                *name = unique_path(name, &mut taken);
+            }
+        }
+        Ok(outputs)
+    }
+}
+
+/// The function of a layer: one node of the file.
+struct OperatorLayer {
+    graph: Arc<OnnxGraph>,
+    /// The values of the parameters in the file.
+    values: Arc<BTreeMap<String, OnnxValue>>,
+    index: usize,
+    /// The names of the inputs of the layer.
+    inputs: Vec<String>,
+    constants: Vec<(String, OnnxValue)>,
+}
+
+impl OperatorLayer {
+    fn apply(&self, xs: &[Tensor]) -> Vec<Tensor> {
+        self.outputs(xs).unwrap_or_else(|e| vec![Tensor::from_error(e)])
+    }
+
+    fn outputs(&self, xs: &[Tensor]) -> Result<Vec<Tensor>> {
+        let node = &self.graph.nodes[self.index];
+        let mut frame = GraphScope::new(&self.graph, [], None, None);
+        frame.traces_branches = true;
+        self.inputs.iter().zip(xs).for_each(|(name, x)| frame.set(name, x.clone().into()));
+        self.constants.iter().for_each(|(name, x)| frame.set(name, x.clone()));
+        // Each round gives at least one parameter the value of the file.
+        loop {
+            match frame.evaluate(node) {
+                Ok(()) => break,
+                Err(RuleFailure::Error(e)) => return Err(e),
+                Err(needs) if self.fix(&mut frame, node, &needs) > 0 => (),
+                Err(_) => return Err(self.needs_value(node)),
+            }
+        }
+        let tensor = |name: &String| match frame.get(name) {
+            Some(OnnxValue::Tensor(x)) => Ok(x),
+            Some(other) => Err(no_tensor(name, &other)),
+            // An output that is not wanted.
+            None => Ok(Tensor::zeros(())),
+        };
+        node.outputs.iter().map(tensor).collect()
+    }
+
+    /// Gives parameters whose values have to be known the values of the file, and returns their
+    /// number.
+    fn fix<'f>(
+        &'f self,
+        frame: &mut GraphScope<'f>,
+        node: &'f OnnxNode,
+        needs: &RuleFailure,
+    ) -> usize {
+        let names: Vec<&str> = match needs {
+            RuleFailure::NeedsValue(k) => {
+                node.inputs.get(*k).map(String::as_str).into_iter().collect()
+            }
+            _ => node.needs().collect(),
+        };
+        let is_traced =
+            |frame: &GraphScope, name: &str| frame.get(name).is_some_and(|x| x.is_traced());
+        let mut count = 0;
+        for name in names {
+            if let Some(x) = self.values.get(name).filter(|_| is_traced(frame, name)) {
+                frame.set(name, x.clone());
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn needs_value(&self, node: &OnnxNode) -> Error {
+        invalid(format!(
+            "{}: the shape of a result depends on a value that is computed by the model; run the \
+             model as a `Session`, or make the value an initializer",
+            node.label
+        ))
+    }
+}
+
+/// Returns the values of the parameters, and the other constants of the file.
+fn values_of(graph: &OnnxGraph) -> (BTreeMap<String, OnnxValue>, HashMap<String, OnnxValue>) {
+    let of_nodes = graph.nodes.iter().filter_map(constant_of);
+    let initializers = graph.initializers.iter().map(|(name, x)| (name.as_str(), x));
+    let all = initializers.chain(of_nodes).map(|(name, x)| (name.to_string(), x.clone()));
+    let is_param =
+        |x: &OnnxValue| matches!(x, OnnxValue::Tensor(x) if x.dtype().is_float() && x.size() > 1);
+    let (params, others): (Vec<_>, Vec<_>) = all.partition(|(_, x)| is_param(x));
+    // Of `a` and `a.value`, which would be the same parameter, the latter is a constant.
+    let suffix = format!(".{VALUE}");
+    let names: HashSet<String> = params.iter().map(|(name, _)| name.clone()).collect();
+    let is_second = |name: &str| name.strip_suffix(&suffix).is_some_and(|n| names.contains(n));
+    let (seconds, params): (Vec<_>, Vec<_>) = params.into_iter().partition(|(n, _)| is_second(n));
+    (params.into_iter().collect(), others.into_iter().chain(seconds).collect())
+}
+
+/// Returns the name and the value of the output of a `Constant` node.
+fn constant_of(node: &OnnxNode) -> Option<(&str, &OnnxValue)> {
+    let is_constant =
+        matches!(&node.callee, Callee::Operator(op, _) if operator(*op).name == "Constant");
+    match (node.attributes.get("value"), node.outputs.first()) {
+        (Some(Attribute::Tensor(x)), Some(name)) if is_constant => Some((name, x)),
+        _ => None,
+    }
+}
+
+/// Returns the nodes of the parameters of a layer, which has no inputs.
+fn param_layer(path: &str, values: &BTreeMap<String, Tensor>) -> Vec<neurax_nn::Node> {
+    let values = values.clone();
+    dynamic_layer(path, [] as [neurax_nn::Node; 0], values.len(), move |cx, _| {
+        let param = |(name, x): (&String, &Tensor)| {
+            let (shape, initial) = (x.shape(), x.clone());
+            let init = Init::new("imported", move |_, _| initial.clone());
+            cx.param(name, shape, init)
+        };
+        values.iter().map(param).collect()
+    })
+}
+
+/// Returns the path of a layer for a label, which no other layer has.
+fn unique_path(label: &str, taken: &mut HashSet<String>) -> String {
+    let name = label.split('`').nth(1).unwrap_or(label).replace(' ', "_");
+    let mut path = name.clone();
+    let mut number = 0;
+    while !taken.insert(path.clone()) {
+        number += 1;
+        path = format!("{name}_{number}");
+    }
+    path
+}
+
+/// Returns the node of an input, with the declared sizes; a name or a negative number is any size.
+fn input_node(input: &GraphInput) -> Result<neurax_nn::Node> {
+    let ty = input.r#type.as_ref().and_then(|t| t.value.as_ref());
+    let Some(TypeValue::Tensor(t)) = ty else {
+        return Err(invalid(format!("the input `{}` is no tensor; use a `Session`", input.name)));
+    };
+    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.elem_type.into()) else {
+        return Err(invalid(format!("the input `{}` has no dtype; use a `Session`", input.name)));
+    };
+    let Some(shape) = &t.shape else {
+        let why = format!("the input `{}` has no declared rank; use a `Session`", input.name);
+        return Err(invalid(why));
+    };
+    let dim = |d: &crate::proto::DimensionProto| match &d.value {
+        Some(Dimension::Size(n)) => usize::try_from(*n).map_or(Dim::Any, Dim::Size),
+        // Equal names do not promise equal sizes.
+        Some(Dimension::Name(_)) | None => Dim::Any,
+    };
+    let dims: Vec<Dim> = shape.dim.iter().map(dim).collect();
+    Ok(typed_input(&input.name, dtype, dims))
+}
+
+fn no_tensor(name: &str, x: &OnnxValue) -> Error {
+    invalid(format!("`{name}` is {}; run the model as a `Session`", x.kind()))
+}
+
+fn invalid(why: String) -> Error {
+    Error::new("onnx", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{floats, graph, ints, model, node};
+    use crate::{Importer, import_bytes};
+    use neurax::prelude::*;
+
+    /// Returns a dense layer whose result is reshaped by the shape of the input.
+    fn dense() -> Vec<u8> {
+        model(graph(
+            &[("x", &[-1, 2])],
+            &["y"],
+            vec![
+                floats("fc.weight", &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+                floats("fc.bias", &[3], &[0.5, 0.5, 0.5]),
+                ints("three", &[1], &[3]),
+            ],
+            vec![
+                node("MatMul", "x fc.weight", "product"),
+                node("Add", "product fc.bias", "sum"),
+                node("Shape", "x", "shape"),
+                node("Gather", "shape zero", "rows"),
+                node("Concat", "rows three", "new").with(crate::testing::int("axis", 0)),
+                node("Reshape", "sum new", "y"),
+                node("Constant", "", "zero").with(crate::proto::AttributeProto {
+                    name: "value_ints".into(),
+                    ints: vec![0],
+                    r#type: 7,
+                    ..Default::default()
+                }),
+            ],
+        ))
+    }
+
+    #[test]
+    fn initializers_are_parameters_by_name() {
+        let net = import_bytes(dense()).unwrap();
+        let layers: Vec<&String> = net.vars.params.keys().collect();
+        assert_eq!(layers, ["fc"]);
+        let y = net.apply(tensor([[1.0, 1.0]]));
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [5.5, 7.5, 9.5]);
+        let y = net.apply(tensor([[1.0, 1.0], [0.0, 0.0]]));
+        assert_eq!(y["y"].shape(), [2, 3], "the batch has any size");
+        let predictor = net.predictor(types![f32[1, 2]]).unwrap();
+        let y = predictor.run(tensor([[1.0, 1.0]])).unwrap();
+        assert_eq!(y.to_vec::<f32>().unwrap(), [5.5, 7.5, 9.5]);
+    }
+
+    #[test]
+    fn networks_are_differentiated_and_initialized_with_the_values_of_the_file() {
+        let net = import_bytes(dense()).unwrap();
+        let (x, vars) = (tensor([[1.0, 2.0]]), net.vars.clone());
+        let (_, grads) = value_and_grad_at(&vars.params, |p| {
+            net.model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..)
+        });
+        assert_eq!(grads["fc"]["weight"].to_vec::<f32>().unwrap(), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+        let again = net.model.init(key(0), &types![f32[_, 2]]).unwrap();
+        let bias = again.params["fc"]["bias"].to_vec::<f32>().unwrap();
+        assert_eq!(bias, [0.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn all_problems_are_listed() {
+        let nodes = vec![node("Foo", "x", "a"), node("Relu", "a b", "y"), node("Bar", "q", "z")];
+        let e = Importer::new().open_bytes(model(graph(&[("x", &[2])], &["y"], vec![], nodes)));
+        let e = e.unwrap_err().to_string();
+        for part in ["Foo #0", "Bar #2", "expected 1 to 1 inputs, got 2"] {
+            assert!(e.contains(part), "{e}");
+        }
+    }
+}

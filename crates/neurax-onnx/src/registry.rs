@@ -1,0 +1,99 @@
+//! The list of all operators, and the one that a node calls.
+
+use crate::graph::OperatorId;
+use crate::operator::{DEFAULT_DOMAIN, MICROSOFT, Operator};
+use crate::ops;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The newest version of the operator sets of the default domain.
+pub(crate) const NEWEST: i64 = 28;
+/// The newest versions of the operator sets of other domains.
+const NEWEST_OF_OTHERS: &[(&str, i64)] =
+    &[("ai.onnx.ml", 5), ("ai.onnx.preview.training", 1), ("ai.onnx.preview", 1), (MICROSOFT, 1)];
+
+/// Returns the name of a domain, without the alias of the default domain.
+pub(crate) fn canonical_domain(domain: &str) -> &str {
+    if domain == "ai.onnx" { DEFAULT_DOMAIN } else { domain }
+}
+
+/// Returns an operator, and the version in which its rule for `opset` was introduced.
+///
+/// # Errors
+/// Why there is none, and what to do.
+pub(crate) fn find(
+    domain: &str,
+    name: &str,
+    opset: i64,
+    is_newer_allowed: bool,
+) -> Result<(OperatorId, i64), String> {
+    let of = if domain.is_empty() { String::new() } else { format!(" of `{domain}`") };
+    let newest = newest(domain);
+    if opset > newest && !is_newer_allowed {
+        return Err(format!(
+            "opset {opset}{of} is newer than {newest}, the newest known one; to use the rules of \
+             {newest}, set `Importer::allow_newer_opsets`"
+        ));
+    }
+    let Some(&id) = POSITIONS.get(&(domain, name)) else {
+        return Err(format!(
+            "the operator {name}{of} is not supported; export the model without it"
+        ));
+    };
+    let op = operator(id);
+    if let Some(until) = op.until.filter(|&until| opset >= until) {
+        return Err(format!("the operator {name} was removed in opset {until}, got opset {opset}"));
+    }
+    match op.since.iter().rfind(|&&since| since <= opset) {
+        Some(&since) => Ok((id, since)),
+        None => Err(format!("the operator {name} exists since opset {}, got {opset}", op.since[0])),
+    }
+}
+
+/// Returns the newest known version of a domain's operator sets.
+fn newest(domain: &str) -> i64 {
+    match NEWEST_OF_OTHERS.iter().find(|row| row.0 == domain) {
+        Some(row) => row.1,
+        None => NEWEST,
+    }
+}
+
+/// Returns an operator of the list.
+pub(crate) fn operator(id: OperatorId) -> &'static Operator {
+    // Positions are made from this list alone.
+    ALL_OPERATORS[id.0]
+}
+
+/// All operators, family by family.
+static ALL_OPERATORS: LazyLock<Vec<&Operator>> =
+    LazyLock::new(|| ops::FAMILIES.iter().flat_map(|family| family.iter()).collect());
+
+/// The positions of the operators by domain and name.
+static POSITIONS: LazyLock<HashMap<(&str, &str), OperatorId>> = LazyLock::new(|| {
+    let all = ALL_OPERATORS.iter().enumerate();
+    all.map(|(i, op)| ((op.domain, op.name), OperatorId(i))).collect()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_listed_once_with_versions_in_order() {
+        assert_eq!(POSITIONS.len(), ALL_OPERATORS.len(), "a name is listed twice");
+        for op in ALL_OPERATORS.iter() {
+            assert!(op.since.is_sorted() && !op.since.is_empty(), "{}", op.name);
+            assert!(op.since.iter().all(|&v| v <= newest(op.domain)), "{}", op.name);
+        }
+    }
+
+    #[test]
+    fn the_rule_is_that_of_the_opset() {
+        let since = |opset| find("", "Add", opset, false).map(|found| found.1);
+        assert_eq!(since(6), Ok(6));
+        assert_eq!(since(13), Ok(13));
+        assert_eq!(since(NEWEST), Ok(14));
+        assert!(since(NEWEST + 1).unwrap_err().contains("allow_newer_opsets"));
+        assert!(find("", "NoSuch", 13, false).unwrap_err().contains("not supported"));
+    }
+}

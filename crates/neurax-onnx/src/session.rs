@@ -1,0 +1,162 @@
+//! A model that is ready to run.
+
+use crate::dtype::ElementType;
+use crate::evaluate::GraphScope;
+use crate::graph::{GraphInput, OnnxGraph};
+use crate::info::{ModelInfo, type_text};
+use crate::net::net;
+use crate::plan::SegmentPlan;
+use crate::proto::{Dimension, DimensionProto, TypeProto, TypeValue};
+use crate::value::OnnxValue;
+use neurax_ir::{Error, Result};
+use neurax_nn::Net;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A model that is ready to run: compiled for the types of its inputs when they are first seen.
+///
+/// Operators whose results have shapes that depend on data run on the host between compiled
+/// segments. Any number of threads may call a session.
+///
+/// ```
+/// use neurax::onnx::{Importer, OnnxValue};
+/// use neurax::prelude::*;
+/// use std::collections::HashMap;
+/// # let file = b"\x08\x0a:W\x0a\x11\x0a\x01x\x0a\x01w\x12\x01y\x22\x06MatMul\x12\x01g*\x13\x08\
+/// # \x02\x08\x01\x10\x01\x22\x08\x00\x00\x00@\x00\x00@@B\x01wZ\x14\x0a\x01x\x12\
+/// # \x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x02b\x14\x0a\x01y\
+/// # \x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x01B\x04\x0a\x00\
+/// # \x10\x15";
+/// // `file` is a model of `y = x w` in memory.
+/// let session = Importer::new().open_bytes(*file)?;
+/// assert_eq!(session.info().inputs[0].r#type, "f32[n, 2]");
+/// let x = OnnxValue::Tensor(tensor([[1.0, 10.0]]));
+/// let outputs = session.run(HashMap::from([("x".to_string(), x)]))?;
+/// let Some(OnnxValue::Tensor(y)) = outputs.first() else { panic!("expected a tensor") };
+/// assert_eq!(y.to_vec::<f32>()?, [32.0]);
+/// assert_eq!(session.plan(), "segment (x: f32[1, 2]): 1 MatMul\n");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    graph: Arc<OnnxGraph>,
+    plan: SegmentPlan,
+    info: ModelInfo,
+}
+
+impl Session {
+    pub(crate) fn new(graph: OnnxGraph, info: ModelInfo) -> Session {
+        let graph = Arc::new(graph);
+        Session { plan: SegmentPlan::new(graph.clone()), graph, info }
+    }
+
+    /// Returns what the file says about the model.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Returns the compiled segments of all calls so far, and the nodes between them that ran on
+    /// the host, as text.
+    pub fn plan(&self) -> String {
+        self.plan.to_string()
+    }
+
+    /// Returns the names of the inputs, in order.
+    pub fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.graph.inputs.iter().map(|i| i.name.as_str())
+    }
+
+    /// Returns the names of the outputs, in order.
+    pub fn outputs(&self) -> impl Iterator<Item = &str> {
+        self.graph.outputs.iter().map(String::as_str)
+    }
+
+    /// Returns the declared type of an input.
+    pub(crate) fn input_type(&self, i: usize) -> Option<&TypeProto> {
+        self.graph.inputs.get(i)?.r#type.as_ref()
+    }
+
+    /// Returns the network of the model, whose parameters are the initializers.
+    ///
+    /// # Errors
+    /// If an input is no tensor or has no declared rank.
+    pub fn net(&self) -> Result<Net> {
+        net(&self.graph)
+    }
+
+    /// Computes the outputs for inputs by name. Inputs with an initializer may be left out.
+    ///
+    /// # Errors
+    /// If an input is missing or unknown, or a node is invalid for its inputs.
+    pub fn run(&self, inputs: HashMap<String, OnnxValue>) -> Result<Vec<OnnxValue>> {
+        self.check(&inputs)?;
+        self.plan.run(inputs)
+    }
+
+    /// Computes the outputs node by node, without compiling the graph: to find the node that
+    /// computes something wrong.
+    ///
+    /// # Errors
+    /// As for [`Session::run`].
+    pub fn run_eagerly(&self, inputs: HashMap<String, OnnxValue>) -> Result<Vec<OnnxValue>> {
+        self.check(&inputs)?;
+        let mut frame = GraphScope::new(&self.graph, [], None, None);
+        for input in &self.graph.inputs {
+            if let Some(x) = inputs.get(&input.name) {
+                frame.set(&input.name, x.clone());
+            }
+        }
+        for node in &self.graph.nodes {
+            frame.evaluate(node)?;
+        }
+        Ok(frame.results()?)
+    }
+
+    /// Checks that all inputs are given, and no others.
+    fn check(&self, inputs: &HashMap<String, OnnxValue>) -> Result<()> {
+        let invalid = |why: String| Err(Error::new("onnx", why));
+        if let Some(name) = inputs.keys().find(|name| self.inputs().all(|n| n != *name)) {
+            let known = self.inputs().collect::<Vec<_>>().join(", ");
+            return invalid(format!("expected the inputs {known}, got `{name}`"));
+        }
+        for input in &self.graph.inputs {
+            let name = &input.name;
+            match inputs.get(name) {
+                Some(x) => check_type(input, x)?,
+                None if self.graph.initializers.contains_key(name) => (),
+                None => return invalid(format!("missing input `{name}`")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that a tensor has the declared type; a name or a negative number is any size.
+fn check_type(input: &GraphInput, x: &OnnxValue) -> Result<()> {
+    if let Some(e) = x.error() {
+        return Err(e.clone());
+    }
+    let declared = input.r#type.as_ref();
+    let (Some(TypeValue::Tensor(t)), OnnxValue::Tensor(x)) =
+        (declared.and_then(|t| t.value.as_ref()), x)
+    else {
+        return Ok(());
+    };
+    let fits = |(d, &size): (&DimensionProto, &usize)| match d.value {
+        Some(Dimension::Size(n)) => n < 0 || usize::try_from(n) == Ok(size),
+        Some(Dimension::Name(_)) | None => true,
+    };
+    let has_shape = t.shape.as_ref().is_none_or(|shape| {
+        shape.dim.len() == x.rank() && shape.dim.iter().zip(x.shape().iter()).all(fits)
+    });
+    let has_dtype = match ElementType::of_number(t.elem_type.into()) {
+        Some(ElementType::Number(dtype)) => dtype == x.dtype(),
+        Some(ElementType::String) => false,
+        None => true,
+    };
+    if has_shape && has_dtype {
+        return Ok(());
+    }
+    let want = declared.map(type_text).unwrap_or_default();
+    Err(Error::new("onnx", format!("expected {want} as input `{}`, got {}", input.name, x.ty()?)))
+}
