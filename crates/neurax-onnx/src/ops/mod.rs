@@ -1,34 +1,51 @@
 //! The rules of all operators: one file for each family, with the table of its operators.
 
+mod activation_names;
 mod activations;
 mod arithmetic;
+mod attending;
+mod attention;
 mod axes;
 mod cast;
 mod causal_conv;
 mod constants;
+mod contrib_attention;
 mod contrib_images;
 mod contrib_quantized;
 mod control;
 mod conv;
 mod deform_conv;
+mod dropout;
 mod elementwise;
 mod gradient;
 mod grid;
+mod grouped_attention;
 mod image_decoder;
+mod linear_attention;
 mod logic;
+mod losses;
 mod matmul;
+mod mixtures;
+mod normalization;
+mod packed_attention;
 mod packed_weights;
 mod pool;
+mod position_bias;
 mod quantize;
 mod quantized_products;
+mod recurrent;
+mod recurrent_cells;
 mod reduce;
+mod refusals;
 mod regions;
 mod resize;
 mod resize_weights;
+mod rotary;
 mod sampling;
 mod sequences;
 mod shapes;
 mod signals;
+mod training;
 mod windows;
 
 use crate::operator::Operator;
@@ -37,28 +54,42 @@ use crate::operator::Operator;
 pub(crate) const FAMILIES: &[&[Operator]] = &[
     activations::OPERATORS,
     arithmetic::OPERATORS,
+    attention::OPERATORS,
     cast::OPERATORS,
     causal_conv::OPERATORS,
     constants::OPERATORS,
+    contrib_attention::OPERATORS,
     contrib_images::OPERATORS,
     contrib_quantized::OPERATORS,
     control::OPERATORS,
     conv::OPERATORS,
     deform_conv::OPERATORS,
+    dropout::OPERATORS,
     elementwise::OPERATORS,
     gradient::OPERATORS,
     grid::OPERATORS,
+    grouped_attention::OPERATORS,
     image_decoder::OPERATORS,
+    linear_attention::OPERATORS,
     logic::OPERATORS,
+    losses::OPERATORS,
     matmul::OPERATORS,
+    mixtures::OPERATORS,
+    normalization::OPERATORS,
+    packed_attention::OPERATORS,
     packed_weights::OPERATORS,
     pool::OPERATORS,
+    position_bias::OPERATORS,
     quantize::OPERATORS,
     quantized_products::OPERATORS,
+    recurrent::OPERATORS,
     reduce::OPERATORS,
+    refusals::OPERATORS,
     regions::OPERATORS,
     resize::OPERATORS,
+    rotary::OPERATORS,
     sequences::OPERATORS,
     shapes::OPERATORS,
     signals::OPERATORS,
+    training::OPERATORS,
 ];
