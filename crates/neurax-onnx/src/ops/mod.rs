@@ -17,6 +17,7 @@ mod conv;
 mod deform_conv;
 mod dropout;
 mod elementwise;
+mod gather;
 mod gradient;
 mod grid;
 mod grouped_attention;
@@ -26,6 +27,8 @@ mod logic;
 mod losses;
 mod matmul;
 mod mixtures;
+mod ml;
+mod ngrams;
 mod normalization;
 mod packed_attention;
 mod packed_weights;
@@ -33,6 +36,7 @@ mod pool;
 mod position_bias;
 mod quantize;
 mod quantized_products;
+mod random;
 mod recurrent;
 mod recurrent_cells;
 mod reduce;
@@ -42,9 +46,12 @@ mod resize;
 mod resize_weights;
 mod rotary;
 mod sampling;
+mod scatter;
+mod selections;
 mod sequences;
 mod shapes;
 mod signals;
+mod text;
 mod training;
 mod windows;
 
@@ -66,6 +73,7 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     deform_conv::OPERATORS,
     dropout::OPERATORS,
     elementwise::OPERATORS,
+    gather::OPERATORS,
     gradient::OPERATORS,
     grid::OPERATORS,
     grouped_attention::OPERATORS,
@@ -75,6 +83,7 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     losses::OPERATORS,
     matmul::OPERATORS,
     mixtures::OPERATORS,
+    ngrams::OPERATORS,
     normalization::OPERATORS,
     packed_attention::OPERATORS,
     packed_weights::OPERATORS,
@@ -82,14 +91,24 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     position_bias::OPERATORS,
     quantize::OPERATORS,
     quantized_products::OPERATORS,
+    random::OPERATORS,
     recurrent::OPERATORS,
     reduce::OPERATORS,
     refusals::OPERATORS,
     regions::OPERATORS,
     resize::OPERATORS,
     rotary::OPERATORS,
+    scatter::OPERATORS,
+    selections::OPERATORS,
     sequences::OPERATORS,
     shapes::OPERATORS,
     signals::OPERATORS,
+    text::OPERATORS,
     training::OPERATORS,
+    ml::encoders::OPERATORS,
+    ml::features::OPERATORS,
+    ml::linear::OPERATORS,
+    ml::maps::OPERATORS,
+    ml::svm::OPERATORS,
+    ml::trees::OPERATORS,
 ];

@@ -1,0 +1,170 @@
+//! Random numbers.
+//!
+//! A node with a `seed` yields the same numbers whenever it is evaluated. One without draws new
+//! numbers each time: its key is that of the next number of a counter of the process, so that calls
+//! differ, and a program that is started again draws the same numbers. Where such a node is traced,
+//! as in the body of a loop, the key is a constant: all iterations have the same numbers.
+//!
+//! The numbers are those of the generator of Neurax, which differ from those of other runtimes.
+
+use super::axes::size_of;
+use super::constants::dtype_attribute;
+use super::shapes::shape_of;
+use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
+use crate::operator::{Operator, op};
+use crate::value::OnnxValue;
+use neurax_tensor::{CategoricalOptions, DType, Key, Tensor, key};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+pub(crate) const OPERATORS: &[Operator] = &[
+    op("Bernoulli", &[15, 22], 1..=1, bernoulli).attributes(&["dtype", "seed"]).random(),
+    op("Multinomial", &[7, 22], 1..=1, multinomial)
+        .attributes(&["dtype", "seed", "sample_size"])
+        .random(),
+    op("RandomNormal", &[1, 22], 0..=0, |c| normal(c, &shape(c)?, dtype(c, 0)?))
+        .attributes(&["dtype", "mean", "scale", "seed", "shape"])
+        .random(),
+    op("RandomNormalLike", &[1, 22], 1..=1, |c| normal(c, &like(c)?, dtype(c, 0)?))
+        .attributes(&["dtype", "mean", "scale", "seed"])
+        .random(),
+    op("RandomUniform", &[1, 22], 0..=0, |c| uniform(c, &shape(c)?, dtype(c, 0)?))
+        .attributes(&["dtype", "high", "low", "seed", "shape"])
+        .random(),
+    op("RandomUniformLike", &[1, 22], 1..=1, |c| uniform(c, &like(c)?, dtype(c, 0)?))
+        .attributes(&["dtype", "high", "low", "seed"])
+        .random(),
+];
+
+/// The number of keys that nodes without a seed have drawn.
+static DRAWN: AtomicI64 = AtomicI64::new(0);
+
+/// Returns the key of the `seed`, a float, or a key that no other node has.
+fn key_of(c: &NodeCall) -> Result<Key, RuleFailure> {
+    Ok(match c.float("seed")? {
+        Some(seed) => key(i64::from(seed.to_bits())),
+        // A seed has 32 bits: this key is none of theirs.
+        None => key(1 << 32).fold_in(DRAWN.fetch_add(1, Ordering::Relaxed) as u32),
+    })
+}
+
+fn shape(c: &NodeCall) -> Result<Vec<usize>, RuleFailure> {
+    let sizes = c.required("shape", c.ints("shape")?)?;
+    sizes.iter().map(|&n| size_of(n)).collect()
+}
+
+fn like(c: &NodeCall) -> Result<Vec<usize>, RuleFailure> {
+    shape_of(c.value(0)?)
+}
+
+/// Returns the dtype of the attribute, or that of input `i`, or f32.
+fn dtype(c: &NodeCall, i: usize) -> Result<DType, RuleFailure> {
+    Ok(match (dtype_attribute(c, "dtype")?, c.optional_value(i)) {
+        (Some(dtype), _) => dtype,
+        (None, Some(OnnxValue::Tensor(x))) => x.dtype(),
+        (None, _) => DType::F32,
+    })
+}
+
+fn normal(c: &NodeCall, shape: &[usize], dtype: DType) -> RuleOutcome {
+    let (mean, scale) = (c.float_or("mean", 0.0)?, c.float_or("scale", 1.0)?);
+    let x = key_of(c)?.normal_of(dtype, shape);
+    one(x * f64::from(scale) + f64::from(mean))
+}
+
+/// Returns uniform numbers. If `low` equals `high`, all are this number.
+fn uniform(c: &NodeCall, shape: &[usize], dtype: DType) -> RuleOutcome {
+    let (low, high) = (c.float_or("low", 0.0)?, c.float_or("high", 1.0)?);
+    if low == high {
+        return one(Tensor::full_of(dtype, shape, low));
+    }
+    one(key_of(c)?.uniform_of(dtype, shape, f64::from(low), f64::from(high)))
+}
+
+/// Returns 1 with the probability that each element is, else 0.
+fn bernoulli(c: &NodeCall) -> RuleOutcome {
+    let p = c.x(0)?;
+    if !p.dtype().is_float() {
+        return fail(format!("expected probabilities, got {}", p.ty()?));
+    }
+    let shape = p.shape().to_vec();
+    one(key_of(c)?.bernoulli(&p, shape).to(dtype(c, 0)?))
+}
+
+/// Samples classes for each row of logarithms of probabilities, which need no normalization.
+fn multinomial(c: &NodeCall) -> RuleOutcome {
+    let logits = c.x(0)?;
+    if logits.rank() != 2 || !logits.dtype().is_float() {
+        return fail(format!("expected logits [batch, classes], got {}", logits.ty()?));
+    }
+    let dtype = dtype_attribute(c, "dtype")?.unwrap_or(DType::I32);
+    if !matches!(dtype, DType::I32 | DType::I64) {
+        return fail(format!("expected i32 or i64 as `dtype`, got {dtype}"));
+    }
+    let options = CategoricalOptions::new().samples([size_of(c.int_or("sample_size", 1)?)?]);
+    one(key_of(c)?.categorical_with(&logits, -1, options).t().to(dtype))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::proto::{AttributeProto, NodeProto};
+    use crate::testing::{graph, int, model, node};
+    use crate::{Importer, OnnxValue};
+    use neurax_tensor::{DType, Tensor};
+    use std::collections::HashMap;
+
+    fn float(name: &str, x: f32) -> AttributeProto {
+        AttributeProto { name: name.into(), f: Some(x), r#type: 1, ..AttributeProto::default() }
+    }
+
+    /// Returns the results of two calls for 1,000 numbers `x`.
+    fn two_draws(node: NodeProto, x: f32) -> [Tensor; 2] {
+        let graph = graph(&[("x", &[-1, -1])], &["y"], vec![], vec![node]);
+        let session = Importer::new().open_bytes(model(graph)).unwrap();
+        [(); 2].map(|()| {
+            let x = Tensor::full([10, 100], x);
+            let inputs = HashMap::from([("x".to_string(), OnnxValue::Tensor(x))]);
+            match session.run(inputs).unwrap().remove(0) {
+                OnnxValue::Tensor(y) => y,
+                other => panic!("{}", other.kind()),
+            }
+        })
+    }
+
+    fn floats(x: &Tensor) -> Vec<f32> {
+        x.to(DType::F32).to_vec().unwrap()
+    }
+
+    #[test]
+    fn calls_differ_unless_there_is_a_seed() {
+        for op in ["RandomNormalLike", "RandomUniformLike", "Bernoulli"] {
+            let [a, b] = two_draws(node(op, "x", "y"), 0.5);
+            assert_ne!(floats(&a), floats(&b), "{op}");
+            let [a, b] = two_draws(node(op, "x", "y").with(float("seed", 7.0)), 0.5);
+            assert_eq!(floats(&a), floats(&b), "{op}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_the_distribution_of_the_attributes() {
+        let node = |op| node(op, "x", "y").with(float("seed", 1.0));
+        let normal = node("RandomNormalLike").with(float("mean", 5.0)).with(float("scale", 2.0));
+        let [y, _] = two_draws(normal, 0.0);
+        assert!((y.mean(..).item().unwrap() - 5.0).abs() < 0.3);
+        assert!((y.std(.., 0).item().unwrap() - 2.0).abs() < 0.2);
+        let uniform = node("RandomUniformLike").with(float("low", 3.0)).with(float("high", 4.0));
+        let [y, _] = two_draws(uniform.with(int("dtype", 11)), 0.0);
+        assert_eq!(y.dtype(), DType::F64);
+        assert!(floats(&y).iter().all(|y| (3.0..4.0).contains(y)));
+        let [y, _] = two_draws(node("Bernoulli").with(int("dtype", 7)), 0.2);
+        assert_eq!(y.dtype(), DType::I64);
+        assert!((100.0..300.0).contains(&y.sum(..).item().unwrap()));
+    }
+
+    #[test]
+    fn samples_are_classes_of_their_rows() {
+        let samples = node("Multinomial", "x", "y").with(int("sample_size", 7));
+        let [y, _] = two_draws(samples.with(int("dtype", 7)), 0.0);
+        assert_eq!(y.ty().unwrap().to_string(), "i64[10, 7]");
+        assert!(floats(&y).iter().all(|y| (0.0..100.0).contains(y)));
+    }
+}
