@@ -1,13 +1,14 @@
 //! The `neurax` command. `neurax demo` trains a network on embedded data; start with it.
 //! `neurax inspect NAME` shows every graph of an example, `neurax devices` lists the devices, and
-//! `neurax bench` runs the benchmarks. This crate only parses arguments and prints: the crate
-//! `neurax` does the work.
+//! `neurax bench` runs the benchmarks, `neurax onnx` works with ONNX models. This crate only parses
+//! arguments and prints: the crate `neurax` does the work.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod demo;
 mod devices;
 mod inspect;
+mod onnx;
 mod output;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +35,9 @@ enum CliCommand {
     Devices,
     /// Measures training, inference, single operations and compilation.
     Bench(neurax_bench::BenchArgs),
+    /// Inspects, runs, checks and measures ONNX models.
+    #[command(subcommand)]
+    Onnx(onnx::OnnxCommand),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +58,7 @@ fn run(command: CliCommand) -> Result<ExitCode> {
         CliCommand::Inspect(inspect) => inspect.run()?,
         CliCommand::Devices => devices::run()?,
         CliCommand::Bench(bench) => return bench.run(),
+        CliCommand::Onnx(command) => return command.run(),
     }
     Ok(ExitCode::SUCCESS)
 }

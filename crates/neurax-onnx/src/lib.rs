@@ -24,10 +24,13 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod call;
+pub mod conformance;
 mod dtype;
 mod elements;
 mod evaluate;
 mod external;
+#[cfg(test)]
+mod fuzz;
 mod graph;
 mod importer;
 mod info;
@@ -36,6 +39,8 @@ mod operator;
 mod ops;
 mod plan;
 mod proto;
+#[cfg(test)]
+mod quirks;
 mod reader;
 mod registry;
 mod removed;

@@ -1,0 +1,83 @@
+//! The inputs of a model on the command line: files, and random numbers for the others.
+
+use clap::Args;
+use neurax::io::npy;
+use neurax::onnx::{OnnxValue, Session, ValueInfo};
+use neurax::prelude::*;
+use std::collections::HashMap;
+
+/// The model and its inputs.
+#[derive(Args, Clone)]
+pub struct ModelArgs {
+    /// The ONNX file.
+    pub file: String,
+    /// The value of an input: NAME=FILE.npy. Inputs without one are random numbers.
+    #[arg(long = "input", value_name = "NAME=FILE")]
+    inputs: Vec<String>,
+    /// The shape of a random input: NAME=1,3,224,224. Without one, named and open sizes are 1.
+    #[arg(long = "shape", value_name = "NAME=SIZES")]
+    shapes: Vec<String>,
+    /// The seed of the random numbers.
+    #[arg(long, default_value_t = 0)]
+    seed: i64,
+}
+
+impl ModelArgs {
+    /// Returns the values of the inputs of a model.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or an argument is malformed or names no input.
+    pub fn values(&self, session: &Session) -> Result<HashMap<String, OnnxValue>> {
+        let (files, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
+        let known: Vec<&str> = session.inputs().collect();
+        if let Some(name) = files.keys().chain(shapes.keys()).find(|n| !known.contains(&n.as_str()))
+        {
+            return Err(invalid(format!("expected the inputs {}, got `{name}`", known.join(", "))));
+        }
+        let mut values = HashMap::new();
+        for (i, input) in session.info().inputs.iter().enumerate() {
+            let value = match files.get(&input.name) {
+                Some(file) => npy::load(file)?,
+                None => random(input, shapes.get(&input.name), key(self.seed).fold_in(i as i32))?,
+            };
+            values.insert(input.name.clone(), OnnxValue::Tensor(value));
+        }
+        Ok(values)
+    }
+}
+
+/// Returns the pairs of `NAME=VALUE`.
+fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_string(), value.to_string())),
+        None => Err(invalid(format!("expected NAME=VALUE for {option}, got `{text}`"))),
+    };
+    given.iter().map(pair).collect()
+}
+
+/// Returns random numbers of the declared type: floats from 0 to 1, other numbers 0 or 1.
+fn random(input: &ValueInfo, shape: Option<&String>, key: Key) -> Result<Tensor> {
+    let unknown = || {
+        let (name, ty) = (&input.name, &input.r#type);
+        invalid(format!("the input `{name}` has the type {ty}; give a file with --input"))
+    };
+    let (dtype, declared) =
+        input.r#type.strip_suffix(']').and_then(|t| t.split_once('[')).ok_or_else(unknown)?;
+    let dtype = DType::parse(dtype).ok_or_else(unknown)?;
+    let sizes = shape.map_or(declared, |s| s.as_str());
+    let size = |text: &str| match (text.trim(), shape.is_some()) {
+        (text, true) => text.parse().map_err(|_| invalid(format!("expected a size, got `{text}`"))),
+        (text, false) => Ok(text.parse().unwrap_or(1)),
+    };
+    let sizes: Vec<usize> = match sizes.trim() {
+        "" => Vec::new(),
+        ".." => return Err(unknown()),
+        sizes => sizes.split(',').map(size).collect::<Result<_>>()?,
+    };
+    let x = key.uniform(&sizes);
+    Ok(if dtype.is_float() { x.to(dtype) } else { x.round().to(dtype) })
+}
+
+pub fn invalid(why: String) -> Error {
+    Error::new("onnx", why)
+}

@@ -1,0 +1,45 @@
+//! `neurax onnx`: ONNX models on the command line.
+
+mod bench;
+mod check;
+mod conformance;
+mod inputs;
+mod inspect;
+mod page;
+mod run;
+
+use clap::Subcommand;
+use neurax::Result;
+use std::process::ExitCode;
+
+/// A command for ONNX models.
+#[derive(Subcommand)]
+pub enum OnnxCommand {
+    /// Shows inputs, outputs, operators and weights of a model, and its compiled segments.
+    Inspect(inspect::InspectArgs),
+    /// Runs a model on files or random numbers, and shows or writes its outputs.
+    Run(run::RunArgs),
+    /// Compares the outputs of a model with those of ONNX Runtime, which Python must have.
+    Check(check::CheckArgs),
+    /// Measures the time to the first result and the times of later calls.
+    Bench(bench::OnnxBenchArgs),
+    /// Runs the tests of ONNX backends in a folder.
+    Conformance(conformance::ConformanceArgs),
+}
+
+impl OnnxCommand {
+    /// Runs the command. The exit code is that of a failure if a test fails or outputs differ.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or a model not be run.
+    pub fn run(self) -> Result<ExitCode> {
+        match self {
+            OnnxCommand::Inspect(args) => args.run()?,
+            OnnxCommand::Run(args) => args.run()?,
+            OnnxCommand::Check(args) => return args.run(),
+            OnnxCommand::Bench(args) => args.run()?,
+            OnnxCommand::Conformance(args) => return args.run(),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
