@@ -6,6 +6,7 @@
 
 use super::axes::size_of;
 use super::normalization::wide;
+use super::packed_weights::unpacked;
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
 use neurax_tensor::{DType, Tensor, keep};
@@ -86,7 +87,7 @@ fn dequantized(c: &NodeCall, i: usize, zeros: usize, bits: &str) -> Result<Tenso
     if ![2, 4, 8].contains(&bits) {
         return fail(format!("expected weights of 2, 4 or 8 bits, got {bits}"));
     }
-    let (numbers, scales) = (unpacked(&c.x(i)?, bits as usize)?, c.x(i + 1)?);
+    let (numbers, scales) = (unpacked(&c.x(i)?, bits as usize)?.to(DType::I32), c.x(i + 1)?);
     let &[experts, rows, width] = &numbers.shape()[..] else {
         return fail(format!("expected weights of 3 axes, got {}", numbers.ty()?));
     };
@@ -103,28 +104,12 @@ fn dequantized(c: &NodeCall, i: usize, zeros: usize, bits: &str) -> Result<Tenso
         // The zero points of a row, or of all rows, are padded to whole bytes.
         Some(zero) => {
             let count = if zero.rank() == 3 { blocks } else { rows };
-            by_block(&unpacked(&zero, bits as usize)?.slice(-1, ..count as i64))
+            by_block(&unpacked(&zero, bits as usize)?.to(DType::I32).slice(-1, ..count as i64))
         }
         None => Tensor::scalar(DType::F32, (1i64 << (bits - 1)) as f64),
     };
     let numbers = numbers.to(DType::F32).reshape([experts, rows, blocks, width / blocks]);
     Ok(((numbers - zero) * by_block(&scales)).reshape([experts, rows, width]))
-}
-
-/// Returns the numbers of `bits` bits in bytes, the lowest bits first, along the last axis.
-fn unpacked(bytes: &Tensor, bits: usize) -> Result<Tensor, RuleFailure> {
-    if bytes.dtype() != DType::U8 || bytes.rank() == 0 {
-        return fail(format!("expected bytes, got {}", bytes.ty()?));
-    }
-    let parts = 8 / bits;
-    let shifts = Tensor::arange(parts) * bits;
-    let numbers = bytes.to(DType::I32).expand_dims(-1).right_shift(shifts);
-    let numbers = numbers.bitwise_and((1i64 << bits) - 1);
-    let mut shape = bytes.shape().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last *= parts;
-    }
-    Ok(numbers.reshape(shape))
 }
 
 /// A layer of all experts: weights `[experts, outputs, inputs]` and a bias `[experts, outputs]`.

@@ -293,7 +293,7 @@ impl CodeTable {
 }
 
 /// Unpacks numbers of `bits` bits from bytes along the last axis, the low bits first.
-fn unpacked(bytes: &Tensor, bits: usize) -> Result<Tensor, RuleFailure> {
+pub(super) fn unpacked(bytes: &Tensor, bits: usize) -> Result<Tensor, RuleFailure> {
     if bytes.dtype() != DType::U8 || bytes.rank() == 0 {
         return fail(format!("expected bytes, got {}", bytes.ty()?));
     }
