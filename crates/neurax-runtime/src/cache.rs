@@ -141,6 +141,11 @@ impl<K, V: Clone> Cache<K, V> {
         self.computed.load(Relaxed)
     }
 
+    /// Returns the values that were computed and are kept, in no particular order.
+    pub fn values(&self) -> Vec<V> {
+        self.read().values().flatten().filter_map(|e| e.value.get().cloned()).collect()
+    }
+
     /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.read().values().map(Vec::len).sum()

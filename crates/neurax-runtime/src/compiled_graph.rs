@@ -15,6 +15,8 @@ pub struct CompiledGraph {
     outputs: Vec<Type>,
     /// The type of the largest value, for the error of a call that does not fit into memory.
     largest: Option<Type>,
+    /// The bytes that a call needs besides its arguments and results, if they are known.
+    call_bytes: Option<usize>,
     executable: Arc<dyn Executable>,
 }
 
@@ -25,6 +27,8 @@ impl CompiledGraph {
             inputs: graph.input_types().to_vec(),
             outputs: graph.output_types(),
             largest: largest(graph),
+            // Asked before the first call, whose memory the executable may keep.
+            call_bytes: executable.memory(true, &|_| false),
             executable,
         }
     }
@@ -37,6 +41,12 @@ impl CompiledGraph {
     /// Returns the types of the results.
     pub fn outputs(&self) -> &[Type] {
         &self.outputs
+    }
+
+    /// Returns the bytes that a call needs besides its arguments and results: intermediate values
+    /// and scratch memory. `None` if the backend does not know.
+    pub fn call_bytes(&self) -> Option<usize> {
+        self.call_bytes
     }
 
     /// Runs the graph; see [`Executable::run`].

@@ -136,6 +136,20 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     pub fn run_into(&self, a: &A, outs: &mut [&mut Tensor]) -> Result<()> {
         self.core.run_into(a, outs, Location::caller())
     }
+
+    /// Returns the bytes of memory that a call needs besides its arguments and results, for
+    /// intermediate values; `None` if the device does not know. The memory of the first call is
+    /// kept for the next ones.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let product = jit(|x: Tensor| x.matmul(&x).exp().matmul(&x)).compile(types![f32[8, 8]])?;
+    /// assert!(product.call_bytes().is_none_or(|bytes| bytes >= 4 * 64), "one product is stored");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn call_bytes(&self) -> Option<usize> {
+        self.core.compiled.call_bytes()
+    }
 }
 
 impl CompiledCore {

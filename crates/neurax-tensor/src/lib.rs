@@ -68,6 +68,8 @@ pub use device::{Device, backends, default_device, set_default_device, with_defa
 pub use dtype_info::{FloatInfo, IntInfo, can_cast, finfo, iinfo, promote_types, result_type};
 pub use fft_options::{FftNorm, FftOptions};
 pub use function::{Failed, Func, Function, Loss};
+#[doc(hidden)]
+pub use jit::compile_uncached;
 pub use jit::{Jit, jit};
 pub use linear_options::{RankOptions, TriangularOptions};
 #[doc(hidden)]

@@ -36,23 +36,57 @@ static COUNTING: Counting = Counting;
 /// Returns the number of allocations of twenty calls: the minimum over several rounds, as other
 /// threads of the process may allocate, too.
 fn calls_when_warm<A: Tree>(f: &Compiled<A, Tensor>, a: &A, out: &mut Tensor) -> Result<usize> {
+    allocations_of(|| f.run_into(a, &mut [out]))
+}
+
+/// Returns the number of allocations of twenty calls, as [`calls_when_warm`] does.
+fn allocations_of(mut call: impl FnMut() -> Result<()>) -> Result<usize> {
     let mut least = usize::MAX;
     for _ in 0..5 {
         let before = CALLS.load(Relaxed);
         for _ in 0..20 {
-            f.run_into(a, &mut [out])?;
+            call()?;
         }
         least = least.min(CALLS.load(Relaxed) - before);
     }
     Ok(least)
 }
 
-/// One test for both, as the counters belong to the whole process.
+/// Predictors allocate nothing in warm calls, and their programs share the weights.
+fn check_predictors() -> Result<()> {
+    let dense = nn::input("x", dims![_, 30]).dense(64).relu().dense(32).relu().dense(1);
+    let model = dense.sigmoid().model();
+    let net = model.bind(model.init(key(0), &types![f32[_, 30]])?);
+    let (x, mut y) = (key(1).normal([1, 30]), Tensor::zeros([1, 1]));
+    for types in [types![f32[1, 30]], types![f32[_, 30]]] {
+        let predictor = net.predictor(&types)?;
+        let calls = allocations_of(|| predictor.run_into(&x, &mut [&mut y]))?;
+        assert_eq!(calls, 0, "a predictor of {}", types[0]);
+        let calls = allocations_of(|| predictor.run_into([("x", &x)], &mut [&mut y]))?;
+        assert_eq!(calls, 0, "a predictor of {}, by name", types[0]);
+    }
+
+    let weights: usize = 4 * 2048 * 4096;
+    let model = nn::input("x", dims![_, 2048]).dense(4096).relu().dense(1).model();
+    let net = model.bind(model.init(key(0), &types![f32[_, 2048]])?);
+    let predictor = net.predictor(types![f32[_, 2048]])?;
+    let before = BYTES.load(Relaxed);
+    for rows in 1..5 {
+        assert_eq!(predictor.run(Tensor::ones([rows, 2048]))?.shape(), [rows, 1]);
+    }
+    let allocated = BYTES.load(Relaxed) - before;
+    assert_eq!((predictor.memory().programs, predictor.memory().weights / weights), (4, 1));
+    assert!(allocated < weights, "four programs of one network took {allocated} bytes");
+    Ok(())
+}
+
+/// One test for all, as the counters belong to the whole process.
 #[test]
 fn calls_take_no_memory_and_loops_copy_nothing() -> Result<()> {
     if tensor(0).device()?.backend().name() != "native" {
         return Ok(());
     }
+    check_predictors()?;
     let key = key(1);
     let x = key.normal([1, 30]);
     let weights = [

@@ -16,7 +16,7 @@ use crate::{
     tree::{AnyTree, first_error, to_vec, visit_leaves},
     tuning::{MAX_CACHED_TRACES, MAX_NESTED_TRACES},
 };
-use neurax_ir::Place;
+use neurax_ir::{Graph, Place};
 use neurax_runtime::{Cache, CompiledGraph, Profile, RecursionError, Stages};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -200,6 +200,19 @@ impl JitCore {
     pub fn compile(&self, like: &dyn AnyTree, trace: TraceArgument) -> Result<CompiledCore> {
         let entry = self.checked_entry(like, trace)?;
         CompiledCore::new(TraceKey::of(like), entry, &to_vec(like))
+    }
+
+    /// Returns the graph of the function for the types of `like`, and its captures.
+    ///
+    /// # Errors
+    /// As [`crate::Jit::trace`].
+    pub fn graph(
+        &self,
+        like: &dyn AnyTree,
+        trace: TraceArgument,
+    ) -> Result<(Graph, Vec<Tensor>)> {
+        let entry = self.checked_entry(like, trace)?;
+        Ok((entry.traced.graph()?.clone(), entry.traced.captures.clone()))
     }
 
     /// Ends a recursion that does not depend on the argument, where no result can carry the error.

@@ -43,13 +43,14 @@ pub(crate) use cached_trace::{CachedTrace, LeafRefs, is_donated, refs};
 pub(crate) use trace_key::TraceKey;
 
 use crate::{
-    Compiled, Error, Example, Failed, Function, Result, Tree,
+    Compiled, Error, Example, Failed, Function, Result, Tensor, Tree,
+    compiled::CompiledCore,
     trace::TraceKind,
     traced_fn::trace_fn,
-    tree::{all_errors, into_vec},
+    tree::{all_errors, into_vec, to_vec},
 };
 use jit_core::JitCore;
-use neurax_ir::Place;
+use neurax_ir::{Graph, Place};
 use neurax_runtime::{Profile, Stages};
 use std::{fmt, ops::Deref, panic::Location, sync::Arc};
 
@@ -91,6 +92,26 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
     let imp = Arc::new(JitImpl { f, core: JitCore::new(Location::caller()) });
     let callee = imp.clone();
     Jit { call: Arc::new(move |a| callee.call(a)), imp }
+}
+
+/// Traces and compiles `f` for the types of `like` outside of all caches: dropping the result frees
+/// the compiled graph. `at` is the line that errors name. For types that have a cache.
+///
+/// # Errors
+/// As [`Jit::run`].
+#[doc(hidden)]
+pub fn compile_uncached<A: Tree, O: Tree>(
+    f: &dyn Fn(A) -> O,
+    like: &A,
+    at: &'static Location<'static>,
+) -> Result<Compiled<A, O>> {
+    let (traced, out) = trace_fn(f, like, TraceKind::Jit, at);
+    let entry = Arc::new(CachedTrace::new(traced, Box::new(out), at));
+    entry.traced.check()?;
+    let leaves = to_vec(like);
+    // The core finds the compiled graph in the trace.
+    entry.compiled_uncached(&refs(&leaves))?;
+    CompiledCore::new(TraceKey::of(like), entry, &leaves).map(Compiled::new)
 }
 
 // No bounds on A and O here: if one were not met, method lookup would find the unstable `Fn::call`.
@@ -229,6 +250,27 @@ impl<'f, A, O> Jit<'f, A, O> {
         let at = Place::from(Location::caller());
         types.example().and_then(|like| self.imp.compile(&like)).map_err(|e| e.at(&at))
     }
+
+    /// Traces the function for given types, without compiling it. Returns the graph, whose inputs
+    /// are the leaves of the argument and then the captured tensors, and the captured tensors:
+    /// exporters write both.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let weights = Tensor::ones(100);
+    /// let f = jit(|x: Tensor| x * &weights);
+    /// let (graph, captured) = f.trace(types![f32[100]])?;
+    /// assert_eq!((graph.input_types().len(), captured.len()), (2, 1));
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a type has an open dimension; the first error of tracing, or in the result.
+    #[track_caller]
+    pub fn trace(&self, types: impl Example<A>) -> Result<(Graph, Vec<Tensor>)> {
+        let at = Place::from(Location::caller());
+        types.example().and_then(|like| self.imp.graph(&like)).map_err(|e| e.at(&at))
+    }
 }
 
 /// The methods of a [`Jit`], without the type of its function.
@@ -238,6 +280,7 @@ trait JitFunction<A, O>: Send + Sync {
     fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
     fn profile(&self, a: &A) -> Result<Profile>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
+    fn graph(&self, like: &A) -> Result<(Graph, Vec<Tensor>)>;
 }
 
 /// A function with its traces: what depends on its type. All else is in [`JitCore`].
@@ -310,6 +353,10 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F>
 
     fn compile(&self, like: &A) -> Result<Compiled<A, O>> {
         self.core.compile(like, &|| self.trace(like)).map(Compiled::new)
+    }
+
+    fn graph(&self, like: &A) -> Result<(Graph, Vec<Tensor>)> {
+        self.core.graph(like, &|| self.trace(like))
     }
 }
 
