@@ -1,4 +1,4 @@
-//! The inputs and the outputs of a model.
+//! The outputs of a model.
 
 use crate::Params;
 use neurax_tensor::{Error, Place, Tensor, Tree};
@@ -7,83 +7,6 @@ use std::fmt;
 use std::ops::Index;
 use std::panic::Location;
 use std::sync::OnceLock;
-
-/// The inputs of a model: a tensor, several in the model's order, or tensors by name.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the input of a model",
-    note = "pass a Tensor, an array, tuple or Vec of Tensors in the order of the model's inputs, \
-            or [(\"name\", tensor), ..]"
-)]
-pub trait Inputs {
-    /// Returns the tensors, each with its name if it has one.
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)>;
-}
-
-impl Inputs for Tensor {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        vec![(None, self.clone())]
-    }
-}
-
-impl<T: Inputs + ?Sized> Inputs for &T {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        (**self).inputs()
-    }
-}
-
-impl Inputs for [Tensor] {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.iter().map(|t| (None, t.clone())).collect()
-    }
-}
-
-impl<const N: usize> Inputs for [Tensor; N] {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.as_slice().inputs()
-    }
-}
-
-impl Inputs for Vec<Tensor> {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.as_slice().inputs()
-    }
-}
-
-impl<const N: usize> Inputs for [&Tensor; N] {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.iter().map(|&t| (None, t.clone())).collect()
-    }
-}
-
-impl Inputs for (Tensor, Tensor) {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        [&self.0, &self.1].inputs()
-    }
-}
-
-impl Inputs for (Tensor, Tensor, Tensor) {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        [&self.0, &self.1, &self.2].inputs()
-    }
-}
-
-impl<const N: usize> Inputs for [(&str, Tensor); N] {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.iter().map(|(name, t)| (Some(name.to_string()), t.clone())).collect()
-    }
-}
-
-impl<const N: usize> Inputs for [(&str, &Tensor); N] {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.iter().map(|&(name, t)| (Some(name.to_string()), t.clone())).collect()
-    }
-}
-
-impl Inputs for BTreeMap<String, Tensor> {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.iter().map(|(name, t)| (Some(name.clone()), t.clone())).collect()
-    }
-}
 
 /// The result of applying a model: outputs by name, and the new state. It is a [`Tree`], so that a
 /// jitted function can return it.

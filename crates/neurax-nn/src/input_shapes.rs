@@ -65,6 +65,26 @@ fn check_shape<'d>(
     if fits(dims, shape, named) {
         return Ok(());
     }
+    let expected = format!("{}{}", dims_to_string(dims), other_sizes(dims, shape, named));
+    Err(invalid(format!("input `{name}`: expected shape {expected}, got {got}")))
+}
+
+/// Checks that `got` is a `want`.
+pub(crate) fn check_type<'d>(
+    name: &str,
+    want: &'d TypeSpec,
+    got: &Type,
+    named: &mut HashMap<&'d str, usize>,
+) -> Result<()> {
+    if want.dtype == got.dtype && fits(&want.dims, &got.shape, named) {
+        return Ok(());
+    }
+    let sizes = other_sizes(&want.dims, &got.shape, named);
+    Err(invalid(format!("input `{name}`: expected {want}{sizes}, got {got}")))
+}
+
+/// Returns the named sizes of `dims` that `shape` does not have, for a message.
+fn other_sizes(dims: &[Dim], shape: &[usize], named: &HashMap<&str, usize>) -> String {
     let other = |(d, n): (&Dim, &usize)| match d {
         Dim::Named(name) => named
             .get(name.as_str())
@@ -72,9 +92,7 @@ fn check_shape<'d>(
             .map(|size| format!(" with {name} = {size}")),
         _ => None,
     };
-    let known: Vec<String> = dims.iter().zip(shape).filter_map(other).collect();
-    let expected = format!("{}{}", dims_to_string(dims), known.concat());
-    Err(invalid(format!("input `{name}`: expected shape {expected}, got {got}")))
+    dims.iter().zip(shape).filter_map(other).collect()
 }
 
 /// Returns true if `shape` fits `dims`. Axes with equal names must have equal sizes in all inputs.

@@ -140,20 +140,29 @@ impl Model {
         types: Vec<(Option<String>, TypeSpec)>,
         at: &Place,
     ) -> Result<Vars> {
-        let types = self.in_model_order(types)?;
+        let inputs = self.placeholders(&self.in_model_order(types)?)?;
+        let (outputs, _, vars) = self.abstract_values(VariableSource::Key(key), inputs);
+        self.collect(&outputs, Params::new()).located(at).ok()?;
+        vars.ok()
+    }
+
+    /// Returns zeros of `types`, which are in the model's order, with the size 1 for `_`. Invalid
+    /// sizes are errors of their tensors.
+    ///
+    /// # Errors
+    /// If the types do not fit the declared inputs.
+    pub(crate) fn placeholders(&self, types: &[TypeSpec]) -> Result<Vec<Tensor>> {
         let (mut sizes, mut named) = (HashMap::new(), HashMap::new());
         let inputs: Vec<Tensor> = types.iter().map(|t| placeholder(t, 1, &mut sizes)).collect();
         let valid = inputs
             .iter()
-            .zip(&types)
+            .zip(types)
             .zip(self.inputs().zip(self.input_specs()))
             .filter(|((x, _), _)| x.error().is_none());
         for ((x, t), (name, spec)) in valid {
             check_input(name, spec, &x.ty()?, dims_to_string(&t.dims), &mut named)?;
         }
-        let (outputs, _, vars) = self.abstract_values(VariableSource::Key(key), inputs);
-        self.collect(&outputs, Params::new()).located(at).ok()?;
-        vars.ok()
+        Ok(inputs)
     }
 
     /// Applies the model: a pure function of tensors, which can be used inside of `grad`, `jit` and
@@ -268,6 +277,30 @@ impl Model {
     /// Returns the names of the outputs.
     pub fn outputs(&self) -> impl Iterator<Item = &str> {
         self.0.outputs.iter().map(|output| output.name.as_str())
+    }
+
+    /// Returns the declared types of the inputs in the model's order, `_` for any size.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let tokens = nn::typed_input("tokens", I32, dims![_, 8]);
+    /// let types = tokens.embedding(50, 16).model().declared_types()?;
+    /// assert_eq!(types[0].to_string(), "i32[_, 8]");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If an input has no declared dtype: [`input`](crate::input) takes any.
+    pub fn declared_types(&self) -> Result<Vec<TypeSpec>> {
+        let declared = |(name, spec): (&str, &InputSpec)| {
+            let why = || {
+                let use_instead = "declare it with `typed_input`, or name the types";
+                invalid(format!("input `{name}` has no declared dtype; {use_instead}"))
+            };
+            let dtype = spec.dtype.ok_or_else(why)?;
+            Ok(TypeSpec { dtype, dims: spec.dims.clone() })
+        };
+        self.inputs().zip(self.input_specs()).map(declared).collect()
     }
 
     /// Computes the outputs, and writes new variables to `new`. `observe` sees the values of every

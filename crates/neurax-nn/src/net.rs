@@ -1,8 +1,7 @@
 //! A model together with its variables, for inference.
 
 use crate::{Applied, Inputs, Mode, Model, Params, Vars};
-use neurax_tensor::{Compiled, Example, Jit, Place, Result, Tensor, jit};
-use std::collections::BTreeMap;
+use neurax_tensor::{Jit, Place, Tensor, jit};
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -52,42 +51,6 @@ impl Net {
         };
         let Vars { params, state } = self.vars.clone();
         self.jit()((params, state, inputs)).located(&at)
-    }
-
-    /// Compiles the model for inputs of the given types, with its variables as constants: the
-    /// result maps the input to the first output. [`Compiled::run_into`] writes into memory of the
-    /// caller.
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let model = nn::input("x", dims![_, 3]).dense(2);
-    /// let net = model.bind(model.init(key(0), &types![f32[_, 3]])?);
-    /// let predictor = net.predictor(types![f32[1, 3]])?;
-    /// let x = tensor([[1.0, 2.0, 3.0]]);
-    /// assert_eq!(predictor.run(x.clone())?.to_vec::<f32>()?, net.apply(x).y().to_vec::<f32>()?);
-    /// # Ok::<(), Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// If the types do not fit the model, or a layer cannot be applied to its inputs.
-    #[track_caller]
-    pub fn predictor(&self, types: impl Example<Tensor>) -> Result<Compiled<Tensor, Tensor>> {
-        let Net { model, vars, .. } = self.clone();
-        jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval).y().clone()).compile(types)
-    }
-
-    /// Compiles the model as [`Net::predictor`] does, for several inputs in the model's order and
-    /// all outputs by name.
-    ///
-    /// # Errors
-    /// As for [`Net::predictor`].
-    #[track_caller]
-    pub fn predictor_all(
-        &self,
-        types: impl Example<Vec<Tensor>>,
-    ) -> Result<Compiled<Vec<Tensor>, BTreeMap<String, Tensor>>> {
-        let Net { model, vars, .. } = self.clone();
-        jit(move |xs: Vec<Tensor>| model.apply(&vars, xs, &Mode::Eval).outputs).compile(types)
     }
 
     /// Returns the jitted model, the same one for all calls with this model.

@@ -17,7 +17,7 @@ pub(crate) struct AnyBatch(Box<dyn BatchTree>);
 /// The methods of a [`Batch`] that do not name its types.
 trait BatchTree: Any + Send + Sync {
     fn examples(&self) -> usize;
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)>;
+    fn each_input<'t>(&'t self, f: &mut dyn FnMut(Option<&'t str>, &'t Tensor));
     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>);
     fn rebuild(&self, next: &mut dyn FnMut() -> Tensor) -> Box<dyn BatchTree>;
     fn into_leaves(self: Box<Self>, out: &mut Vec<Tensor>);
@@ -27,8 +27,8 @@ impl<X: Tree + Inputs, Y: Tree> BatchTree for Batch<X, Y> {
     fn examples(&self) -> usize {
         self.len()
     }
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.x.inputs()
+    fn each_input<'t>(&'t self, f: &mut dyn FnMut(Option<&'t str>, &'t Tensor)) {
+        self.x.each_input(f);
     }
     fn visit<'t>(&'t self, v: &mut Visitor<'_, 't>) {
         Tree::visit(self, v);
@@ -58,8 +58,8 @@ impl AnyBatch {
 }
 
 impl Inputs for AnyBatch {
-    fn inputs(&self) -> Vec<(Option<String>, Tensor)> {
-        self.0.inputs()
+    fn each_input<'t>(&'t self, f: &mut dyn FnMut(Option<&'t str>, &'t Tensor)) {
+        self.0.each_input(f);
     }
 }
 
