@@ -1,0 +1,124 @@
+//! The steps of an export, from the function to the file.
+
+use super::cleanup;
+use super::model_file::OnnxModelFile;
+use super::options::{EXPORTED_OPSETS, Exporter};
+use super::trace::{SCALES, TracedModel};
+use neurax_ir::{Error, OrBug, Result};
+use neurax_nn::Net;
+use neurax_tensor::{Example, Function, Tree, TypeSpec, jit};
+use std::path::Path;
+
+/// Traces a function, with numbers for open sizes that are multiplied by the argument.
+type TraceScaled<'a> = &'a dyn Fn(usize) -> Result<TracedModel>;
+
+impl Exporter {
+    /// Writes a network in evaluation mode for inputs of the given types, in the order of the
+    /// model. Parameters are initializers with their paths as names. The outputs of a state, such
+    /// as that of a recurrent layer, are not written.
+    ///
+    /// `_` on the first axis is the size of the batch, the same one for all inputs; on other axes
+    /// it is any size, and axes of equal names have equal sizes.
+    ///
+    /// # Errors
+    /// If the types do not fit, an operation has no ONNX form (the message lists all of them with
+    /// their lines), a number depends on an open size in a way that ONNX cannot compute, or the
+    /// file cannot be written.
+    #[track_caller]
+    pub fn export(
+        &self,
+        net: &Net,
+        types: impl AsRef<[TypeSpec]>,
+        path: impl AsRef<Path>,
+    ) -> Result<()> {
+        self.write(&|scale| self.traced_net(net, types.as_ref(), scale), path.as_ref())
+    }
+
+    /// Returns the file of a network as bytes.
+    ///
+    /// # Errors
+    /// As for [`Exporter::export`], and if the model has more than 1 GB.
+    #[track_caller]
+    pub fn to_bytes(&self, net: &Net, types: impl AsRef<[TypeSpec]>) -> Result<Vec<u8>> {
+        self.bytes_of(&|scale| self.traced_net(net, types.as_ref(), scale))
+    }
+
+    /// Writes a function as [`Exporter::export`] writes a network: its inputs and outputs are the
+    /// tensors of the argument and of the result. Tensors that it captures are initializers.
+    ///
+    /// # Errors
+    /// As for [`Exporter::export`].
+    #[track_caller]
+    pub fn export_fn<A: Tree, O: Tree, const N: usize>(
+        &self,
+        f: impl Function<A, Out = O>,
+        types: [TypeSpec; N],
+        path: impl AsRef<Path>,
+    ) -> Result<()>
+    where
+        [TypeSpec; N]: Example<A>,
+    {
+        let f = jit(f);
+        self.write(&|scale| self.traced_fn(&f, &types, scale), path.as_ref())
+    }
+
+    /// Returns the file of a function as bytes.
+    ///
+    /// # Errors
+    /// As for [`Exporter::to_bytes`].
+    #[track_caller]
+    pub fn to_bytes_fn<A: Tree, O: Tree, const N: usize>(
+        &self,
+        f: impl Function<A, Out = O>,
+        types: [TypeSpec; N],
+    ) -> Result<Vec<u8>>
+    where
+        [TypeSpec; N]: Example<A>,
+    {
+        let f = jit(f);
+        self.bytes_of(&|scale| self.traced_fn(&f, &types, scale))
+    }
+
+    fn write(&self, trace: TraceScaled, path: &Path) -> Result<()> {
+        let name = path.file_name().and_then(|n| n.to_str());
+        let name = name.ok_or_else(|| {
+            Error::new(
+                "onnx export",
+                format!("expected the path of a file, got {}", path.display()),
+            )
+        })?;
+        let data = format!("{name}.data");
+        self.file(trace, Some(&data))?.write(path, &data)
+    }
+
+    fn bytes_of(&self, trace: TraceScaled) -> Result<Vec<u8>> {
+        self.file(trace, None)?.bytes()
+    }
+
+    /// Returns the file of a function. If it cannot be traced or merged, larger numbers stand for
+    /// the open sizes.
+    ///
+    /// # Errors
+    /// The first one.
+    fn file(&self, trace: TraceScaled, data: Option<&str>) -> Result<OnnxModelFile> {
+        if !EXPORTED_OPSETS.contains(&self.opset) {
+            let (first, last) = (EXPORTED_OPSETS.start(), EXPORTED_OPSETS.end());
+            let why = format!("expected an opset from {first} to {last}, got {}", self.opset);
+            return Err(Error::new("onnx export", why));
+        }
+        let mut first_error = None;
+        for scale in SCALES {
+            match trace(scale).and_then(|traced| self.file_of(&traced, data)) {
+                Ok(file) => return Ok(file),
+                Err(e) => _ = first_error.get_or_insert(e),
+            }
+        }
+        Err(first_error.or_bug("a function that was not traced")?)
+    }
+
+    fn file_of(&self, traced: &TracedModel, data: Option<&str>) -> Result<OnnxModelFile> {
+        let (mut draft, open) = traced.draft(self)?;
+        cleanup::clean(&mut draft);
+        OnnxModelFile::new(self, &draft, &traced.weights()?, &open, data)
+    }
+}

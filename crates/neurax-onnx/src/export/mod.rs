@@ -1,0 +1,48 @@
+//! Export: functions and networks as ONNX models.
+//!
+//! A function is traced to a graph of the IR, and each equation becomes nodes. The steps:
+//!
+//! 1. `trace.rs`: traces the function; for open sizes, four times with different numbers.
+//! 2. `emitter.rs`: appends the nodes of each equation. `ops.rs` is the table of all ops, and the
+//!    file of each family has its ONNX forms.
+//! 3. `patterns.rs`: nodes that ONNX has one operator for become that one: means, biases of
+//!    convolutions, quantized weights.
+//! 4. `merge.rs`: compares the traces, and computes the numbers that depend on open sizes from the
+//!    shapes of values at run time.
+//! 5. `cleanup.rs`, `model_file.rs`: drops what is unused, and writes the file.
+
+mod captures;
+mod cleanup;
+mod composites;
+pub(crate) mod conformance;
+mod control;
+mod convolutions;
+mod draft;
+mod elementwise;
+mod emitter;
+mod exporter;
+mod float_type;
+mod gather;
+mod integers;
+#[cfg(test)]
+mod law;
+mod merge;
+mod model_file;
+mod movement;
+mod ops;
+mod options;
+mod patterns;
+mod products;
+mod reductions;
+mod scatter;
+mod size_formula;
+mod size_nodes;
+mod support;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod weights;
+mod windows;
+
+pub use options::Exporter;
+pub use weights::write_weights;

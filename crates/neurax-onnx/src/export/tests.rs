@@ -1,0 +1,200 @@
+//! Tests of whole models.
+
+use super::Exporter;
+use crate::proto::ModelProto;
+use crate::{Importer, import_bytes};
+use neurax::nn;
+use neurax::prelude::*;
+use prost::Message;
+
+/// Returns the operators of a file, in order.
+fn operators(file: &[u8]) -> Vec<String> {
+    let model = ModelProto::decode(file).unwrap();
+    model.graph.unwrap().node.iter().map(|n| n.op_type.clone()).collect()
+}
+
+fn assert_close(y: &Tensor, want: &Tensor) {
+    assert_eq!(y.shape(), want.shape());
+    assert!(y.allclose(want, 1e-4, 1e-5).item().unwrap() == 1.0, "{y} {want}");
+}
+
+/// Exports a function for open sizes, and compares it with its import for several numbers.
+fn check(f: impl Fn(Tensor) -> Tensor + Send + Sync, types: [TypeSpec; 1]) -> Vec<String> {
+    let file = Exporter::new().to_bytes_fn(&f, types.clone()).unwrap();
+    let net = import_bytes(file.clone()).unwrap();
+    for n in [1, 2, 5] {
+        let size = |d: &Dim| if let Dim::Size(n) = d { *n } else { n };
+        let x = key(n as i64).normal(types[0].dims.iter().map(size).collect::<Vec<_>>());
+        assert_close(net.apply(&x).y(), &f(x));
+    }
+    operators(&file)
+}
+
+fn mlp() -> Net {
+    let model = nn::input("x", dims![_, 4]).dense(8).relu().dense(3).softmax().model();
+    model.bind(model.init(key(0), &types![f32[_, 4]]).unwrap())
+}
+
+#[test]
+fn an_mlp_is_products_sums_and_activations() {
+    let net = mlp();
+    let file = Exporter::new().to_bytes(&net, types![f32[_, 4]]).unwrap();
+    assert_eq!(operators(&file), ["MatMul", "Add", "Relu", "MatMul", "Add", "Softmax"]);
+    let back = import_bytes(file).unwrap();
+    assert_eq!(back.vars.trainable(), net.vars.trainable());
+    let x = key(1).normal([5, 4]);
+    assert_close(back.apply(&x).y(), net.apply(&x).y());
+}
+
+#[test]
+fn sizes_that_depend_on_open_ones_are_computed() {
+    let any = || types![f32[_, 4]];
+    assert_eq!(check(|x| x.reshape([x.dim(0) * 2, 2]), any()), ["Reshape"]);
+    assert_eq!(check(|x| x.mean(0), any()), ["ReduceMean"]);
+    check(|x| x.slice(0, 1..).concat_zeros(), types![f32["n", 4]]);
+    check(|x| x.expand_dims(0) + x.expand_dims(1), any());
+    check(|x| x.t().matmul(&x) / x.dim(0) as f64, any());
+    check(|x| Tensor::arange(x.dim(0)).to(F32).expand_dims(1) * x, any());
+    check(|x| x.reshape([x.dim(0), x.dim(1) * 2]), types![f32[_, "m", 2]]);
+}
+
+trait ConcatZeros {
+    fn concat_zeros(&self) -> Tensor;
+}
+
+impl ConcatZeros for Tensor {
+    /// Appends a row of zeros.
+    fn concat_zeros(&self) -> Tensor {
+        concat([self.clone(), Tensor::zeros([1, self.dim(1)])], 0)
+    }
+}
+
+#[test]
+fn functions_may_need_larger_sizes_or_multiples() {
+    let f = |x: Tensor| x.reshape([x.dim(0) / 4, 4]).sum(1);
+    let file = Exporter::new().to_bytes_fn(f, types![f32["n"]]).unwrap();
+    let x = key(0).normal([24]);
+    assert_close(import_bytes(file).unwrap().apply(&x).y(), &f(x));
+}
+
+#[test]
+fn what_cannot_be_computed_is_an_error_with_its_line() {
+    let f = |x: Tensor| x.reshape([x.dim(0)]).mean(..) * (x.dim(0) as f64).ln();
+    let e = Exporter::new().to_bytes_fn(f, types![f32[_, 1]]).unwrap_err().to_string();
+    assert!(e.contains("depends on an open size") && e.contains("export/tests.rs"), "{e}");
+    let g = |x: Tensor| (0..x.dim(0)).fold(x.clone(), |y, _| y.sin());
+    let e = Exporter::new().to_bytes_fn(g, types![f32[_, 1]]).unwrap_err().to_string();
+    assert!(e.contains("open size"), "{e}");
+    assert!(Exporter::new().to_bytes_fn(g, types![f32[3, 1]]).is_ok());
+}
+
+#[test]
+fn all_operations_without_a_form_are_listed() {
+    let f = |x: Tensor| (x.lgamma() + x.digamma()).matmul(x.cholesky());
+    let e = Exporter::new().to_bytes_fn(f, types![f32[3, 3]]).unwrap_err().to_string();
+    assert!(e.contains("3 operations have no ONNX form"), "{e}");
+    for part in ["lgamma: ", "digamma: ", "cholesky: ", "export/tests.rs"] {
+        assert!(e.contains(part), "{e}");
+    }
+    let e = Exporter::new().opset(12).to_bytes(&mlp(), types![f32[_, 4]]).unwrap_err();
+    assert!(e.message().contains("expected an opset from 13 to 28, got 12"), "{e}");
+}
+
+#[test]
+fn loops_and_branches_are_exported() {
+    let double = |x: Tensor| while_loop(x, |x| x.sum(..).lt(100.0), |x| x * 2.0 + 1.0);
+    assert!(check(double, types![f32[_, 2]]).contains(&"Loop".to_string()));
+    let sums = |x: Tensor| scan(Tensor::zeros(2), x, |s, row| (&s + &row, s * row)).1;
+    assert!(check(sums, types![f32[_, 2]]).contains(&"Scan".to_string()));
+    let back = |x: Tensor| scan_reverse(x.sum(0), x, |s, row| (&s + &row, s * row)).1;
+    check(back, types![f32[_, 2]]);
+    let power = |x: Tensor| fori(0..3, x, |i, x| &x * &x + i.to(F32));
+    check(power, types![f32[_, 2]]);
+    let choice = |x: Tensor| cond(&x.sum(..).gt(0.0), || x.sin(), || x.exp());
+    assert!(check(choice, types![f32[_, 2]]).contains(&"If".to_string()));
+}
+
+#[test]
+fn layers_are_operators() {
+    let image = || nn::input("image", dims![_, 3, 8, 8]);
+    let cases = [
+        (image().conv(4, 3).relu().max_pool(2), vec!["Conv", "Relu", "MaxPool"]),
+        (image().avg_pool(2).batch_norm(), vec!["AveragePool", "BatchNormalization"]),
+    ];
+    for (node, want) in cases {
+        let model = node.model();
+        let net = model.bind(model.init(key(0), &types![f32[_, 3, 8, 8]]).unwrap());
+        let file = Exporter::new().to_bytes(&net, types![f32[_, 3, 8, 8]]).unwrap();
+        assert_eq!(operators(&file), want);
+        let x = key(1).normal([2, 3, 8, 8]);
+        assert_close(import_bytes(file).unwrap().apply(&x).y(), net.apply(&x).y());
+    }
+    let up = nn::ConvTranspose::new(2, 3).strides(2);
+    let model = image().layer(up).model();
+    let net = model.bind(model.init(key(0), &types![f32[_, 3, 8, 8]]).unwrap());
+    let file = Exporter::new().to_bytes(&net, types![f32[_, 3, 8, 8]]).unwrap();
+    assert!(operators(&file).contains(&"ConvTranspose".to_string()), "{:?}", operators(&file));
+    let x = key(1).normal([2, 3, 8, 8]);
+    assert_close(import_bytes(file).unwrap().apply(&x).y(), net.apply(&x).y());
+}
+
+#[test]
+fn quantized_weights_stay_integers() {
+    let model = nn::input("x", dims![_, 64]).dense(64).relu().dense(10).model();
+    let vars = model.init(key(0), &types![f32[_, 64]]).unwrap();
+    let vars = nn::quantize::weights(&vars, "**.kernel", nn::Scheme::Int8).unwrap().vars;
+    let net = model.bind(vars);
+    let file = Exporter::new().to_bytes(&net, types![f32[_, 64]]).unwrap();
+    assert!(file.len() < 64 * 74 + 4000, "{}", file.len());
+    let found = operators(&file).iter().filter(|op| *op == "DequantizeLinear").count();
+    assert_eq!(found, 2);
+    let x = key(1).normal([2, 64]);
+    assert_close(import_bytes(file).unwrap().apply(&x).y(), net.apply(&x).y());
+}
+
+#[test]
+fn narrow_floats_halve_the_file() {
+    let model = nn::input("x", dims![_, 64]).dense(64).relu().dense(10).model();
+    let net = model.bind(model.init(key(0), &types![f32[_, 64]]).unwrap());
+    let size = |exporter: &Exporter| exporter.to_bytes(&net, types![f32[_, 64]]).unwrap().len();
+    let narrow = Exporter::new().float(F16);
+    assert!(size(&narrow) < size(&Exporter::new()) / 2 + 1000);
+    let file = narrow.to_bytes(&net, types![f32[_, 64]]).unwrap();
+    let x = key(1).normal([2, 64]);
+    let y = import_bytes(file).unwrap().apply(&x).y().clone();
+    assert_eq!(y.dtype(), F32);
+    assert!(y.allclose(net.apply(&x).y(), 0.02, 0.02).item().unwrap() == 1.0);
+    let e = Exporter::new().float(F64).to_bytes(&net, types![f32[_, 64]]).unwrap_err();
+    assert!(e.message().contains("expected f16 or bf16 as float, got f64"), "{e}");
+}
+
+#[test]
+fn large_tensors_are_in_another_file() {
+    let folder = std::env::temp_dir().join(format!("neurax-export-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (path, net) = (folder.join("mlp.onnx"), mlp());
+    Exporter::new().external_data(64).export(&net, types![f32[_, 4]], &path).unwrap();
+    let data = std::fs::metadata(folder.join("mlp.onnx.data")).unwrap().len();
+    assert_eq!(data, 4096 + 8 * 3 * 4, "two kernels, each on a page");
+    let x = key(1).normal([5, 4]);
+    assert_close(crate::import(&path).unwrap().apply(&x).y(), net.apply(&x).y());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn names_and_metadata_are_those_of_the_options() {
+    let exporter = Exporter::new().input_names(["a"]).output_names(["b"]).doc("text");
+    let exporter = exporter.property("license", "MIT").producer("me", "2").model_version(3);
+    let file = exporter.to_bytes(&mlp(), types![f32[_, 4]]).unwrap();
+    let session = Importer::new().open_bytes(file.clone()).unwrap();
+    assert_eq!(session.info().inputs[0].r#type, "f32[batch, 4]");
+    assert_eq!(session.inputs().chain(session.outputs()).collect::<Vec<_>>(), ["a", "b"]);
+    let model = ModelProto::decode(&file[..]).unwrap();
+    assert_eq!((model.producer_name.as_str(), model.producer_version.as_str()), ("me", "2"));
+    assert_eq!((model.doc_string.as_str(), model.model_version), ("text", 3));
+    assert_eq!(model.metadata_props[0].value, "MIT");
+    let names: Vec<String> = model.graph.unwrap().node.iter().map(|n| n.name.clone()).collect();
+    assert!(names.iter().any(|n| n == "dense_1/MatMul"), "{names:?}");
+    let e = Exporter::new().input_names(["a", "b"]).to_bytes(&mlp(), types![f32[_, 4]]);
+    assert!(e.unwrap_err().message().contains("expected 1 names of inputs, got 2"));
+}

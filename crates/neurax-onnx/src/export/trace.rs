@@ -1,0 +1,313 @@
+//! Traces of the function that is exported.
+//!
+//! The IR has static shapes. A function with open sizes is therefore traced four times, with
+//! different numbers for each of them, none of which is a size that the types fix: two determine
+//! how a number depends on a size, and the others check it. The numbers are odd and even, so that
+//! halves that are rounded differ from halves that are not.
+//!
+//! ```text
+//! f32[_, 64]          traced with f32[5, 64], f32[8, 64], f32[13, 64] and f32[14, 64]
+//! f32[_, 64, "time"]  traced with f32[5, 64, 29], f32[8, 64, 34], ..
+//! ```
+
+use super::captures::{CapturingTrace, shared_captures};
+use super::draft::Draft;
+use super::emitter::Emitter;
+use super::float_type::with_float;
+use super::merge::merged;
+use super::model_file::OpenSizes;
+use super::options::Exporter;
+use super::patterns;
+use super::size_formula::OpenSize;
+use neurax_ir::{DType, Error, Graph, Literal, Result, passes};
+use neurax_nn::{Mode, Net, Params};
+use neurax_tensor::{Dim, Example, Jit, Tensor, Tree, TypeSpec, jit};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// The number of traces of a function with open sizes.
+const TRACE_COUNT: usize = 4;
+/// The numbers that stand for open sizes, those of each size together. The first ones are small, as
+/// a function may admit no larger ones.
+const OPEN_NUMBERS: [usize; 24] =
+    [5, 8, 13, 14, 29, 34, 45, 52, 31, 38, 47, 60, 37, 43, 56, 61, 41, 50, 59, 68, 53, 62, 71, 80];
+/// The factors of the numbers, but for those of the batch, that are tried if a function fails: an
+/// image may have to be larger than windows, or a multiple of 32.
+pub(super) const SCALES: [usize; 3] = [1, 17, 32];
+/// The name of the open size of the first axis.
+const BATCH_NAME: &str = "batch";
+
+/// A traced function.
+#[derive(Debug)]
+pub(super) struct TracedModel {
+    /// The graph of each trace.
+    graphs: Vec<Graph>,
+    /// The names of the inputs of the graphs, weights included.
+    inputs: Vec<String>,
+    outputs: Vec<String>,
+    /// The weights by the names of their inputs.
+    weights: Vec<(String, Tensor)>,
+    open: Vec<OpenSize>,
+    /// The inputs and axes that have an open size, with its index.
+    open_axes: Vec<(String, usize, usize)>,
+}
+
+impl Exporter {
+    /// Traces a network. The numbers for open sizes, except the batch, are multiplied by `scale`.
+    #[track_caller]
+    pub(super) fn traced_net(
+        &self,
+        net: &Net,
+        types: &[TypeSpec],
+        scale: usize,
+    ) -> Result<TracedModel> {
+        let (model, vars) = (net.model.clone(), net.vars.clone());
+        let names: Vec<String> = model.outputs().map(String::from).collect();
+        let wanted = names.clone();
+        let f = jit(move |(params, state, xs): (Params, Params, Vec<Tensor>)| {
+            let applied = model.apply_with(&params, &state, xs, &Mode::Eval);
+            wanted.iter().map(|name| applied[name.as_str()].clone()).collect::<Vec<Tensor>>()
+        });
+        let of_vars = |params: &Params| -> Vec<(String, Tensor)> {
+            let names = params.iter().flat_map(|(layer, of_layer)| {
+                of_layer.iter().map(move |(name, x)| (variable_name(layer, name), x.clone()))
+            });
+            names.collect()
+        };
+        let variables = [of_vars(&vars.params), of_vars(&vars.state)].concat();
+        let own: Vec<String> = net.model.inputs().map(String::from).collect();
+        if own.len() != types.len() {
+            let list = own.join(", ");
+            let why = format!("expected {} types ({list}), got {}", own.len(), types.len());
+            return Err(Error::new("onnx export", why));
+        }
+        let inputs = chosen("inputs", &self.input_names, own)?;
+        let trace = |types: &[TypeSpec]| {
+            let xs = types.iter().map(placeholder).collect::<Result<Vec<Tensor>>>()?;
+            f.trace(&(vars.params.clone(), vars.state.clone(), xs))
+        };
+        let shapes = OpenShapes::of(&inputs, types, scale)?;
+        let traces = shapes.traced(&trace)?;
+        let outputs = chosen("outputs", &self.output_names, names)?;
+        self.traced_model(traces, variables, inputs, outputs, shapes)
+    }
+
+    /// Traces a function as [`Exporter::traced_net`] traces a network.
+    #[track_caller]
+    pub(super) fn traced_fn<A: Tree, O: Tree, const N: usize>(
+        &self,
+        f: &Jit<'_, A, O>,
+        types: &[TypeSpec; N],
+        scale: usize,
+    ) -> Result<TracedModel>
+    where
+        [TypeSpec; N]: Example<A>,
+    {
+        let inputs = chosen("inputs", &self.input_names, numbered("x", N))?;
+        let shapes = OpenShapes::of(&inputs, types, scale)?;
+        let trace = |types: &[TypeSpec]| {
+            let mut types = types.iter().cloned();
+            let missing = TypeSpec { dtype: DType::F32, dims: vec![] };
+            f.trace(std::array::from_fn::<TypeSpec, N, _>(|_| {
+                types.next().unwrap_or_else(|| missing.clone())
+            }))
+        };
+        let traces = shapes.traced(&trace)?;
+        let count = traces.first().map_or(0, |(graph, _)| graph.outputs().len());
+        let outputs = chosen("outputs", &self.output_names, numbered("y", count))?;
+        self.traced_model(traces, vec![], inputs, outputs, shapes)
+    }
+
+    /// Returns traces whose inputs are variables, then inputs, then captured tensors.
+    fn traced_model(
+        &self,
+        traces: Vec<CapturingTrace>,
+        variables: Vec<(String, Tensor)>,
+        inputs: Vec<String>,
+        outputs: Vec<String>,
+        shapes: OpenShapes,
+    ) -> Result<TracedModel> {
+        let (graphs, captured) = shared_captures(traces, &shapes.numbers())?;
+        let mut taken: HashSet<String> = inputs.iter().chain(&outputs).cloned().collect();
+        if taken.len() < inputs.len() + outputs.len() {
+            let why = "expected different names of inputs and outputs; use `input_names`";
+            return Err(Error::new("onnx export", why));
+        }
+        let mut named = |(name, x): (String, Tensor)| (free_name(&name, &mut taken), x);
+        let variables: Vec<(String, Tensor)> = variables.into_iter().map(&mut named).collect();
+        let captured = captured.into_iter().map(|x| ("captured".to_string(), x));
+        let captured: Vec<(String, Tensor)> = captured.map(&mut named).collect();
+        let name = |(name, _): &(String, Tensor)| name.clone();
+        let names = variables.iter().map(name).chain(inputs.iter().cloned());
+        let names: Vec<String> = names.chain(captured.iter().map(name)).collect();
+        let weights = [variables, captured].concat();
+        let prepared = |graph: &Graph| {
+            let graph = passes::discard_rules(graph)?;
+            let graph = passes::dce(&passes::cse(&passes::simplify(&graph)?)?)?;
+            match self.float {
+                Some(dtype) => with_float(&graph, dtype, &|i| inputs.contains(&names[i])),
+                None => Ok(graph),
+            }
+        };
+        let graphs = graphs.iter().map(prepared).collect::<Result<_>>()?;
+        let (open, open_axes) = (shapes.open, shapes.axes);
+        Ok(TracedModel { graphs, inputs: names, outputs, weights, open, open_axes })
+    }
+}
+
+impl TracedModel {
+    /// Returns the nodes of the function, and the open sizes of its inputs and outputs.
+    ///
+    /// # Errors
+    /// If an operation has no ONNX form, or a number depends on an open size in a way that cannot
+    /// be computed.
+    pub fn draft(&self, exporter: &Exporter) -> Result<(Draft, OpenSizes)> {
+        let draft = |graph: &Graph| {
+            let emitter = Emitter::new(exporter.opset);
+            let mut draft = emitter.model(graph, &self.inputs, &self.outputs)?;
+            patterns::apply(&mut draft, exporter.opset);
+            Ok(draft)
+        };
+        let drafts = self.graphs.iter().map(draft).collect::<Result<Vec<Draft>>>()?;
+        let (draft, mut sizes) = merged(drafts, &self.open)?;
+        for (input, axis, open) in &self.open_axes {
+            sizes.insert((input.as_str().into(), *axis), self.open[*open].name.clone());
+        }
+        Ok((draft, sizes))
+    }
+
+    /// Returns the values of the weights that the graphs take, in their dtypes.
+    ///
+    /// # Errors
+    /// If a weight carries an error.
+    pub fn weights(&self) -> Result<HashMap<Arc<str>, Literal>> {
+        let types = self.graphs.first().map(Graph::input_types).unwrap_or_default();
+        let dtypes: HashMap<&str, DType> =
+            self.inputs.iter().map(String::as_str).zip(types.iter().map(|t| t.dtype)).collect();
+        let value = |(name, x): &(String, Tensor)| {
+            let dtype = dtypes.get(name.as_str()).copied().unwrap_or(x.dtype());
+            Ok((Arc::from(name.as_str()), x.to(dtype).to_literal()?))
+        };
+        self.weights.iter().map(value).collect()
+    }
+}
+
+/// Types with open sizes, and what they are.
+struct OpenShapes {
+    types: Vec<TypeSpec>,
+    open: Vec<OpenSize>,
+    axes: Vec<(String, usize, usize)>,
+}
+
+impl OpenShapes {
+    fn of(inputs: &[String], types: &[TypeSpec], scale: usize) -> Result<OpenShapes> {
+        let fixed: HashSet<usize> = types
+            .iter()
+            .flat_map(|t| &t.dims)
+            .filter_map(|d| if let Dim::Size(n) = d { Some(*n) } else { None })
+            .collect();
+        let mut numbers = OPEN_NUMBERS.iter().copied().filter(|n| !fixed.contains(n));
+        let mut shapes = OpenShapes { types: types.to_vec(), open: vec![], axes: vec![] };
+        for (input, t) in inputs.iter().zip(types) {
+            for (axis, dim) in t.dims.iter().enumerate() {
+                let name = match dim {
+                    Dim::Any if axis == 0 => BATCH_NAME.to_string(),
+                    Dim::Any => format!("{input}_dim_{axis}"),
+                    Dim::Named(name) => name.clone(),
+                    Dim::Size(_) | Dim::Bad(_) => continue,
+                };
+                let index = shapes.open.iter().position(|o| o.name == name);
+                let index = index.unwrap_or(shapes.open.len());
+                if index == shapes.open.len() {
+                    let scale = if name == BATCH_NAME { 1 } else { scale };
+                    let sizes: Vec<usize> =
+                        numbers.by_ref().take(TRACE_COUNT).map(|n| n * scale).collect();
+                    if sizes.len() < TRACE_COUNT {
+                        let most = OPEN_NUMBERS.len() / TRACE_COUNT;
+                        let why = format!("expected at most {most} different open sizes");
+                        return Err(Error::new("onnx export", why));
+                    }
+                    shapes.open.push(OpenSize { name, sizes });
+                }
+                shapes.axes.push((input.clone(), axis, index));
+            }
+        }
+        Ok(shapes)
+    }
+
+    /// Calls `trace` for each of the sizes.
+    fn traced(
+        &self,
+        trace: &dyn Fn(&[TypeSpec]) -> Result<CapturingTrace>,
+    ) -> Result<Vec<CapturingTrace>> {
+        let count = if self.open.is_empty() { 1 } else { TRACE_COUNT };
+        (0..count).map(|i| trace(&self.sized(i))).collect()
+    }
+
+    /// Returns the numbers of each trace that stand for open sizes.
+    fn numbers(&self) -> Vec<Vec<usize>> {
+        (0..TRACE_COUNT).map(|i| self.open.iter().map(|o| o.sizes[i]).collect()).collect()
+    }
+
+    /// Returns the types of a trace.
+    fn sized(&self, trace: usize) -> Vec<TypeSpec> {
+        let mut types = self.types.clone();
+        let mut axes = self.axes.iter();
+        for t in &mut types {
+            for dim in &mut t.dims {
+                if matches!(dim, Dim::Any | Dim::Named(_))
+                    && let Some((_, _, index)) = axes.next()
+                {
+                    *dim = Dim::Size(self.open[*index].sizes[trace]);
+                }
+            }
+        }
+        types
+    }
+}
+
+/// Returns a tensor of type `t` whose value is not read.
+fn placeholder(t: &TypeSpec) -> Result<Tensor> {
+    let t = t.fixed()?;
+    Ok(Tensor::zeros_of(t.dtype, &t.shape))
+}
+
+/// Returns the name of a variable in files. The importer splits it at the last dot.
+fn variable_name(layer: &str, name: &str) -> String {
+    match name.contains('.') || layer.is_empty() {
+        true => name.to_string(),
+        false => format!("{layer}.{name}"),
+    }
+}
+
+/// Returns `name`, with a number if it is taken.
+fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut free = name.to_string();
+    let mut number = 0;
+    while !taken.insert(free.clone()) {
+        number += 1;
+        free = format!("{name}_{number}");
+    }
+    free
+}
+
+/// Returns `x`, or `x0`, `x1`, ..
+fn numbered(name: &str, count: usize) -> Vec<String> {
+    match count {
+        1 => vec![name.into()],
+        _ => (0..count).map(|i| format!("{name}{i}")).collect(),
+    }
+}
+
+/// Returns the names that the user gave, or else the `own` ones.
+fn chosen(what: &str, given: &[String], own: Vec<String>) -> Result<Vec<String>> {
+    match given.len() {
+        0 => Ok(own),
+        n if n == own.len() => Ok(given.to_vec()),
+        n => {
+            let why =
+                format!("expected {} names of {what}, got {n}: {}", own.len(), given.join(", "));
+            Err(Error::new("onnx export", why))
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Weights written back into an imported file, whose graph is untouched.
+//!
+//! The file is not decoded and encoded, which would lose what this crate does not read. Its bytes
+//! are copied field by field, and only the elements of tensors are replaced: a field of the format
+//! is a key, a length and the content, so that a changed content changes the lengths of the
+//! messages around it and nothing else.
+//!
+//! ```text
+//! model { .. graph { .. initializer { dims data_type name raw_data } .. } .. }
+//! ```
+//!
+//! Tensors in another file stay outside of the model: the new ones are written to a file beside it.
+
+use crate::dtype::ElementType;
+use crate::elements::sizes;
+use crate::external::allowed_path;
+use crate::proto::{DataLocation, StringEntry, TensorProto};
+use bytes::Bytes;
+use neurax_ir::{Error, Literal, Result, Type};
+use neurax_nn::Vars;
+use prost::Message;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// The numbers of the fields in which a message of a tensor may have its elements.
+const ELEMENT_FIELDS: [u64; 9] = [4, 5, 6, 7, 9, 10, 11, 13, 14];
+
+/// Writes a copy of an imported file with the parameters of `vars`, frozen or not, in place of
+/// those of the file; everything else stays the same, byte for byte.
+///
+/// Parameters have the names that [`import`](crate::import) gives them: those of the initializers,
+/// and of the outputs of `Constant` nodes, of floats with several elements.
+///
+/// ```no_run
+/// use neurax::prelude::*;
+/// let mut net = onnx::import("model.onnx")?;
+/// net.vars.set("fc.bias", Tensor::zeros([10]))?;
+/// onnx::write_weights("model.onnx", &net.vars, "tuned.onnx")?;
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// If a parameter of the file is not among the variables or has another type there, if a variable
+/// is not a parameter of the file, or if a file cannot be read or written.
+pub fn write_weights(original: impl AsRef<Path>, vars: &Vars, new: impl AsRef<Path>) -> Result<()> {
+    let (original, new) = (original.as_ref(), new.as_ref());
+    let bytes = std::fs::read(original)
+        .map_err(|e| failed(format!("cannot read {}: {e}", original.display())))?;
+    let mut writer = WeightWriter::new(vars, new)?;
+    let file = writer.model(&bytes)?;
+    writer.check_written()?;
+    writer.copy_kept(original, new)?;
+    let write = |path: &Path, bytes: &[u8]| {
+        std::fs::write(path, bytes)
+            .map_err(|e| failed(format!("cannot write {}: {e}", path.display())))
+    };
+    if !writer.data.is_empty() {
+        write(&new.with_file_name(&writer.data_name), &writer.data)?;
+    }
+    write(new, &file)
+}
+
+/// The replacement of tensors.
+struct WeightWriter<'v> {
+    vars: &'v Vars,
+    /// The parameters that have not been found in the file.
+    missing: BTreeSet<String>,
+    /// The elements of tensors that are in another file, and the name of the new one.
+    data: Vec<u8>,
+    data_name: String,
+    /// The files that tensors still use.
+    kept: BTreeSet<String>,
+}
+
+/// A field of a message: all its bytes, and those of the content if it has a length.
+struct ProtoField {
+    number: u64,
+    all: Range<usize>,
+    content: Option<Range<usize>>,
+}
+
+impl WeightWriter<'_> {
+    fn new<'v>(vars: &'v Vars, new: &Path) -> Result<WeightWriter<'v>> {
+        let name = new.file_name().and_then(|n| n.to_str());
+        let name = name.ok_or_else(|| failed(format!("{} is no file", new.display())))?;
+        Ok(WeightWriter {
+            vars,
+            missing: vars.trainable().into_iter().chain(vars.frozen()).collect(),
+            data: vec![],
+            data_name: format!("{name}.weights"),
+            kept: BTreeSet::new(),
+        })
+    }
+
+    fn model(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
+        replaced(bytes, &mut |number, content| match number {
+            7 => self.graph(content).map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    fn graph(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
+        replaced(bytes, &mut |number, content| match number {
+            1 => self.node(content),
+            5 => self.tensor(content, None).map(Some),
+            _ => Ok(None),
+        })
+    }
+
+    /// Returns a node, if it is a constant that has the name of its output as a parameter.
+    fn node(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>> {
+        let text = |number: u64| -> Result<Option<String>> {
+            let found = fields(bytes)?.into_iter().find(|f| f.number == number);
+            let content = found.and_then(|f| f.content).map(|c| &bytes[c]);
+            Ok(content.map(|c| String::from_utf8_lossy(c).into_owned()))
+        };
+        let (Some(op), Some(output)) = (text(4)?, text(2)?) else { return Ok(None) };
+        if op != "Constant" {
+            return Ok(None);
+        }
+        let node = replaced(bytes, &mut |number, attribute| match number {
+            5 => replaced(attribute, &mut |number, tensor| match number {
+                5 => self.tensor(tensor, Some(&output)).map(Some),
+                _ => Ok(None),
+            })
+            .map(Some),
+            _ => Ok(None),
+        });
+        node.map(Some)
+    }
+
+    /// Returns a tensor with the value of its parameter; unchanged if it is none. The name of a
+    /// constant is that of the output.
+    fn tensor(&mut self, bytes: &[u8], output: Option<&str>) -> Result<Vec<u8>> {
+        let old = TensorProto::decode(bytes).map_err(|e| failed(format!("no ONNX model: {e}")))?;
+        let name = output.unwrap_or(&old.name);
+        let entry = |key: &str| old.external_data.iter().find(|e| e.key == key);
+        let is_outside = old.data_location == DataLocation::External as i32;
+        let Some(ty) = parameter_type(&old)? else {
+            self.kept.extend(entry("location").filter(|_| is_outside).map(|e| e.value.clone()));
+            return Ok(bytes.to_vec());
+        };
+        let value = self.value(name, &ty)?;
+        let mut new = vec![];
+        for f in fields(bytes)? {
+            if !ELEMENT_FIELDS.contains(&f.number) {
+                new.extend_from_slice(&bytes[f.all]);
+            }
+        }
+        let elements = match is_outside {
+            true => self.outside(&value),
+            false => TensorProto {
+                raw_data: Some(Bytes::copy_from_slice(value.bytes())),
+                ..TensorProto::default()
+            },
+        };
+        new.extend(elements.encode_to_vec());
+        Ok(new)
+    }
+
+    /// Returns the value of a parameter of the file.
+    fn value(&mut self, name: &str, ty: &Type) -> Result<Literal> {
+        let path = if name.contains('.') { name.to_string() } else { format!("{name}.value") };
+        let value = self.vars.get(&path).map_err(|_| {
+            failed(format!("expected the parameter `{path}` of the file, {ty}, got none"))
+        })?;
+        self.missing.remove(&path);
+        match value.ty()? == *ty {
+            true => value.to_literal(),
+            false => {
+                Err(failed(format!("expected the parameter `{path}` as {ty}, got {}", value.ty()?)))
+            }
+        }
+    }
+
+    /// Adds elements to the new file, and returns their place.
+    fn outside(&mut self, value: &Literal) -> TensorProto {
+        let entry = |key: &str, value: String| StringEntry { key: key.into(), value };
+        let place = vec![
+            entry("location", self.data_name.clone()),
+            entry("offset", self.data.len().to_string()),
+            entry("length", value.bytes().len().to_string()),
+        ];
+        self.data.extend_from_slice(value.bytes());
+        TensorProto {
+            external_data: place,
+            data_location: DataLocation::External as i32,
+            ..TensorProto::default()
+        }
+    }
+
+    /// Checks that the file has all parameters.
+    fn check_written(&self) -> Result<()> {
+        match self.missing.iter().next() {
+            None => Ok(()),
+            Some(path) => Err(failed(format!(
+                "the file has no parameter `{path}`; expected variables with the names of the \
+                 imported network"
+            ))),
+        }
+    }
+
+    /// Copies the files that tensors still use beside the new model.
+    fn copy_kept(&self, original: &Path, new: &Path) -> Result<()> {
+        for location in &self.kept {
+            if *location == self.data_name {
+                let why =
+                    format!("the file `{location}` is that of the original; use another name");
+                return Err(failed(why));
+            }
+            let from = allowed_path(original, location)?;
+            let to: PathBuf = new.with_file_name(location);
+            if to.canonicalize().is_ok_and(|to| to == from) {
+                continue;
+            }
+            let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all);
+            let copied = copied.and_then(|()| std::fs::copy(&from, &to));
+            copied.map_err(|e| failed(format!("cannot write {}: {e}", to.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the type of a tensor that the importer makes a parameter; `None` for others.
+fn parameter_type(t: &TensorProto) -> Result<Option<Type>> {
+    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.data_type.into()) else {
+        return Ok(None);
+    };
+    let ty = Type::new(dtype, sizes(&t.dims)?);
+    Ok((dtype.is_float() && ty.size() > 1).then_some(ty))
+}
+
+/// Returns a message in which the contents are replaced for which `f`, called with the number of
+/// the field and its content, returns another one.
+fn replaced(
+    bytes: &[u8],
+    f: &mut dyn FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>>,
+) -> Result<Vec<u8>> {
+    let mut new = Vec::with_capacity(bytes.len());
+    for field in fields(bytes)? {
+        let content = match &field.content {
+            Some(content) => f(field.number, &bytes[content.clone()])?,
+            None => None,
+        };
+        match (content, field.content) {
+            (Some(content), Some(old)) if content != bytes[old.clone()] => {
+                prost::encoding::encode_varint(field.number << 3 | 2, &mut new);
+                prost::encoding::encode_varint(content.len() as u64, &mut new);
+                new.extend_from_slice(&content);
+            }
+            _ => new.extend_from_slice(&bytes[field.all]),
+        }
+    }
+    Ok(new)
+}
+
+/// Returns the fields of a message.
+fn fields(bytes: &[u8]) -> Result<Vec<ProtoField>> {
+    let mut all = vec![];
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        let key = varint(bytes, &mut at)?;
+        let (number, kind) = (key >> 3, key & 7);
+        let mut content = None;
+        let length = match kind {
+            0 => {
+                varint(bytes, &mut at)?;
+                0
+            }
+            1 => 8,
+            2 => {
+                let length = varint(bytes, &mut at)?;
+                let length = usize::try_from(length).map_err(|_| truncated())?;
+                content = Some(at..at.checked_add(length).ok_or_else(truncated)?);
+                length
+            }
+            5 => 4,
+            kind => {
+                return Err(failed(format!("no ONNX model: a field of the unknown kind {kind}")));
+            }
+        };
+        at = at.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(truncated)?;
+        all.push(ProtoField { number, all: start..at, content });
+    }
+    Ok(all)
+}
+
+fn varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
+    let mut rest = bytes.get(*at..).unwrap_or_default();
+    let before = rest.len();
+    let number = prost::encoding::decode_varint(&mut rest).map_err(|_| truncated())?;
+    *at += before - rest.len();
+    Ok(number)
+}
+
+fn truncated() -> Error {
+    failed("no ONNX model: it ends in the middle of a field".into())
+}
+
+fn failed(why: String) -> Error {
+    Error::new("write_weights", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{external, floats, graph, ints, model, node};
+    use crate::{Importer, import_bytes};
+    use neurax::prelude::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("neurax-weights-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    /// Returns a dense layer with a field that no reader of this crate knows.
+    fn dense() -> Vec<u8> {
+        let nodes = vec![node("MatMul", "x fc.weight", "p"), node("Add", "p bias", "y")];
+        let weights = vec![
+            floats("fc.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+            floats("bias", &[2], &[0.5, 0.5]),
+            ints("unused", &[1], &[3]),
+        ];
+        let mut file = model(graph(&[("x", &[-1, 2])], &["y"], weights, nodes));
+        file.extend([0xfa, 0x7f, 3, b'a', b'b', b'c']);
+        file
+    }
+
+    #[test]
+    fn only_weights_change() {
+        let folder = folder("only");
+        let (old, new) = (folder.join("old.onnx"), folder.join("new.onnx"));
+        std::fs::write(&old, dense()).unwrap();
+        let mut net = crate::import(&old).unwrap();
+        write_weights(&old, &net.vars, &new).unwrap();
+        let same = crate::import(&new).unwrap();
+        assert_eq!(same.vars.trainable(), net.vars.trainable());
+        net.vars.set("bias.value", tensor([1.0, 2.0])).unwrap();
+        net.vars.freeze("fc.*").unwrap();
+        write_weights(&old, &net.vars, &new).unwrap();
+        let y = crate::import(&new).unwrap().apply(tensor([[1.0, 0.0]]));
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [2.0, 4.0]);
+        let bytes = std::fs::read(&new).unwrap();
+        assert!(bytes.ends_with(&[0xfa, 0x7f, 3, b'a', b'b', b'c']), "unknown fields are kept");
+    }
+
+    #[test]
+    fn other_types_and_names_are_errors() {
+        let folder = folder("errors");
+        let (old, new) = (folder.join("old.onnx"), folder.join("new.onnx"));
+        std::fs::write(&old, dense()).unwrap();
+        let net = import_bytes(dense()).unwrap();
+        let message =
+            |vars: &Vars| write_weights(&old, vars, &new).unwrap_err().message().to_string();
+        let mut vars = net.vars.clone();
+        vars.params.get_mut("fc").unwrap().insert("weight".into(), Tensor::zeros([3, 2]));
+        assert_eq!(
+            message(&vars),
+            "expected the parameter `fc.weight` as f32[2, 2], got f32[3, 2]"
+        );
+        let mut vars = net.vars.clone();
+        vars.params.remove("fc");
+        assert!(message(&vars).contains("expected the parameter `fc.weight` of the file"));
+        let mut vars = net.vars.clone();
+        vars.params.entry("other".into()).or_default().insert("bias".into(), Tensor::zeros([2]));
+        assert!(message(&vars).contains("the file has no parameter `other.bias`"));
+        std::fs::write(&old, &dense()[..40]).unwrap();
+        assert!(message(&net.vars).starts_with("no ONNX model"));
+        assert!(!new.exists());
+    }
+
+    #[test]
+    fn external_weights_stay_outside() {
+        let folder = folder("external");
+        let data: Vec<u8> = [1f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        std::fs::write(folder.join("data"), data).unwrap();
+        let weights = vec![
+            external("w.weight", 1, &[2], &[("location", "data"), ("length", "8")]),
+            external("i", 6, &[1], &[("location", "data"), ("offset", "8"), ("length", "4")]),
+        ];
+        let nodes = vec![node("Mul", "x w.weight", "y")];
+        let old = folder.join("old.onnx");
+        std::fs::write(&old, model(graph(&[("x", &[2])], &["y"], weights, nodes))).unwrap();
+        let mut net = crate::import(&old).unwrap();
+        net.vars.set("w.weight", tensor([5.0, 7.0])).unwrap();
+        let new = folder.join("other").join("new.onnx");
+        std::fs::create_dir_all(new.parent().unwrap()).unwrap();
+        write_weights(&old, &net.vars, &new).unwrap();
+        let y = Importer::new().import(&new).unwrap().apply(tensor([1.0, 1.0]));
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [5.0, 7.0]);
+        let before = crate::import(&old).unwrap().apply(tensor([1.0, 1.0]));
+        assert_eq!(before["y"].to_vec::<f32>().unwrap(), [1.0, 2.0], "the original is as it was");
+    }
+}
