@@ -3,13 +3,15 @@
 //! A test is a folder with `model.onnx` and folders `test_data_set_K`, each with `input_J.pb` and
 //! `output_J.pb`. An output agrees if its type is the same and its numbers are
 //! within 1e-5 plus 1e-3 of the expected number; bf16, whose numbers are 1/128 apart, within 1e-5
-//! plus 1/64, as in the runner of the `onnx` package.
+//! plus 1/64, as in the runner of the `onnx` package. As there, a file `data.json` in the folder
+//! may state other differences that are allowed: `{"rtol": 1e-3, "atol": 1e-4}`.
 
 use crate::elements::{optional_value, sequence_value, tensor_value};
 use crate::external::ExternalData;
 use crate::proto::{ModelProto, OptionalProto, SequenceProto, TensorProto, TypeProto, TypeValue};
 use crate::value::OnnxValue;
 use crate::{Importer, Session};
+use neurax_ir::close::Tolerance;
 use neurax_ir::{Error, Result};
 use neurax_tensor::{DType, Tensor};
 use prost::Message;
@@ -17,12 +19,10 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// The largest relative difference.
-const RELATIVE: f64 = 1e-3;
-/// The largest relative difference of bf16.
+/// The tolerance of a test that states none.
+const DEFAULT_TOLERANCE: Tolerance = Tolerance { rel: 1e-3, abs: 1e-5 };
+/// The least relative tolerance of bf16.
 const RELATIVE_BF16: f64 = 1.0 / 64.0;
-/// The largest absolute difference.
-const ABSOLUTE: f64 = 1e-5;
 
 /// The result of a test.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub fn run(test: &Path) -> TestResult {
 
 /// Returns the operator of the first node of a test's model, with its domain if that is not the
 /// default one.
-fn operator_of(test: &Path) -> Result<String> {
+pub(crate) fn operator_of(test: &Path) -> Result<String> {
     let model = decoded::<ModelProto>(&std::fs::read(test.join("model.onnx"))?)?;
     let nodes = model.graph.map(|g| g.node).unwrap_or_default();
     Ok(match nodes.first() {
@@ -76,17 +76,38 @@ fn operator_of(test: &Path) -> Result<String> {
 
 fn try_run(test: &Path) -> Result<()> {
     let session = Importer::new().open(test.join("model.onnx"))?;
+    let tolerance = stated_tolerance(test)?;
     for k in 0.. {
         let set = test.join(format!("test_data_set_{k}"));
         if !set.is_dir() {
             break;
         }
-        run_set(&session, &set)?;
+        run_set(&session, &set, tolerance)?;
     }
     Ok(())
 }
 
-fn run_set(session: &Session, set: &Path) -> Result<()> {
+/// Reads the tolerance of a test from its file `data.json`, if it has one.
+pub(crate) fn stated_tolerance(test: &Path) -> Result<Tolerance> {
+    let path = test.join("data.json");
+    if !path.is_file() {
+        return Ok(DEFAULT_TOLERANCE);
+    }
+    let invalid = |why: String| Error::new("onnx", format!("{}: {why}", path.display()));
+    let data: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path)?).map_err(|e| invalid(e.to_string()))?;
+    let number = |name: &str, default: f64| match data.get(name) {
+        None => Ok(default),
+        Some(x) => match x.as_f64() {
+            Some(x) if x >= 0.0 => Ok(x),
+            _ => Err(invalid(format!("expected a positive number as `{name}`, got {x}"))),
+        },
+    };
+    let default = DEFAULT_TOLERANCE;
+    Ok(Tolerance { rel: number("rtol", default.rel)?, abs: number("atol", default.abs)? })
+}
+
+fn run_set(session: &Session, set: &Path, tolerance: Tolerance) -> Result<()> {
     let mut inputs = HashMap::new();
     for (i, name) in session.inputs().enumerate() {
         let path = set.join(format!("input_{i}.pb"));
@@ -97,7 +118,7 @@ fn run_set(session: &Session, set: &Path) -> Result<()> {
     let outputs = session.run(inputs)?;
     for (i, (y, name)) in outputs.iter().zip(session.outputs()).enumerate() {
         let want = read_like(&set.join(format!("output_{i}.pb")), y)?;
-        let differs = difference(y, &want)?;
+        let differs = difference(y, &want, tolerance)?;
         if let Some(why) = differs {
             return Err(Error::new("onnx", format!("output `{name}`: {why}")));
         }
@@ -106,7 +127,7 @@ fn run_set(session: &Session, set: &Path) -> Result<()> {
 }
 
 /// Reads a value of the declared type.
-fn read_value(path: &Path, r#type: Option<&TypeProto>) -> Result<OnnxValue> {
+pub(crate) fn read_value(path: &Path, r#type: Option<&TypeProto>) -> Result<OnnxValue> {
     let (bytes, files) = (std::fs::read(path)?, ExternalData::new(Some(path), HashMap::new()));
     match r#type.and_then(|t| t.value.as_ref()) {
         Some(TypeValue::Sequence(_)) => sequence_value(&decoded::<SequenceProto>(&bytes)?, &files),
@@ -116,7 +137,7 @@ fn read_value(path: &Path, r#type: Option<&TypeProto>) -> Result<OnnxValue> {
 }
 
 /// Reads the value that is expected in place of `y`, which has the same kind.
-fn read_like(path: &Path, y: &OnnxValue) -> Result<OnnxValue> {
+pub(crate) fn read_like(path: &Path, y: &OnnxValue) -> Result<OnnxValue> {
     let (bytes, files) = (std::fs::read(path)?, ExternalData::new(Some(path), HashMap::new()));
     match y {
         OnnxValue::Tensor(_) | OnnxValue::Strings(_) => {
@@ -130,7 +151,7 @@ fn read_like(path: &Path, y: &OnnxValue) -> Result<OnnxValue> {
     }
 }
 
-fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M> {
+pub(crate) fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M> {
     M::decode(bytes).map_err(|e| Error::new("onnx", format!("no ONNX data: {e}")))
 }
 
@@ -138,9 +159,13 @@ fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M> {
 ///
 /// # Errors
 /// The error that a tensor carries.
-pub(crate) fn difference(got: &OnnxValue, want: &OnnxValue) -> Result<Option<String>> {
+pub(crate) fn difference(
+    got: &OnnxValue,
+    want: &OnnxValue,
+    tolerance: Tolerance,
+) -> Result<Option<String>> {
     match (got, want) {
-        (OnnxValue::Tensor(got), OnnxValue::Tensor(want)) => tensors(got, want),
+        (OnnxValue::Tensor(got), OnnxValue::Tensor(want)) => tensors(got, want, tolerance),
         (OnnxValue::Strings(got), OnnxValue::Strings(want)) => {
             Ok((got != want).then(|| format!("expected {want:?}, got {got:?}")))
         }
@@ -148,7 +173,7 @@ pub(crate) fn difference(got: &OnnxValue, want: &OnnxValue) -> Result<Option<Str
             if got.len() != want.len() {
                 return Ok(Some(format!("expected {} elements, got {}", want.len(), got.len())));
             }
-            first_difference(got.iter().zip(want))
+            first_difference(got.iter().zip(want), tolerance)
         }
         (OnnxValue::Map(got), OnnxValue::Map(want)) => {
             let keys = |map: &[(crate::MapKey, OnnxValue)]| {
@@ -157,26 +182,30 @@ pub(crate) fn difference(got: &OnnxValue, want: &OnnxValue) -> Result<Option<Str
             if keys(got) != keys(want) {
                 return Ok(Some(format!("expected keys {:?}, got {:?}", keys(want), keys(got))));
             }
-            first_difference(got.iter().map(|e| &e.1).zip(want.iter().map(|e| &e.1)))
+            let pairs = got.iter().map(|e| &e.1).zip(want.iter().map(|e| &e.1));
+            first_difference(pairs, tolerance)
         }
         (OnnxValue::Optional(None), OnnxValue::Optional(None)) => Ok(None),
-        (OnnxValue::Optional(Some(got)), OnnxValue::Optional(Some(want))) => difference(got, want),
+        (OnnxValue::Optional(Some(got)), OnnxValue::Optional(Some(want))) => {
+            difference(got, want, tolerance)
+        }
         _ => Ok(Some(format!("expected {}, got {}", want.kind(), got.kind()))),
     }
 }
 
 fn first_difference<'v>(
     pairs: impl Iterator<Item = (&'v OnnxValue, &'v OnnxValue)>,
+    tolerance: Tolerance,
 ) -> Result<Option<String>> {
     for (i, (got, want)) in pairs.enumerate() {
-        if let Some(why) = difference(got, want)? {
+        if let Some(why) = difference(got, want, tolerance)? {
             return Ok(Some(format!("element {i}: {why}")));
         }
     }
     Ok(None)
 }
 
-fn tensors(got: &Tensor, want: &Tensor) -> Result<Option<String>> {
+fn tensors(got: &Tensor, want: &Tensor, tolerance: Tolerance) -> Result<Option<String>> {
     let (got_type, want_type) = (got.ty()?, want.ty()?);
     if got_type != want_type {
         return Ok(Some(format!("expected {want_type}, got {got_type}")));
@@ -187,13 +216,12 @@ fn tensors(got: &Tensor, want: &Tensor) -> Result<Option<String>> {
     };
     let (got, want) =
         (numbers(got)?.to_literal()?.to_f64s(), numbers(want)?.to_literal()?.to_f64s());
-    let relative = if got_type.dtype == DType::BF16 { RELATIVE_BF16 } else { RELATIVE };
-    let differs = |(g, w): (&f64, &f64)| {
-        let is_same = g == w || (g.is_nan() && w.is_nan());
-        let is_close = (g - w).abs() <= ABSOLUTE + relative * w.abs();
-        !(is_same || is_close && g.is_finite() && w.is_finite())
+    let tolerance = match got_type.dtype {
+        DType::BF16 => Tolerance { rel: RELATIVE_BF16.max(tolerance.rel), ..tolerance },
+        _ => tolerance,
     };
-    let all: Vec<usize> = (0..got.len()).filter(|&i| differs((&got[i], &want[i]))).collect();
+    let differs = |i: &usize| !allows(tolerance, got[*i], want[*i]);
+    let all: Vec<usize> = (0..got.len()).filter(differs).collect();
     Ok(all.first().map(|&i| {
         format!(
             "{} of {} numbers differ: expected {}, got {} at {i}",
@@ -203,4 +231,33 @@ fn tensors(got: &Tensor, want: &Tensor) -> Result<Option<String>> {
             got[i]
         )
     }))
+}
+
+/// Returns true if a number is close to the expected one.
+fn allows(tolerance: Tolerance, got: f64, want: f64) -> bool {
+    let is_same = got == want || (got.is_nan() && want.is_nan());
+    let is_close = (got - want).abs() <= tolerance.abs + tolerance.rel * want.abs();
+    is_same || is_close && got.is_finite() && want.is_finite()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_states_the_differences_that_it_allows() {
+        let folder = std::env::temp_dir().join(format!("neurax-tolerance-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("data.json");
+        assert_eq!(stated_tolerance(&folder).unwrap(), DEFAULT_TOLERANCE);
+        std::fs::write(&file, r#"{"atol": 1e-3}"#).unwrap();
+        let stated = stated_tolerance(&folder).unwrap();
+        assert_eq!(stated, Tolerance { rel: 1e-3, abs: 1e-3 });
+        assert!(allows(stated, 1.0, 1.0015) && !allows(stated, 1.0, 1.1));
+        assert!(allows(stated, f64::NAN, f64::NAN) && !allows(stated, f64::INFINITY, 1.0));
+        std::fs::write(&file, r#"{"atol": "much"}"#).unwrap();
+        let e = stated_tolerance(&folder).unwrap_err().to_string();
+        assert!(e.ends_with("expected a positive number as `atol`, got \"much\""), "{e}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

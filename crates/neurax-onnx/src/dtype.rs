@@ -79,6 +79,11 @@ impl ElementType {
     }
 }
 
+/// Returns the number of `dtype` in files; `None` if files have no such dtype.
+pub(crate) fn number_of(dtype: DType) -> Option<i32> {
+    ONNX_DTYPES.iter().find(|row| row.2 == dtype).map(|row| row.0)
+}
+
 /// Returns the field with the elements of `dtype`; `None` if files have no such dtype.
 pub(crate) fn field_of(dtype: DType) -> Option<DataField> {
     ONNX_DTYPES.iter().find(|row| row.2 == dtype).map(|row| row.3)

@@ -81,7 +81,7 @@ impl ExternalData {
 }
 
 /// Returns the path of a location beside a model.
-fn allowed_path(model: &Path, location: &str) -> Result<PathBuf> {
+pub(crate) fn allowed_path(model: &Path, location: &str) -> Result<PathBuf> {
     let relative = Path::new(location);
     let is_inside =
         relative.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));

@@ -7,7 +7,7 @@ use crate::reader::Reader;
 use crate::session::Session;
 use bytes::Bytes;
 use neurax_ir::{Error, Result};
-use neurax_nn::Net;
+use neurax_nn::{Net, Predictor};
 use prost::Message;
 use std::collections::HashMap;
 use std::path::Path;
@@ -64,6 +64,42 @@ impl Importer {
         self.open_bytes(bytes)?.net()
     }
 
+    /// Reads the model in a file and compiles it for inference on inputs of its declared types. An
+    /// axis with a name or without a size has any size: then a call with a new shape compiles the
+    /// model for it, or [`Predictor::warm_up`] does.
+    ///
+    /// # Errors
+    /// As for [`Importer::import`], and if a node cannot be compiled: a shape that depends on data
+    /// needs a [`Session`]. With open sizes, the first call returns this error.
+    #[track_caller]
+    pub fn predictor(&self, path: impl AsRef<Path>) -> Result<Predictor> {
+        predictor_of(&self.import(path)?)
+    }
+
+    /// Reads a model in memory and compiles it as [`Importer::predictor`] does.
+    ///
+    /// ```
+    /// use neurax::onnx::Importer;
+    /// use neurax::prelude::*;
+    /// # let file = b"\x08\x0a:W\x0a\x11\x0a\x01x\x0a\x01w\x12\x01y\x22\x06MatMul\x12\x01g*\x13\
+    /// # \x08\x02\x08\x01\x10\x01\x22\x08\x00\x00\x00@\x00\x00@@B\x01wZ\x14\x0a\x01x\x12\
+    /// # \x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x02b\x14\x0a\x01y\
+    /// # \x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01n\x0a\x02\x08\x01B\x04\x0a\x00\
+    /// # \x10\x15";
+    /// // `file` is a model of `y = x w` in memory, whose `x` is f32[n, 2].
+    /// let predictor = Importer::new().predictor_bytes(*file)?;
+    /// let y = predictor.run(tensor([[1.0, 10.0], [1.0, 0.0]]))?;
+    /// assert_eq!(y.to_vec::<f32>()?, [32.0, 2.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`Importer::predictor`].
+    #[track_caller]
+    pub fn predictor_bytes(&self, bytes: impl Into<Vec<u8>>) -> Result<Predictor> {
+        predictor_of(&self.import_bytes(bytes)?)
+    }
+
     /// Reads the model in a file, and its external data beside it.
     ///
     /// # Errors
@@ -108,6 +144,12 @@ impl Importer {
         let info = ModelInfo::of(&model, &main);
         Ok(Session::new(main, info))
     }
+}
+
+/// Compiles a network for the declared types of its inputs.
+#[track_caller]
+fn predictor_of(net: &Net) -> Result<Predictor> {
+    net.predictor(net.model.declared_types()?)
 }
 
 /// Returns problems as one message.

@@ -1,4 +1,4 @@
-//! ONNX models: import and inference.
+//! ONNX models: import, inference and export.
 //!
 //! A model is read once, checked as a whole, and evaluated by functions of tensors: operators are
 //! compositions of the functions that users call, so that an imported model is traced, compiled and
@@ -28,6 +28,7 @@ pub mod conformance;
 mod dtype;
 mod elements;
 mod evaluate;
+mod export;
 mod external;
 #[cfg(test)]
 mod fuzz;
@@ -41,6 +42,7 @@ mod plan;
 mod proto;
 #[cfg(test)]
 mod quirks;
+mod re2;
 mod reader;
 mod registry;
 mod removed;
@@ -53,13 +55,16 @@ mod tracer;
 mod value;
 mod value_type;
 
+pub use export::conformance::{ExportOutcome, ExportedTest, run_exported};
+pub use export::{Exporter, write_weights};
 pub use importer::Importer;
 pub use info::{ModelInfo, ValueInfo};
 pub use session::Session;
 pub use value::{MapKey, OnnxValue, Strings};
 
 use neurax_ir::Result;
-use neurax_nn::Net;
+use neurax_nn::{Net, Predictor};
+use neurax_tensor::TypeSpec;
 use std::path::Path;
 
 /// Reads the ONNX model in a file as a network, whose parameters are the initializers, with the
@@ -77,4 +82,43 @@ pub fn import(path: impl AsRef<Path>) -> Result<Net> {
 /// As for [`Importer::import`].
 pub fn import_bytes(bytes: impl Into<Vec<u8>>) -> Result<Net> {
     Importer::new().import_bytes(bytes)
+}
+
+/// Reads the ONNX model in a file and compiles it for inference, with the default options of
+/// [`Importer`].
+///
+/// ```no_run
+/// use neurax::prelude::*;
+/// let predictor = onnx::predictor("fraud.onnx")?;
+/// println!("{}", predictor.run(Tensor::zeros([1, 30]))?);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// As for [`Importer::predictor`].
+#[track_caller]
+pub fn predictor(path: impl AsRef<Path>) -> Result<Predictor> {
+    Importer::new().predictor(path)
+}
+
+/// Writes a network in evaluation mode as an ONNX model, for inputs of the given types, with the
+/// default options of [`Exporter`]. `_` on the first axis is a batch of any size.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let model = nn::input("digit", dims![_, 64]).dense(32).relu().dense(10).model();
+/// let net = model.bind(model.init(key(0), &types![f32[_, 64]])?);
+/// # let path = std::env::temp_dir().join("neurax-doc-digits.onnx");
+/// onnx::export(&net, types![f32[_, 64]], &path)?;
+/// let back = onnx::import(&path)?;
+/// let x = Tensor::ones([3, 64]);
+/// assert!(back.apply(&x).y().allclose(net.apply(&x).y(), 1e-5, 1e-6).item()? == 1.0);
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// As for [`Exporter::export`].
+#[track_caller]
+pub fn export(net: &Net, types: impl AsRef<[TypeSpec]>, path: impl AsRef<Path>) -> Result<()> {
+    Exporter::new().export(net, types, path)
 }

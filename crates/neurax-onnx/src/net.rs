@@ -171,7 +171,8 @@ struct OperatorLayer {
 
 impl OperatorLayer {
     fn apply(&self, xs: &[Tensor]) -> Vec<Tensor> {
-        self.outputs(xs).unwrap_or_else(|e| vec![Tensor::from_error(e)])
+        let count = self.graph.nodes[self.index].outputs.len();
+        self.outputs(xs).unwrap_or_else(|e| vec![Tensor::from_error(e); count])
     }
 
     fn outputs(&self, xs: &[Tensor]) -> Result<Vec<Tensor>> {
@@ -316,7 +317,7 @@ fn invalid(why: String) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{floats, graph, ints, model, node};
+    use crate::testing::{declared, floats, graph, ints, model, node};
     use crate::{Importer, import_bytes};
     use neurax::prelude::*;
 
@@ -359,6 +360,36 @@ mod tests {
         let predictor = net.predictor(types![f32[1, 2]]).unwrap();
         let y = predictor.run(tensor([[1.0, 1.0]])).unwrap();
         assert_eq!(y.to_vec::<f32>().unwrap(), [5.5, 7.5, 9.5]);
+    }
+
+    #[test]
+    fn a_file_becomes_a_predictor_of_its_declared_types() {
+        let predictor = Importer::new().predictor_bytes(dense()).unwrap();
+        let y = predictor.run_all([("x", tensor([[1.0, 1.0], [0.0, 0.0]]))]).unwrap();
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [5.5, 7.5, 9.5, 0.5, 0.5, 0.5]);
+        let e = predictor.run(Tensor::ones([1, 3])).unwrap_err();
+        assert_eq!(e.message(), "input `x`: expected f32[_, 2], got f32[1, 3]");
+    }
+
+    #[test]
+    fn a_predictor_of_shapes_that_depend_on_data_names_the_session() {
+        let nodes = vec![node("NonZero", "x", "y")];
+        let e =
+            Importer::new().predictor_bytes(model(graph(&[("x", &[4])], &["y"], vec![], nodes)));
+        let e = e.unwrap_err().to_string();
+        assert!(e.contains("NonZero") && e.contains("run the model as a `Session`"), "{e}");
+        assert!(e.contains("net.rs"), "the line of the caller: {e}");
+    }
+
+    #[test]
+    fn nodes_of_several_outputs_say_why_they_fail() {
+        let nodes = vec![node("TopK", "x k", "y places")];
+        let mut g = graph(&[("x", &[4])], &["y"], vec![], nodes);
+        g.input.push(declared("k", 7, &["1"]));
+        let net = import_bytes(model(g)).unwrap();
+        let inputs = [("x", Tensor::ones(4)), ("k", Tensor::from_vec(vec![2i64], [1]))];
+        let e = net.apply(inputs)["y"].error().unwrap().to_string();
+        assert!(e.contains("TopK") && e.contains("run the model as a `Session`"), "{e}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::proto::{Dimension, DimensionProto, TypeProto, TypeValue};
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
 use neurax_nn::Net;
+use neurax_tensor::{Dim, TypeSpec};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -71,6 +72,17 @@ impl Session {
         self.graph.outputs.iter().map(String::as_str)
     }
 
+    /// Returns the names and declared types of the inputs that have no initializer, for an export
+    /// of the network: a size with a name keeps it, and one without is open.
+    ///
+    /// # Errors
+    /// If an input is no tensor of numbers, or has no declared rank.
+    pub fn input_types(&self) -> Result<Vec<(String, TypeSpec)>> {
+        let inputs = self.graph.inputs.iter();
+        let inputs = inputs.filter(|i| !self.graph.initializers.contains_key(&i.name));
+        inputs.map(|i| Ok((i.name.clone(), type_spec(i)?))).collect()
+    }
+
     /// Returns the declared type of an input.
     pub(crate) fn input_type(&self, i: usize) -> Option<&TypeProto> {
         self.graph.inputs.get(i)?.r#type.as_ref()
@@ -129,6 +141,27 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Returns the declared type of an input.
+fn type_spec(input: &GraphInput) -> Result<TypeSpec> {
+    let unknown = || {
+        let why = format!("the input `{}` has no declared dtype and rank", input.name);
+        Error::new("onnx", why)
+    };
+    let Some(TypeValue::Tensor(t)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(unknown());
+    };
+    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.elem_type.into()) else {
+        return Err(unknown());
+    };
+    let dim = |d: &DimensionProto| match &d.value {
+        Some(Dimension::Size(n)) => usize::try_from(*n).map_or(Dim::Any, Dim::Size),
+        Some(Dimension::Name(name)) if !name.is_empty() => Dim::Named(name.clone()),
+        Some(Dimension::Name(_)) | None => Dim::Any,
+    };
+    let shape = t.shape.as_ref().ok_or_else(unknown)?;
+    Ok(TypeSpec { dtype, dims: shape.dim.iter().map(dim).collect() })
 }
 
 /// Checks that a tensor has the declared type; a name or a negative number is any size.

@@ -126,6 +126,12 @@ pub(crate) fn string(name: &str, s: &str) -> AttributeProto {
     AttributeProto { name: name.into(), s, r#type: 3, ..AttributeProto::default() }
 }
 
+/// Returns an attribute of strings.
+pub(crate) fn string_list(name: &str, all: &[&str]) -> AttributeProto {
+    let strings = all.iter().map(|s| s.to_string().into()).collect();
+    AttributeProto { name: name.into(), strings, r#type: 8, ..AttributeProto::default() }
+}
+
 /// Returns a tensor attribute.
 pub(crate) fn value(name: &str, t: TensorProto) -> AttributeProto {
     AttributeProto { name: name.into(), t: Some(t), r#type: 4, ..AttributeProto::default() }

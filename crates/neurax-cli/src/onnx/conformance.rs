@@ -5,6 +5,7 @@ use super::page;
 use crate::output::print_line;
 use clap::Args;
 use neurax::onnx::conformance::{self, TestResult};
+use neurax::onnx::{ExportOutcome, run_exported};
 use neurax::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
@@ -28,23 +29,22 @@ pub struct ConformanceArgs {
     /// The number of tests that have to pass; without it, all.
     #[arg(long, value_name = "COUNT")]
     expect: Option<usize>,
+    /// Runs each test after export and import; models that cannot be exported are refused.
+    #[arg(long, conflicts_with_all = ["page"])]
+    export: bool,
 }
 
 impl ConformanceArgs {
     pub fn run(&self) -> Result<ExitCode> {
-        let mut results = Vec::new();
-        for folder in &self.folders {
-            for test in conformance::tests(folder)? {
-                let name = test.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if self.filter.as_ref().is_none_or(|part| name.contains(part)) {
-                    let result = conformance::run(&test);
-                    self.print(&result)?;
-                    results.push(result);
-                }
-            }
+        let tests = self.tests()?;
+        if self.export {
+            return self.run_exported(&tests);
         }
-        if results.is_empty() {
-            return Err(invalid("expected folders with tests, got none".into()));
+        let mut results = Vec::new();
+        for test in &tests {
+            let result = conformance::run(test);
+            self.print(&result)?;
+            results.push(result);
         }
         if let Some(file) = &self.page {
             std::fs::write(file, page::text(&results))?;
@@ -56,6 +56,56 @@ impl ConformanceArgs {
             false => print_line(format!("{passed} of {total} passed"))?,
         }
         let is_enough = passed >= self.expect.unwrap_or(total);
+        Ok(if is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Returns the folders of the tests to run.
+    fn tests(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for folder in &self.folders {
+            all.extend(conformance::tests(folder)?);
+        }
+        all.retain(|test| {
+            let name = test.file_name().unwrap_or_default().to_string_lossy();
+            self.filter.as_ref().is_none_or(|part| name.contains(part))
+        });
+        match all.is_empty() {
+            true => Err(invalid("expected folders with tests, got none".into())),
+            false => Ok(all),
+        }
+    }
+
+    /// Runs the tests after export and import.
+    fn run_exported(&self, tests: &[PathBuf]) -> Result<ExitCode> {
+        let (mut passed, mut refused) = (0, 0);
+        for test in tests {
+            let result = run_exported(test);
+            let (word, why) = match &result.outcome {
+                ExportOutcome::Passed => ("passed", ""),
+                ExportOutcome::Refused(why) => ("refused", why.as_str()),
+                ExportOutcome::Failed(why) => ("FAILED", why.as_str()),
+            };
+            passed += usize::from(word == "passed");
+            refused += usize::from(word == "refused");
+            match self.json {
+                true => print_line(json!({
+                    "name": result.name,
+                    "operator": result.operator,
+                    "outcome": word.to_lowercase(),
+                    "reason": why,
+                }))?,
+                false if word != "passed" => {
+                    print_line(format!("{word} {}: {}", result.name, why.replace('\n', " ")))?
+                }
+                false => (),
+            }
+        }
+        let total = tests.len();
+        match self.json {
+            true => print_line(json!({ "passed": passed, "refused": refused, "total": total }))?,
+            false => print_line(format!("{passed} of {total} passed, {refused} refused"))?,
+        }
+        let is_enough = passed >= self.expect.unwrap_or(total - refused);
         Ok(if is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

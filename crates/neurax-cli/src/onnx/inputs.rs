@@ -47,7 +47,7 @@ impl ModelArgs {
 }
 
 /// Returns the pairs of `NAME=VALUE`.
-fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> {
+pub fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) => Ok((name.to_string(), value.to_string())),
         None => Err(invalid(format!("expected NAME=VALUE for {option}, got `{text}`"))),

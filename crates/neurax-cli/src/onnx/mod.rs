@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod conformance;
+mod convert;
 mod inputs;
 mod inspect;
 mod page;
@@ -23,6 +24,8 @@ pub enum OnnxCommand {
     Check(check::CheckArgs),
     /// Measures the time to the first result and the times of later calls.
     Bench(bench::OnnxBenchArgs),
+    /// Imports a model and exports it in another opset or float type.
+    Convert(convert::ConvertArgs),
     /// Runs the tests of ONNX backends in a folder.
     Conformance(conformance::ConformanceArgs),
 }
@@ -38,6 +41,7 @@ impl OnnxCommand {
             OnnxCommand::Run(args) => args.run()?,
             OnnxCommand::Check(args) => return args.run(),
             OnnxCommand::Bench(args) => args.run()?,
+            OnnxCommand::Convert(args) => args.run()?,
             OnnxCommand::Conformance(args) => return args.run(),
         }
         Ok(ExitCode::SUCCESS)

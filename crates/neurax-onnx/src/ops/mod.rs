@@ -52,6 +52,7 @@ mod sequences;
 mod shapes;
 mod signals;
 mod text;
+mod tokenizer;
 mod training;
 mod windows;
 
@@ -104,6 +105,7 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     shapes::OPERATORS,
     signals::OPERATORS,
     text::OPERATORS,
+    tokenizer::OPERATORS,
     training::OPERATORS,
     ml::encoders::OPERATORS,
     ml::features::OPERATORS,

@@ -28,7 +28,8 @@ pub(crate) const OPERATORS: &[Operator] = &[
         "num_groups",
         "stash_type",
     ]),
-    op("LayerNormalization", &[17], 2..=3, layer).attributes(LAYER),
+    // ONNX Runtime's optimizer writes this operator into models of older opsets, too.
+    op("LayerNormalization", &[1, 17], 2..=3, layer).attributes(LAYER),
     op("RMSNormalization", &[23], 2..=2, rms).attributes(LAYER),
     op("MeanVarianceNormalization", &[9, 13], 1..=1, mean_variance).attributes(&["axes"]),
     op("LpNormalization", &[1, 22], 1..=1, lp).attributes(&["axis", "p"]),

@@ -102,6 +102,8 @@ fn inverse(
 /// Computes the transforms of frames of a signal.
 fn stft(c: &NodeCall) -> RuleOutcome {
     let (x, window) = (c.x(0)?, c.maybe(2)?);
+    // PyTorch exports real signals without a last axis.
+    let x = if x.rank() == 2 { x.expand_dims(-1) } else { x };
     let step = c.known_int(1)?.map(size_of).transpose()?.unwrap_or(0);
     let stated = c.known_int(3)?.map(size_of).transpose()?;
     let size = stated.or(window.as_ref().map(Tensor::size)).unwrap_or(x.dim(1));

@@ -2,10 +2,10 @@
 
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
+use crate::re2::whole_match;
 use crate::strings::broadcast;
 use crate::value::{OnnxValue, Strings};
 use neurax_tensor::Tensor;
-use regex::Regex;
 use std::collections::HashSet;
 
 pub(crate) const OPERATORS: &[Operator] = &[
@@ -31,9 +31,7 @@ fn concatenate(c: &NodeCall) -> RuleOutcome {
 fn full_match(c: &NodeCall) -> RuleOutcome {
     let x = c.strings(0)?;
     let pattern = c.required("pattern", c.str("pattern")?)?;
-    // Compiled by itself, a pattern with unbalanced parentheses is an error.
-    let whole = Regex::new(&pattern).and_then(|_| Regex::new(&format!(r"\A(?:{pattern})\z")));
-    let whole = whole.or_else(|e| fail(format!("`pattern` is no regular expression: {e}")))?;
+    let whole = whole_match(&pattern)?;
     let matches: Vec<bool> = x.elements().iter().map(|s| whole.is_match(s)).collect();
     one(Tensor::from_vec(matches, x.shape()))
 }

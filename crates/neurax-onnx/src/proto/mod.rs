@@ -5,6 +5,7 @@
 //! the file ([`Bytes`]): reading a model copies no weights. Fields that no part of this crate reads
 //! are left out; `prost` skips unknown fields.
 
+mod attributes;
 mod data;
 mod graph;
 mod tensor;
@@ -15,6 +16,6 @@ pub(crate) use graph::{
     AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId,
 };
 pub(crate) use tensor::{DataLocation, SparseTensorProto, StringEntry, TensorProto};
-pub(crate) use types::{Dimension, DimensionProto, TypeProto, TypeValue, ValueInfoProto};
-#[cfg(test)]
-pub(crate) use types::{ShapeProto, TensorType};
+pub(crate) use types::{
+    Dimension, DimensionProto, ShapeProto, TensorType, TypeProto, TypeValue, ValueInfoProto,
+};

@@ -1,6 +1,6 @@
 //! Operators: absent inputs, rules that changed, and attributes that are easily left unread.
 
-use super::{assert_tensor, call, calls, failure, one_node, open, refusal, results, run};
+use super::{assert_tensor, call, calls, failure, numbers, one_node, open, refusal, results, run};
 use crate::Importer;
 use crate::proto::{NodeProto, OperatorSetId};
 use crate::registry::NEWEST;
@@ -201,6 +201,32 @@ fn bodies_have_the_opsets_of_the_model_and_domains_may_be_listed_twice() {
         m.functions = vec![function("Unused", 12, "x", "y", vec![node("Softmax", "x", "y")])];
     });
     assert_tensor(&run(&open(file), &xs)[0], &[1, 2, 3], &[1.0 / 3.0; 6]);
+}
+
+#[test]
+fn optimizers_write_operators_into_models_of_older_opsets() {
+    let x = ("x", tensor([[1.0, 3.0], [-2.0, 2.0]]));
+    let weights = [x, ("scale", tensor([1.0, 2.0]))];
+    for name in ["LayerNormalization", "SimplifiedLayerNormalization"] {
+        let n = || node(name, "x scale", "y").with(float("epsilon", 0.0));
+        let [old, new] = [14, 21].map(|version| calls(version, n(), &weights).remove(0));
+        assert_eq!(numbers(&old), numbers(&new), "{name}");
+    }
+}
+
+#[test]
+fn signals_of_real_numbers_may_lack_the_axis_of_parts() {
+    let x = tensor([[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]);
+    let spectrum = |x: Tensor| {
+        let constants = vec![ints("step", &[], &[2]), ints("size", &[], &[4])];
+        let n = node("STFT", "x step _ size", "y");
+        let sizes: Vec<i64> = x.shape().iter().map(|&n| n as i64).collect();
+        let g = graph(&[("x", &sizes)], &["y"], constants, vec![n]);
+        results(g, &[("x", x)]).remove(0)
+    };
+    let y = spectrum(x.clone());
+    assert_tensor(&y, &[1, 2, 3, 2], &numbers(&spectrum(x.expand_dims(-1))));
+    assert_eq!(numbers(&y)[..2], [10.0, 0.0]);
 }
 
 #[test]
