@@ -63,6 +63,8 @@ pub enum Suite {
     Gpt2Decode,
     /// Inference of small dense networks, one row at a time.
     Latency,
+    /// Requests of many callers in batches, at twice the capacity of the model.
+    Serving,
     /// Single operations, outside of `jit`.
     Eager,
     /// Tracing and compiling the training steps.

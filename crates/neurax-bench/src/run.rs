@@ -104,6 +104,11 @@ mod tests {
             ["mlp-train-steps"]
         );
         assert_eq!(tasks("bench latency --seconds 0"), ["fraud-infer", "mlp-infer"]);
+        assert_eq!(
+            tasks("bench serving --batch 4 --seconds 0 --task serving-offline"),
+            ["serving-offline"]
+        );
+        assert_eq!(tasks("bench serving --seconds 0 --task serving-row"), ["serving-row"]);
         assert_eq!(tasks("bench cnn --batch 1 --seconds 0"), ["cnn-train", "cnn-infer"]);
         assert_eq!(
             tasks("bench transformer --batch 1 --seconds 0 --task transformer-infer"),

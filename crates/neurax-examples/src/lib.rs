@@ -79,9 +79,13 @@ pub const EXAMPLES: &[ExampleProgram] = &[
     },
     ExampleProgram {
         name: "serving",
-        about: "a model compiled once and called from several threads, without allocations",
+        about: "a model in a service: one row without allocations, many callers in batches",
         run: serving::main,
-        stages: || serving::model().stages(&Tensor::zeros([1, 30]), true),
+        stages: || {
+            let net = serving::net()?;
+            jit(move |x: Tensor| net.model.apply(&net.vars, x, &Mode::Eval).y().clone())
+                .stages(&Tensor::zeros([1, 30]), true)
+        },
     },
     ExampleProgram {
         name: "transforms",

@@ -62,6 +62,10 @@ mod losses_and_metrics {}
 #[doc = include_str!("../../../docs/models.md")]
 mod models {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/serving.md")]
+mod serving {}
+
 #[cfg(all(doctest, feature = "onnx"))]
 #[doc = include_str!("../../../docs/onnx.md")]
 mod onnx_models {}
@@ -70,6 +74,7 @@ pub use neurax_data as data;
 pub use neurax_nn as nn;
 #[cfg(feature = "onnx")]
 pub use neurax_onnx as onnx;
+pub use neurax_serve as serve;
 pub use neurax_sparse as sparse;
 pub use neurax_tensor::*;
 pub use neurax_train as train;
@@ -100,6 +105,7 @@ pub mod prelude {
         Embedding, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Gru, LayerNorm, Lstm, MaxPool,
         MultiHeadAttention, RmsNorm, SeparableConv, SimpleRnn, TransformerLayer,
     };
+    pub use neurax_serve::Serving;
     pub use neurax_tensor::prelude::*;
     pub use neurax_train::{Event, Flow, Predict, State, Trained, Trainer, epochs};
 }

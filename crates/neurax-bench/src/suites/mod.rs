@@ -7,6 +7,7 @@ mod latency;
 mod matmul;
 mod mlp;
 mod models;
+mod serving;
 mod sparse;
 mod steps;
 
@@ -30,6 +31,7 @@ pub fn run(suite: Suite, report: &mut Report) -> Result<()> {
         Suite::Gpt2 => models::run::<Gpt2Mini>(report, &[8]),
         Suite::Gpt2Decode => models::decode(report),
         Suite::Latency => latency::run(report),
+        Suite::Serving => serving::run(report),
         Suite::Eager => eager::run(report),
         Suite::Compile => compile::run(report),
         Suite::Matmul => matmul::run(report),
