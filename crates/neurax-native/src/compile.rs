@@ -175,7 +175,8 @@ fn library_task(
 ) -> Result<Task> {
     Ok(match (&e.op, class) {
         (Op::DotGeneral(op), EqnClass::Product) => {
-            Task::Product(ProductTask::new(graph, e, op, reads, writes[0], epilogue)?)
+            let product = ProductTask::new(graph, e, op, reads, writes[0], epilogue)?;
+            Task::Product(Box::new(product))
         }
         (Op::Convolution(op), EqnClass::Convolution) => {
             Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?)

@@ -396,3 +396,33 @@ pub const WINDOWS_GRAIN_TAPS: usize = 1 << 15;
 
 /// The most chunks of rows of windows: enough for threads to finish together. Not measured.
 pub const WINDOWS_MAX_CHUNKS: usize = 16;
+
+/// The depth of a part of a convolution by panels: a panel of it, 128 KB of f32, stays in the
+/// second-level cache. Not measured by itself.
+pub const CONV_PART_DEPTH: usize = MATMUL_PART_DEPTH;
+
+/// The features of a tile, at least, where a group of a batch member is divided by features: each
+/// tile reads all patches. Not measured.
+pub const CONV_MIN_TILE_RESULTS: usize = 24;
+
+/// The features of a tile up to which panels of windows with one tap are read in place. Not
+/// measured.
+pub const CONV_PACK_RESULTS: usize = 64;
+
+/// The results of a feature up to which a convolution of one feature in each group is computed row
+/// by row. Not measured.
+pub const CONV_DEPTHWISE_RESULTS: usize = 4;
+
+/// The multiplications of a tile of a depthwise convolution that are worth waking a thread for.
+/// Not measured.
+pub const CONV_DEPTHWISE_GRAIN: usize = 1 << 15;
+
+/// The bytes of a band of a depthwise convolution: it stays in the first-level cache, beside the
+/// rows of the result. Not measured.
+pub const CONV_BAND_BYTES: usize = 1 << 15;
+
+/// The most bytes of all patches of a convolution that are packed before its tiles. Not measured.
+pub const CONV_MAX_PACKED_BYTES: usize = 1 << 22;
+
+/// The most bytes of a band of a depthwise convolution with large dilations. Not measured.
+pub const CONV_MAX_BAND_BYTES: usize = 4 * CONV_BAND_BYTES;

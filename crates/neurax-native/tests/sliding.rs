@@ -100,6 +100,55 @@ fn convolutions_of_groups() {
 }
 
 #[test]
+fn convolutions_of_one_feature_each() {
+    let two = Slide { stride: 2, ..SAME };
+    let far = Slide { stride: 3, low: 4, high: 1, base_dilation: 1, window_dilation: 2 };
+    let inside = Slide { low: -2, high: -1, ..PLAIN };
+    for (a, b) in [(SAME, SAME), (two, two), (far, two), (inside, far), (PLAIN, inside)] {
+        for (groups, results) in [(3, 1), (20, 2), (2, 5)] {
+            let w = [groups * results, 1, 3, 3];
+            convolve(DType::F32, &[a, b], groups, &[2, groups, 14, 17], &w);
+            convolve(DType::F32, &[a, b], groups, &[2, groups, 9, 10], &w);
+        }
+        convolve(DType::F32, &[b], 6, &[2, 6, 200], &[6, 1, 5]);
+    }
+    // More rows than one band, and rows of more than four vectors.
+    convolve(DType::F32, &[SAME; 2], 2, &[1, 2, 90, 200], &[2, 1, 5, 4]);
+    convolve(DType::F32, &[two; 2], 2, &[1, 2, 150, 201], &[4, 1, 3, 3]);
+    // Taps that are far from each other, and windows: within a band, and beyond all bands.
+    for (dilation, size) in [(9, 40), (36, 65), (1 << 20, 3)] {
+        let pad = dilation as i64;
+        let atrous = Slide { low: pad, high: pad, window_dilation: dilation, ..PLAIN };
+        convolve(DType::F32, &[atrous; 2], 2, &[1, 2, size, size], &[2, 1, 3, 3]);
+    }
+    let rare = Slide { stride: 1 << 31, ..PLAIN };
+    convolve(DType::F32, &[rare; 2], 2, &[1, 2, 4, 4], &[2, 1, 1, 1]);
+    check(DType::F32, &[&[2, 30, 30, 7], &[3, 3, 7]], |b, xs| {
+        let x = b.transpose(xs[0], &[0, 3, 1, 2]);
+        let w = b.transpose(xs[1], &[2, 0, 1]);
+        let w = b.reshape(w, [7, 1, 3, 3]);
+        b.emit(conv(DType::F32, &[SAME; 2], 7), &[x, w])
+    });
+}
+
+#[test]
+fn convolutions_of_few_and_of_part_panels() {
+    for dtype in [DType::F32, DType::F64] {
+        // Windows around multiples of a panel, features around those of a strip.
+        for (size, results) in [(1, 13), (7, 48), (8, 47), (9, 5), (23, 30)] {
+            convolve(dtype, &[PLAIN; 2], 1, &[1, 70, size, size], &[results, 70, 1, 1]);
+            convolve(dtype, &[SAME; 2], 1, &[1, 70, size, size], &[results, 70, 3, 3]);
+            convolve(dtype, &[SAME; 2], 2, &[2, 20, size, 12], &[2 * results, 10, 3, 3]);
+        }
+        // Panels in the operand, whose last one is packed; a feature beyond the end of a part.
+        convolve(dtype, &[PLAIN; 2], 1, &[1, 9, 30, 31], &[20, 9, 1, 1]);
+        convolve(dtype, &[PLAIN; 2], 1, &[2, 600, 10, 10], &[150, 600, 1, 1]);
+        convolve(dtype, &[Slide { stride: 2, ..PLAIN }; 2], 1, &[1, 9, 30, 31], &[20, 9, 1, 1]);
+        convolve(dtype, &[Slide { stride: 2, ..SAME }], 1, &[1, 40, 501], &[50, 40, 16]);
+    }
+}
+
+#[test]
 fn convolutions_slide_in_every_way() {
     let (two, three) = (
         Slide { stride: 2, ..PLAIN },
@@ -192,6 +241,48 @@ fn convolutions_are_followed_by_what_is_done_with_them() {
             let zero = b.zeros(b.ty(y).clone());
             let y = b.max(y, zero);
             b.mul(y, y)
+        });
+    }
+}
+
+#[test]
+fn parts_of_convolutions_are_followed_by_what_is_done_with_them() {
+    for (batch, groups, features, size) in [
+        (1, 1, 9, 30),
+        (2, 1, 9, 30),
+        (1, 1, 300, 7),
+        (2, 6, 1, 40),
+        (1, 12, 1, 100),
+        (3, 2, 4, 20),
+    ] {
+        let (x, w) = ([batch, groups * features, size, size], [12 * groups, features, 3, 3]);
+        let y = [batch, 12 * groups, size, size];
+        let op = conv(DType::F32, &[SAME; 2], groups);
+        // A bias for each feature, another operand, a number for each row; then a sum over rows.
+        check(DType::F32, &[&x, &w, &[w[0]], &y, &[batch, w[0], size]], |b, xs| {
+            let out = b.emit(op.clone(), &xs[..2]);
+            let bias = b.broadcast(xs[2], y, &[1]);
+            let out = b.add(out, bias);
+            b.mul(out, xs[3])
+        });
+        check(DType::F32, &[&x, &w, &[batch, w[0], size]], |b, xs| {
+            let out = b.emit(op.clone(), &xs[..2]);
+            let line = b.broadcast(xs[2], y, &[0, 1, 3]);
+            b.add(out, line)
+        });
+        check(DType::F32, &[&x, &w], |b, xs| {
+            let out = b.emit(op.clone(), xs);
+            let out = b.mul(out, out);
+            b.sum(out, &[2, 3])
+        });
+        check(DType::F32, &[&x, &w], |b, xs| {
+            let out = b.emit(op.clone(), xs);
+            b.mul(out, out)
+        });
+        check(DType::F32, &[&x, &w], |b, xs| {
+            let out = b.emit(op.clone(), xs);
+            let out = b.transpose(out, &[0, 2, 3, 1]);
+            b.mul(out, out)
         });
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "machine code is called")]
 
-use super::{frame::Frame, pool::Pool};
+use super::{frame::Frame, kernel_loops::KernelLoops, pool::Pool};
 use crate::address::Address;
 use crate::{
     code::Code,
@@ -17,9 +17,11 @@ use std::sync::Arc;
 pub struct KernelTask {
     code: Arc<Code>,
     /// The buffer of each operand, and the offset of its first element in bytes.
-    args: Box<[(BufferId, isize)]>,
+    pub(super) args: Box<[(BufferId, isize)]>,
     /// The trip counts, strides and runtime constants that the machine code reads.
-    params: Box<[i64]>,
+    pub(super) params: Box<[i64]>,
+    /// The loops, if they can run on a part of their iterations.
+    pub(super) loops: Option<KernelLoops>,
     /// The iterations of the outermost loop.
     pub count: usize,
     /// The work of the whole kernel, in elements times instructions.
@@ -49,6 +51,7 @@ impl KernelTask {
             code,
             args,
             params: n.params.clone().into(),
+            loops: KernelLoops::of(n),
             count: n.count,
             work,
             chunks,
@@ -94,6 +97,22 @@ impl KernelTask {
         }
         // SAFETY: offsets, strides and trip counts come from the types of these buffers, whose
         // addresses the caller promises.
-        unsafe { self.code.call(operands, &self.params, begin, end) }
+        unsafe { self.run_with(operands, &self.params, begin, end) }
+    }
+
+    /// Runs iterations `begin..end` of the outermost loop with other parameters.
+    ///
+    /// # Safety
+    /// All accesses of these iterations stay inside of live memory, which no other thread writes.
+    #[inline]
+    pub(super) unsafe fn run_with(
+        &self,
+        operands: &[Address],
+        params: &[i64],
+        begin: usize,
+        end: usize,
+    ) {
+        // SAFETY: as promised by the caller.
+        unsafe { self.code.call(operands, params, begin, end) }
     }
 }

@@ -48,7 +48,7 @@ pub enum Task {
     /// A fused loop nest.
     Kernel(KernelTask),
     /// A matrix product.
-    Product(ProductTask),
+    Product(Box<ProductTask>),
     /// A convolution.
     Convolution(ConvolutionTask),
     /// Sliding windows.

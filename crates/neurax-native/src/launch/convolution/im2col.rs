@@ -15,29 +15,29 @@ use std::ops::Range;
 
 /// An operand as a matrix of patches: a row for every feature and tap, a column for every window of
 /// every batch member.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Im2col {
     /// The rows: features and taps.
     pub depth: Im2colSide,
     /// The columns: batch members and windows.
     pub columns: Im2colSide,
     /// The stride of each spatial axis, in elements.
-    strides: SpatialVec<isize>,
+    pub(super) strides: SpatialVec<isize>,
 }
 
 /// One side of the matrix of patches.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Im2colSide {
     /// The stride from one feature (or batch member) to the next, in elements.
-    step: isize,
+    pub(super) step: isize,
     /// The number of taps (or windows) along each spatial axis.
-    sizes: SpatialVec<usize>,
+    pub(super) sizes: SpatialVec<usize>,
     /// For each window (or tap) of the other side, the taps (or windows) that have an element.
-    runs: SpatialVec<Box<[TapRange]>>,
+    pub(super) runs: SpatialVec<Box<[TapRange]>>,
 }
 
 /// A value for each spatial axis.
-type SpatialVec<T> = SmallVec<[T; 3]>;
+pub(super) type SpatialVec<T> = SmallVec<[T; 3]>;
 
 /// The memory of a packed block.
 #[derive(Clone, Copy)]
@@ -55,7 +55,7 @@ impl Im2colSide {
     }
 
     /// Splits `index` into the feature (or batch member) and the position along each spatial axis.
-    fn coordinates(&self, index: usize) -> (usize, SpatialVec<usize>) {
+    pub(super) fn coordinates(&self, index: usize) -> (usize, SpatialVec<usize>) {
         let mut rest = index;
         let mut at: SpatialVec<usize> =
             self.sizes.iter().rev().map(|n| (rest % n, rest /= n).0).collect();

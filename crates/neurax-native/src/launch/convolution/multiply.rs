@@ -34,7 +34,7 @@ pub struct BlockProduct<T> {
 }
 
 /// An element of a convolution.
-pub trait ConvElement: SumElement + Send + Sync {
+pub trait ConvElement: SumElement + std::fmt::Debug + Send + Sync + 'static {
     /// The number 0.
     const ZERO: Self;
 
