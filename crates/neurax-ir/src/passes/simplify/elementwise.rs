@@ -2,7 +2,7 @@
 
 use super::{Rewrite, Rewriter, eqn, operand, value};
 use crate::op::{Binary, BitcastConvert, Convert, Unary};
-use crate::{DType, Eqn, FloatFormat, Kind, Op};
+use crate::{DType, Eqn, FloatFormat, Kind, Op, Value};
 
 /// Removes identity elements: `x + 0 = x`, `x - 0 = x`, `x * 1 = x`, `x / 1 = x` and so on. For
 /// floats the identity element of addition is `-0.0`, as `-0.0 + 0.0` is `0.0`. Complex products
@@ -102,6 +102,30 @@ pub(super) fn convert_of_convert(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
         }
         _ => None,
     }
+}
+
+/// Removes the middle of the conversions `x -> b -> c` of integers if `b` has every value of `x`:
+/// those of a float between two limits, which are converted to integers between these, and NaN to
+/// 0. Quantized numbers that are dequantized are such integers.
+pub(super) fn convert_of_limited(w: &Rewriter, e: &Eqn) -> Option<Rewrite> {
+    let Op::Convert(_) = e.op else { return None };
+    let inner = w.producer(e.inputs[0])?;
+    let Op::Convert(b) = &inner.op else { return None };
+    let x = inner.inputs[0];
+    let (range, [low, high]) = (b.dtype.int_range()?, limits(w, x)?);
+    let has = |limit: f64| !limit.is_nan() && range.contains(&(limit as i128));
+    (has(low) && has(high) && has(0.0)).then(|| eqn(e.op.clone(), &[x]))
+}
+
+/// Returns the limits of the floats from which the integers `x` were converted.
+fn limits(w: &Rewriter, x: Value) -> Option<[f64; 2]> {
+    let e = w.producer(x)?;
+    let Op::Convert(Convert { dtype }) = e.op else { return None };
+    let limited = w.producer(e.inputs[0])?;
+    let Op::Clamp(_) = limited.op else { return None };
+    let limit = |i: usize| Some(*w.splat(limited.inputs[i])?.to_f64s().first()?);
+    let is_integer = dtype.is_int() && w.dtype(e.inputs[0]).is_float();
+    is_integer.then_some([limit(0)?, limit(2)?])
 }
 
 /// Returns the family of `d`: dtypes of one family convert to others by the same rule.

@@ -16,6 +16,7 @@
 //! | `known_select` | `select` with a constant predicate or equal branches to the branch |
 //! | `convert_to_same` | a conversion to the operand's dtype to the operand |
 //! | `convert_of_convert` | a conversion through a wider dtype to a direct one |
+//! | `convert_of_limited` | a conversion of limited integers through a narrower dtype to one |
 //! | `move_of_splat` | a reshaped, transposed, sliced, .. scalar broadcast to a direct broadcast |
 //! | `identity_move` | reshapes, transposes, slices, pads, .. that change nothing to the operand |
 //! | `reshape_of_reshape` | to the last reshape |
@@ -74,6 +75,7 @@ const RULES: &[(&str, RewriteRule)] = &[
     ("known_select", elementwise::known_select),
     ("convert_to_same", elementwise::convert_to_same),
     ("convert_of_convert", elementwise::convert_of_convert),
+    ("convert_of_limited", elementwise::convert_of_limited),
     ("move_of_splat", movement::move_of_splat),
     ("identity_move", movement::identity_move),
     ("reshape_of_reshape", movement::reshape_of_reshape),

@@ -4,7 +4,7 @@
 use super::super::{dce, tests::same_value};
 use super::*;
 use crate::op::{
-    Binary, BitcastConvert, Call, Cond, Pad, Reduce, ReduceKind, Reverse, Select, Unary,
+    Binary, BitcastConvert, Call, Clamp, Cond, Pad, Reduce, ReduceKind, Reverse, Select, Unary,
 };
 use crate::{Builder, DType, Literal};
 
@@ -262,4 +262,19 @@ fn calls_and_known_branches() {
         b.emit(Cond { branches: branches.clone() }, &[k, x])
     };
     assert_eq!(simplified(floats(), cond), "%1: f32[2, 4] = sine(%0); return %1");
+}
+
+#[test]
+fn limited_integers_skip_a_narrow_dtype() {
+    let of = |low: f64, high: f64| {
+        simplified(floats(), |b, x| {
+            let (low, high) = (b.full_like(x, low), b.full_like(x, high));
+            let x = b.emit(Clamp {}, &[low, x, high]);
+            let x = b.convert(x, DType::I32);
+            let x = b.convert(x, DType::U8);
+            b.convert(x, DType::I32)
+        })
+    };
+    assert!(!of(0.0, 255.0).contains("u8"));
+    assert!(of(0.0, 256.0).contains("u8") && of(-1.0, 255.0).contains("u8"));
 }
