@@ -164,12 +164,13 @@ fn is_ours(folder: &str) -> bool {
 
 /// The crates whose source lines are not shown to users. The examples and the command line are
 /// user code, and the facade has no code.
-const OURS: [&str; 7] = [
+const OURS: [&str; 8] = [
     "neurax-ir",
     "neurax-runtime",
     "neurax-interp",
     "neurax-tensor",
     "neurax-nn",
+    "neurax-serve",
     "neurax-data",
     "neurax-train",
 ];

@@ -13,8 +13,9 @@
 //!
 //! # Invariants
 //!
-//! - Programs do not hold weights: the variables are arguments of all programs and share the memory
-//!   of the network. A backend that keeps weights in another layout has to share these as well.
+//! - Programs do not hold weights: the variables, and what is computed from them alone, are
+//!   arguments of all programs. A backend that keeps weights in another layout has to share these
+//!   as well.
 //! - Only types that fit the pattern get into the cache, so wrong inputs do not drop a program.
 //! - A program is in no other cache: dropping it frees its memory.
 
@@ -53,8 +54,8 @@ pub struct Predictor(Arc<PredictorState>);
 /// The memory of a predictor, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PredictorMemory {
-    /// The variables of the network, which all programs and clones share; tensors that share memory
-    /// count once.
+    /// The variables of the network and what is computed from them alone, which all programs and
+    /// clones share; tensors that share memory count once.
     pub weights: usize,
     /// The intermediate values of one call of each program; `None` if the device does not know. The
     /// programs keep this memory, and more if threads call the same program simultaneously.
@@ -101,6 +102,7 @@ impl Predictor {
             inputs: net.model.inputs().map(String::from).zip(types).collect(),
             outputs: net.model.outputs().map(String::from).collect(),
             at,
+            constants: Arc::default(),
             only: None,
             programs: Cache::new(DEFAULT_MAX_PROGRAMS),
         };
@@ -133,6 +135,7 @@ impl Predictor {
             inputs: s.inputs.clone(),
             outputs: s.outputs.clone(),
             at: s.at,
+            constants: s.constants.clone(),
             only: s.only.clone(),
             programs: Cache::new(count),
         }))
@@ -185,8 +188,8 @@ impl Predictor {
 
     /// Computes all outputs into `outs`, in the model's order. An output keeps its memory if it has
     /// the type of the result and no other tensor shares it; otherwise it is replaced. Calls do not
-    /// allocate once they are warm, as [`Compiled::run_into`] says, for up to four inputs without
-    /// names or with names in the model's order.
+    /// allocate once they are warm, as [`run_into`](neurax_tensor::Compiled::run_into) says, for up
+    /// to four inputs without names or with names in the model's order.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -247,7 +250,7 @@ impl Predictor {
         let mut programs = self.0.programs.values();
         programs.extend(self.0.only.clone());
         PredictorMemory {
-            weights: bytes_of(&self.0.net.vars),
+            weights: bytes_of(&self.0.net.vars).saturating_add(self.0.constants.bytes()),
             scratch: programs.iter().map(|p| p.call_bytes()).sum(),
             programs: programs.len(),
         }

@@ -4,7 +4,8 @@ use crate::input_shapes::check_type;
 use crate::tensor_list::TensorList;
 use crate::{InputTypes, Inputs, Mode, Net};
 use neurax_tensor::runtime::Cache;
-use neurax_tensor::{Compiled, Error, Result, Tensor, Type, TypeSpec, compile_uncached};
+use neurax_tensor::{Compiled, Error, Result, Tensor, Type, TypeSpec};
+use neurax_tensor::{SharedConstants, compile_uncached};
 use rustc_hash::FxHasher;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -24,6 +25,8 @@ pub(crate) struct PredictorState {
     pub(crate) outputs: Vec<String>,
     /// The line of the call of [`Net::predictor`].
     pub(crate) at: &'static Location<'static>,
+    /// The values that depend on variables alone, such as folded normalizations.
+    pub(crate) constants: Arc<SharedConstants>,
     /// The only program if all sizes are fixed.
     pub(crate) only: Option<Arc<PredictorProgram>>,
     /// The programs by the types of the inputs.
@@ -97,7 +100,7 @@ impl PredictorState {
             self.outputs.iter().map(|name| y.get(name)).collect()
         };
         let like: TensorList = types.iter().map(|t| Tensor::zeros_of(t.dtype, &t.shape)).collect();
-        compile_uncached(&apply, &like, self.at)
+        compile_uncached(&apply, &like, self.at, &self.constants)
     }
 
     /// Checks that `types` are those of the predictor.

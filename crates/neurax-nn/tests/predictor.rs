@@ -182,6 +182,27 @@ fn weights_are_counted_once_and_used_by_all_programs() {
 }
 
 #[test]
+fn normalizations_are_folded_once_for_all_programs() {
+    let image = nn::input("image", dims![_, 8, 8, 3]);
+    let model = image.layer(nn::Conv::new(4, [3, 3])).batch_norm().relu().model();
+    let types = types![f32[_, 8, 8, 3]];
+    let mut net = model.bind(model.init(key(0), &types).unwrap());
+    for vars in [&mut net.vars.params, &mut net.vars.state] {
+        let all = vars.values_mut().flat_map(|layer| layer.values_mut()).enumerate();
+        all.for_each(|(i, x)| *x = x.abs() + key(i as i64).uniform(x.shape()));
+    }
+    let predictor = net.predictor(&types).unwrap();
+    let x = |n: usize| key(1).normal([n, 8, 8, 3]);
+    let mut weights = vec![];
+    for n in [1, 2, 3] {
+        let (y, want) = (predictor.run(x(n)).unwrap(), net.apply(x(n)).y().clone());
+        assert_eq!(y.allclose(want, 1e-5, 1e-5).item().unwrap(), 1.0);
+        weights.push(predictor.memory().weights);
+    }
+    assert_eq!(weights, [weights[0]; 3], "the programs share the folded weights");
+}
+
+#[test]
 fn predictors_run_inside_of_bodies() {
     let predictor = net().predictor(types![f32[1, 3]]).unwrap();
     let x = rows(1);

@@ -8,7 +8,8 @@ use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
     device::{Device, unless_default},
     dispatch::{Outs, tensors},
-    jit::{CachedTrace, TraceKey, is_donated, refs},
+    frozen::{FrozenProgram, GraphCompiler, SharedConstants},
+    jit::{CachedTrace, TraceKey, is_donated},
     tensor::CallSite,
     trace::is_in_body,
     tree::{AnyTree, first_error, into_vec, map, rebuild, visit_leaves},
@@ -30,7 +31,8 @@ pub(crate) struct CompiledCore {
     key: TraceKey,
     entry: Arc<CachedTrace>,
     device: Device,
-    /// The graph, whose inputs are the leaves of the argument, then `captures`.
+    /// The graph, whose inputs are the leaves of the argument, then `captures`: the captured
+    /// tensors, and what depends on them alone.
     compiled: Arc<CompiledGraph>,
     captures: Vec<Buffer>,
 }
@@ -157,17 +159,16 @@ impl CompiledCore {
     ///
     /// # Errors
     /// The error of compiling, or if the function is traced at the moment.
-    pub fn new(key: TraceKey, entry: Arc<CachedTrace>, leaves: &[Tensor]) -> Result<CompiledCore> {
-        let Some((device, compiled)) = entry.compiled(&refs(leaves))? else {
-            return Err(crate::tensor::no_value("compile"));
-        };
-        let captures = entry
-            .traced
-            .captures
-            .iter()
-            .map(|x| x.clone().into_buffer("compile", &device))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(CompiledCore { key, entry, device, compiled, captures })
+    pub fn new(
+        key: TraceKey,
+        entry: Arc<CachedTrace>,
+        leaves: &[Tensor],
+        compile: GraphCompiler,
+        shared: &SharedConstants,
+    ) -> Result<CompiledCore> {
+        let program = FrozenProgram::new(&entry, leaves, compile, shared)?;
+        let FrozenProgram { device, compiled, constants } = program;
+        Ok(CompiledCore { key, entry, device, compiled, captures: constants })
     }
 
     /// Runs the function on `leaves`, whose types were `checked`. Returns the leaves of the result.

@@ -20,6 +20,7 @@ pub mod device;
 mod dispatch;
 mod dtype_info;
 mod fft_options;
+mod frozen;
 mod function;
 pub mod io;
 mod jit;
@@ -67,6 +68,8 @@ pub use curve_options::{DiffOptions, InterpOptions};
 pub use device::{Device, backends, default_device, set_default_device, with_default_device};
 pub use dtype_info::{FloatInfo, IntInfo, can_cast, finfo, iinfo, promote_types, result_type};
 pub use fft_options::{FftNorm, FftOptions};
+#[doc(hidden)]
+pub use frozen::SharedConstants;
 pub use function::{Failed, Func, Function, Loss};
 #[doc(hidden)]
 pub use jit::compile_uncached;

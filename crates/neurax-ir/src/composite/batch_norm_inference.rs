@@ -25,6 +25,35 @@ attrs! {
 }
 
 impl BatchNormInference {
+    /// Returns the axis of the channels.
+    pub(crate) fn channel_axis(&self) -> usize {
+        self.axis
+    }
+
+    /// Returns true if no leading axes have statistics of their elements.
+    pub(crate) fn has_one_batch(&self) -> bool {
+        self.batch == 0
+    }
+
+    /// Emits the vectors `factor` and `shift` with `x * factor + shift` as the result for the
+    /// operand `x + added`, and for scale, bias, mean and variance.
+    pub(crate) fn factor_and_shift(
+        &self,
+        b: &mut Builder,
+        parameters: &[Value],
+        added: Option<Value>,
+    ) -> [Value; 2] {
+        let factor = inverse_root(b, parameters[3], self.epsilon);
+        let factor = b.mul(factor, parameters[0]);
+        // The mean usually contains what is added: their difference first loses no digits.
+        let offset = match added {
+            Some(added) => b.sub(added, parameters[2]),
+            None => b.neg(parameters[2]),
+        };
+        let offset = b.mul(offset, factor);
+        [factor, b.add(offset, parameters[1])]
+    }
+
     fn channels(&self) -> Channels {
         let BatchNormInference { axis, batch, epsilon } = *self;
         Channels { name: Self::NAME, axis, batch, epsilon }

@@ -2,11 +2,13 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
+//! [`freeze`] is no step of the pipeline: it needs to know which inputs are constant.
 
 mod cse;
 mod dce;
 mod discard_rules;
 mod fold;
+mod freeze;
 mod hoist;
 mod pipeline;
 mod rewriter;
@@ -16,6 +18,7 @@ pub use cse::cse;
 pub use dce::dce;
 pub use discard_rules::discard_rules;
 pub use fold::fold;
+pub use freeze::{FrozenGraph, freeze};
 pub use hoist::hoist;
 pub use pipeline::{PIPELINE, PassStep, optimize};
 pub use simplify::simplify;

@@ -10,8 +10,8 @@ use crate::{
     tree::{AnyTree, rebuild},
     tuning::{MAX_PROFILED_CALLS, PROFILE_TIME},
 };
-use neurax_ir::{Graph, OrBug, Place};
-use neurax_runtime::{Buffer, CompiledGraph, Profile, Stages};
+use neurax_ir::{OrBug, Place};
+use neurax_runtime::{Buffer, CompiledGraph, Profile};
 use smallvec::SmallVec;
 use std::{
     borrow::Cow,
@@ -95,7 +95,7 @@ impl CachedTrace {
     ///
     /// # Errors
     /// As [`crate::default_device`].
-    pub(super) fn device_for(&self, leaves: &[&Tensor]) -> Result<Device> {
+    pub fn device_for(&self, leaves: &[&Tensor]) -> Result<Device> {
         device_of(leaves.iter().copied().chain(&self.traced.captures))
     }
 
@@ -105,28 +105,6 @@ impl CachedTrace {
     /// # Errors
     /// The error of tracing or compiling.
     pub fn compiled(&self, leaves: &[&Tensor]) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        self.compiled_by(leaves, Device::compile)
-    }
-
-    /// Returns the compiled graph as [`CachedTrace::compiled`] does, but does not put it into the
-    /// cache of the device: only this trace keeps it.
-    ///
-    /// # Errors
-    /// As [`CachedTrace::compiled`].
-    pub(super) fn compiled_uncached(
-        &self,
-        leaves: &[&Tensor],
-    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
-        self.compiled_by(leaves, |device, graph| device.compile_logged(graph, &mut Stages::muted()))
-    }
-
-    /// Returns the compiled graph as [`CachedTrace::compiled`] does. If this trace has none for the
-    /// device, `compile` compiles it.
-    fn compiled_by(
-        &self,
-        leaves: &[&Tensor],
-        compile: fn(&Device, &Graph) -> Result<Arc<CompiledGraph>>,
-    ) -> Result<Option<(Device, Arc<CompiledGraph>)>> {
         let captures = self.traced.captures.iter();
         if !leaves.iter().copied().chain(captures).all(Tensor::has_value) {
             return Ok(None);
@@ -135,7 +113,7 @@ impl CachedTrace {
         if let Some(compiled) = self.compiled.get().filter(|(d, _)| *d == device) {
             return Ok(Some(compiled.clone()));
         }
-        let program = self.traced.graph().and_then(|graph| compile(&device, graph));
+        let program = self.traced.graph().and_then(|graph| device.compile(graph));
         let program = program.map_err(|e| e.at(&Place::Source(self.at)))?;
         let compiled = (device, program);
         // Has no effect if there is one for another device.

@@ -11,6 +11,7 @@ use crate::{
     compiled::CompiledCore,
     device::Device,
     dispatch::Outs,
+    frozen::SharedConstants,
     reentrancy::{NestedTrace, ReentrancyGuard},
     tensor::CallSite,
     tree::{AnyTree, first_error, to_vec, visit_leaves},
@@ -199,18 +200,15 @@ impl JitCore {
     /// As [`crate::Jit::compile`].
     pub fn compile(&self, like: &dyn AnyTree, trace: TraceArgument) -> Result<CompiledCore> {
         let entry = self.checked_entry(like, trace)?;
-        CompiledCore::new(TraceKey::of(like), entry, &to_vec(like))
+        let shared = SharedConstants::default();
+        CompiledCore::new(TraceKey::of(like), entry, &to_vec(like), Device::compile, &shared)
     }
 
     /// Returns the graph of the function for the types of `like`, and its captures.
     ///
     /// # Errors
     /// As [`crate::Jit::trace`].
-    pub fn graph(
-        &self,
-        like: &dyn AnyTree,
-        trace: TraceArgument,
-    ) -> Result<(Graph, Vec<Tensor>)> {
+    pub fn graph(&self, like: &dyn AnyTree, trace: TraceArgument) -> Result<(Graph, Vec<Tensor>)> {
         let entry = self.checked_entry(like, trace)?;
         Ok((entry.traced.graph()?.clone(), entry.traced.captures.clone()))
     }

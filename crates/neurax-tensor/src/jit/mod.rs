@@ -45,6 +45,8 @@ pub(crate) use trace_key::TraceKey;
 use crate::{
     Compiled, Error, Example, Failed, Function, Result, Tensor, Tree,
     compiled::CompiledCore,
+    device::Device,
+    frozen::SharedConstants,
     trace::TraceKind,
     traced_fn::trace_fn,
     tree::{all_errors, into_vec, to_vec},
@@ -95,7 +97,8 @@ pub fn jit<'f, A: Tree, O: Tree, F: Function<A, Out = O> + 'f>(f: F) -> Jit<'f, 
 }
 
 /// Traces and compiles `f` for the types of `like` outside of all caches: dropping the result frees
-/// the compiled graph. `at` is the line that errors name. For types that have a cache.
+/// the compiled graph. Constants are those of `shared`, if it has them. `at` is the line that
+/// errors name. For types that have a cache.
 ///
 /// # Errors
 /// As [`Jit::run`].
@@ -104,14 +107,17 @@ pub fn compile_uncached<A: Tree, O: Tree>(
     f: &dyn Fn(A) -> O,
     like: &A,
     at: &'static Location<'static>,
+    shared: &SharedConstants,
 ) -> Result<Compiled<A, O>> {
     let (traced, out) = trace_fn(f, like, TraceKind::Jit, at);
     let entry = Arc::new(CachedTrace::new(traced, Box::new(out), at));
     entry.traced.check()?;
-    let leaves = to_vec(like);
-    // The core finds the compiled graph in the trace.
-    entry.compiled_uncached(&refs(&leaves))?;
-    CompiledCore::new(TraceKey::of(like), entry, &leaves).map(Compiled::new)
+    let compile = |device: &Device, graph: &Graph| {
+        // Logging is without the cache of the device.
+        device.compile_logged(graph, &mut Stages::muted())
+    };
+    let key = TraceKey::of(like);
+    CompiledCore::new(key, entry, &to_vec(like), compile, shared).map(Compiled::new)
 }
 
 // No bounds on A and O here: if one were not met, method lookup would find the unstable `Fn::call`.
@@ -257,7 +263,7 @@ impl<'f, A, O> Jit<'f, A, O> {
     ///
     /// ```
     /// use neurax::prelude::*;
-    /// let weights = Tensor::ones(100);
+    /// let weights = Tensor::from_vec(vec![2.0f32; 100], 100);
     /// let f = jit(|x: Tensor| x * &weights);
     /// let (graph, captured) = f.trace(types![f32[100]])?;
     /// assert_eq!((graph.input_types().len(), captured.len()), (2, 1));
