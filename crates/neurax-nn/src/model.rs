@@ -40,8 +40,8 @@ use std::sync::Arc;
 /// A function of (variables, inputs, mode) with named inputs and outputs. It holds no variables and
 /// is cheap to clone.
 ///
-/// Inputs without names are assigned in the order in which a depth-first search from the outputs
-/// reaches them; with several inputs, pass them by name.
+/// Inputs without names are assigned in the order of [`Model::with_inputs`], or in that in which a
+/// depth-first search from the outputs reaches them; with several inputs, pass them by name.
 ///
 /// # Examples
 ///
@@ -70,6 +70,30 @@ impl Model {
     ) -> Model {
         let outputs = outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone()));
         Model::of(outputs.collect(), caller_line())
+    }
+
+    /// Creates a model of these inputs, in this order, as Keras does. Inputs without names are
+    /// assigned in it; an input that no output needs stays one.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let (a, b) = (nn::input("a", dims![_, 2]), nn::input("b", dims![_, 2]));
+    /// let difference = &b - &a;
+    /// let model = Model::with_inputs([&a, &b], [("y", &difference)]);
+    /// assert_eq!(model.inputs().collect::<Vec<_>>(), ["a", "b"]);
+    /// let vars = model.init(key(0), &types![f32[_, 2], f32[_, 2]])?;
+    /// let y = model.apply(&vars, [Tensor::zeros([1, 2]), Tensor::ones([1, 2])], &Mode::Eval);
+    /// assert_eq!(y.y().to_vec::<f32>()?, [1.0, 1.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn with_inputs<I: Borrow<Node>, S: Into<String>, N: Borrow<Node>>(
+        inputs: impl IntoIterator<Item = I>,
+        outputs: impl IntoIterator<Item = (S, N)>,
+    ) -> Model {
+        let inputs: Vec<Node> = inputs.into_iter().map(|n| n.borrow().clone()).collect();
+        let outputs = outputs.into_iter().map(|(name, n)| (name.into(), n.borrow().clone()));
+        Model(Arc::new(ModelGraph::of(None, &inputs, outputs.collect()).at(&caller_line())))
     }
 
     /// Creates a model from its outputs, called at the line `at`.

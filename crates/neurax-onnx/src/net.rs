@@ -12,6 +12,7 @@ use crate::call::RuleFailure;
 use crate::dtype::ElementType;
 use crate::evaluate::GraphScope;
 use crate::graph::{Attribute, Callee, GraphInput, OnnxGraph, OnnxNode};
+use crate::param_names::{is_shadowed, layer_and_name};
 use crate::proto::{Dimension, TypeValue};
 use crate::registry::operator;
 use crate::value::OnnxValue;
@@ -21,9 +22,6 @@ use neurax_nn::{Model, Net, Params, Vars, dynamic_layer, typed_input};
 use neurax_tensor::{Dim, Tensor};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-
-/// The name of a parameter whose initializer has no dot in its name.
-const VALUE: &str = "value";
 
 /// Returns the network of a graph, with the initializers as its parameters.
 ///
@@ -39,7 +37,9 @@ pub(crate) fn net(graph: &Arc<OnnxGraph>) -> Result<Net> {
     for (i, node) in graph.nodes.iter().enumerate() {
         builder.layer(i, node, &mut paths)?;
     }
-    let model = Model::new(builder.outputs()?);
+    let given = graph.inputs.iter().filter(|x| !graph.initializers.contains_key(&x.name));
+    let inputs = given.filter_map(|input| builder.nodes.get(&input.name).cloned());
+    let model = Model::with_inputs(inputs.collect::<Vec<_>>(), builder.outputs()?);
     Ok(model.bind(Vars { params, state: Params::new() }))
 }
 
@@ -61,7 +61,7 @@ impl NetBuilder<'_> {
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
         // In the order of names, which is that of the parameters of a layer.
         for (name, value) in self.values.iter() {
-            let (layer, param) = name.rsplit_once('.').unwrap_or((name, VALUE));
+            let (layer, param) = layer_and_name(name);
             if let OnnxValue::Tensor(x) = value {
                 params.entry(layer.into()).or_default().insert(param.into(), x.clone());
                 names.entry(layer.into()).or_default().push(name.clone());
@@ -242,10 +242,8 @@ fn values_of(graph: &OnnxGraph) -> (BTreeMap<String, OnnxValue>, HashMap<String,
     let is_param =
         |x: &OnnxValue| matches!(x, OnnxValue::Tensor(x) if x.dtype().is_float() && x.size() > 1);
     let (params, others): (Vec<_>, Vec<_>) = all.partition(|(_, x)| is_param(x));
-    // Of `a` and `a.value`, which would be the same parameter, the latter is a constant.
-    let suffix = format!(".{VALUE}");
     let names: HashSet<String> = params.iter().map(|(name, _)| name.clone()).collect();
-    let is_second = |name: &str| name.strip_suffix(&suffix).is_some_and(|n| names.contains(n));
+    let is_second = |name: &str| is_shadowed(name, &names);
     let (seconds, params): (Vec<_>, Vec<_>) = params.into_iter().partition(|(n, _)| is_second(n));
     (params.into_iter().collect(), others.into_iter().chain(seconds).collect())
 }
@@ -379,6 +377,16 @@ mod tests {
         let e = e.unwrap_err().to_string();
         assert!(e.contains("NonZero") && e.contains("run the model as a `Session`"), "{e}");
         assert!(e.contains("net.rs"), "the line of the caller: {e}");
+    }
+
+    #[test]
+    fn inputs_have_the_order_of_the_file() {
+        let nodes = vec![node("Sub", "b a", "y")];
+        let net = import_bytes(model(graph(&[("a", &[1]), ("b", &[1])], &["y"], vec![], nodes)));
+        let net = net.unwrap();
+        assert_eq!(net.model.inputs().collect::<Vec<_>>(), ["a", "b"]);
+        let y = net.apply([tensor([1.0]), tensor([5.0])]);
+        assert_eq!(y.y().to_vec::<f32>().unwrap(), [4.0]);
     }
 
     #[test]
