@@ -1,11 +1,10 @@
 //! [`BatchFunction`]: the model of a serving, a function of batches.
 
+use crate::panics::caught;
 use crate::reply_slot::Outputs;
 use crate::row_batch::RowBatch;
 use neurax_nn::Predictor;
 use neurax_tensor::{Dim, Error, Literal, Result, Type, TypeSpec};
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A function that takes one of several results of a batch.
@@ -162,17 +161,4 @@ fn admits_row(want: &TypeSpec, got: &Type) -> bool {
         *rows = *n;
     }
     want.admits(&got)
-}
-
-/// Calls `f`, a function of the user that `what` names. Its panic is an error.
-pub(crate) fn caught<R>(what: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-        let message = panic_message(&*payload).unwrap_or("without a message");
-        Err(Error::new("serving", format!("{what} panicked: {message}")))
-    })
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> Option<&str> {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }

@@ -10,13 +10,15 @@
 //! worker                       -> batch -> model -> its rows
 //! ```
 //!
-//! If the model fails or panics on a batch, its requests run again one by one, so that only those
-//! that fail themselves get an error.
+//! If the model fails or panics on a batch, its halves run again, and theirs, so that only those
+//! requests that fail themselves get an error.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod answer;
 mod batch_function;
+mod deadline_queue;
+mod panics;
 mod refusal;
 mod reply_slot;
 mod request_queue;

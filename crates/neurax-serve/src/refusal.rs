@@ -23,12 +23,14 @@ pub enum Refusal {
     ShuttingDown,
     /// There was no result in time.
     TimedOut,
+    /// The caller of a stream has left too many results waiting.
+    TooSlow,
 }
 
 impl Refusal {
     /// Returns the reason if `e` is the error of a refusal.
     pub fn of(e: &Error) -> Option<Refusal> {
-        let all = [Refusal::QueueFull, Refusal::ShuttingDown, Refusal::TimedOut];
+        let all = [Refusal::QueueFull, Refusal::ShuttingDown, Refusal::TimedOut, Refusal::TooSlow];
         all.into_iter().find(|r| r.op() == e.op())
     }
 
@@ -38,6 +40,7 @@ impl Refusal {
             Refusal::QueueFull => "serving queue",
             Refusal::ShuttingDown => "serving shutdown",
             Refusal::TimedOut => "serving timeout",
+            Refusal::TooSlow => "serving results",
         }
     }
 
@@ -53,6 +56,15 @@ impl Refusal {
     /// Creates the error of a server that takes no more requests.
     pub(crate) fn shutting_down() -> Error {
         Error::new(Refusal::ShuttingDown.op(), "the server was drained and takes no more requests")
+    }
+
+    /// Creates the error of a stream whose caller has not taken `limit` results.
+    pub(crate) fn too_slow(limit: usize) -> Error {
+        let why = format!(
+            "{limit} results of the stream wait, which is the limit; take results sooner, or raise \
+             `result_limit`"
+        );
+        Error::new(Refusal::TooSlow.op(), why)
     }
 
     /// Creates the error of a request that `waited`, in the queue or in a batch.

@@ -151,8 +151,9 @@ impl RequestQueue {
         NextStep::Run { key, requests }
     }
 
-    /// Returns true if the request was in the queue, and removes it: its caller has given up.
-    pub(crate) fn remove(&mut self, slot: &Arc<ReplySlot>) -> bool {
+    /// Removes the request of `slot`, whose caller has given up, if it is in the queue. The caller
+    /// of this function drops it without a lock: its inputs are values of the user.
+    pub(crate) fn remove(&mut self, slot: &Arc<ReplySlot>) -> Option<QueuedRequest> {
         for (i, group) in self.groups.iter_mut().enumerate() {
             let found = group.requests.iter().position(|r| Arc::ptr_eq(&r.slot, slot));
             if let Some(removed) = found.and_then(|at| group.requests.remove(at)) {
@@ -161,10 +162,10 @@ impl RequestQueue {
                 if group.requests.is_empty() {
                     self.groups.remove(i);
                 }
-                return true;
+                return Some(removed);
             }
         }
-        false
+        None
     }
 }
 
@@ -279,8 +280,8 @@ mod tests {
         let mut s = Scene::new(4, 10);
         let first = s.push(0, 1, 30, 0);
         s.push(5, 1, 30, 0);
-        assert!(s.queue.remove(&first));
-        assert!(!s.queue.remove(&first), "it is gone");
+        assert!(s.queue.remove(&first).is_some());
+        assert!(s.queue.remove(&first).is_none(), "it is gone");
         assert_eq!(s.queue.len(), 1);
         assert_eq!(s.next(10, false), Err(15), "the delay counts from the oldest that is left");
         assert_eq!(s.next(15, false), Ok((0, vec![1])));

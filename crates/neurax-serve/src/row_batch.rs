@@ -1,8 +1,9 @@
 //! [`RowBatch`]: the rows of several requests as one batch, and the results of each request.
 //!
 //! A request has rows: axis 0 of its inputs. A batch is the rows of its requests, in order, filled
-//! up with rows of zeros to a size for which the model is compiled. Rows are copied as bytes: an
-//! operation such as `concat` would be compiled for each number and size of operands.
+//! up with rows of zeros to a size for which the model is compiled. Rows are copied as bytes, or as
+//! bits if they do not end with a byte: an operation such as `concat` would be compiled for each
+//! number and size of operands.
 
 use neurax_tensor::ir::{Bytes, OrBug};
 use neurax_tensor::{Error, Literal, Result, Tensor, Type};
@@ -115,31 +116,75 @@ fn stacked(parts: &[&Literal], size: usize) -> Result<Tensor> {
     }
     let ty = with_rows(first.ty(), size);
     let mut bytes = Bytes::try_recycled(ty.bytes()?)?;
-    let mut free = bytes.get_mut().or_bug("fresh memory has another owner")?;
-    for part in parts {
-        let from: &[u8] = part.bytes();
-        let (to, rest) = std::mem::take(&mut free)
-            .split_at_mut_checked(from.len())
-            .or_bug("a batch is too small")?;
-        to.copy_from_slice(from);
-        free = rest;
+    let to = bytes.get_mut().or_bug("fresh memory has another owner")?;
+    match row_bits(&ty) {
+        row if row % 8 != 0 => stack_bits(parts, row, to)?,
+        _ => stack_bytes(parts, to)?,
     }
-    free.fill(0);
     Ok(Tensor::from(Literal::new(ty, bytes)?))
 }
 
 /// Returns `rows` rows of `y`, which has `size`, from the row `first` on.
 fn rows_of(y: &Literal, size: usize, first: usize, rows: usize) -> Result<Tensor> {
+    let (ty, row) = (with_rows(y.ty(), rows), row_bits(y.ty()));
+    let missing = "an output has too few rows";
+    if row % 8 != 0 {
+        let mut bytes = vec![0; ty.bytes()?];
+        copy_bits(y.bytes(), first * row, &mut bytes, 0, rows * row).or_bug(missing)?;
+        return Ok(Tensor::from(Literal::new(ty, Bytes::copy_of(&bytes))?));
+    }
     let row = y.bytes().len().checked_div(size).unwrap_or(0);
-    let range = first * row..(first + rows) * row;
-    let bytes = y.bytes().get(range).or_bug("an output has too few rows")?;
-    Ok(Tensor::from(Literal::new(with_rows(y.ty(), rows), Bytes::copy_of(bytes))?))
+    let bytes = y.bytes().get(first * row..(first + rows) * row).or_bug(missing)?;
+    Ok(Tensor::from(Literal::new(ty, Bytes::copy_of(bytes))?))
+}
+
+/// Returns the bits of a row of `ty`. A row of a packed dtype may end within a byte.
+fn row_bits(ty: &Type) -> usize {
+    ty.shape.iter().skip(1).product::<usize>() * ty.dtype.bits()
+}
+
+/// Copies the bytes of `parts`, one after the other, and fills the rest of `to` with zeros.
+fn stack_bytes(parts: &[&Literal], mut to: &mut [u8]) -> Result<()> {
+    for part in parts {
+        let from: &[u8] = part.bytes();
+        let (target, rest) = std::mem::take(&mut to)
+            .split_at_mut_checked(from.len())
+            .or_bug("a batch is too small")?;
+        target.copy_from_slice(from);
+        to = rest;
+    }
+    to.fill(0);
+    Ok(())
+}
+
+/// Copies the rows of `parts`, of `row` bits each, without gaps, and fills the rest of `to` with
+/// zeros.
+fn stack_bits(parts: &[&Literal], row: usize, to: &mut [u8]) -> Result<()> {
+    to.fill(0);
+    let mut at = 0;
+    for part in parts {
+        let bits = part.shape().first().copied().or_bug("a request has no rows")? * row;
+        copy_bits(part.bytes(), 0, to, at, bits).or_bug("a batch is too small")?;
+        at += bits;
+    }
+    Ok(())
+}
+
+/// Copies `n` bits from the bit `first` of `from` to the bit `at` of `to`, where zeros are. The
+/// lowest bit of a byte is the first one, as in packed elements. `None` if a slice is too short.
+fn copy_bits(from: &[u8], first: usize, to: &mut [u8], at: usize, n: usize) -> Option<()> {
+    for i in 0..n {
+        let (source, target) = (first + i, at + i);
+        let bit = from.get(source / 8)? >> (source % 8) & 1;
+        *to.get_mut(target / 8)? |= bit << (target % 8);
+    }
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::tensor;
+    use neurax_tensor::{DType, tensor};
 
     fn literals(xs: &[Tensor]) -> Vec<Literal> {
         xs.iter().map(|x| x.to_literal().unwrap()).collect()
@@ -159,6 +204,28 @@ mod tests {
         assert_eq!(parts[0][0].shape(), [1, 2]);
         assert_eq!(parts[0][0].to_vec::<f32>().unwrap(), [2.0, 4.0]);
         assert_eq!(parts[1][0].to_vec::<f32>().unwrap(), [6.0, 8.0, 10.0, 12.0]);
+    }
+
+    #[test]
+    fn packed_rows_that_end_within_a_byte_are_stacked_and_split() {
+        for (dtype, width) in [(DType::I4, 3), (DType::I2, 3), (DType::U1, 5), (DType::I4, 4)] {
+            let zeros = |rows| Tensor::zeros([rows, width]).to(dtype);
+            let ones = |rows| Tensor::ones([rows, width]).to(dtype);
+            let parts = [ones(1), zeros(2), ones(3)].map(|x| literals(&[x]));
+            let parts = parts.each_ref().map(Vec::as_slice);
+            let batch = RowBatch::new(&parts, vec![1, 2, 3], 8, 0).unwrap();
+            let x = batch.x().to_literal().unwrap();
+            let rows: Vec<f64> = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0].into();
+            let expected: Vec<f64> = rows.iter().flat_map(|x| vec![*x; width]).collect();
+            let expected = Literal::from_f64s(dtype, [8, width], &expected);
+            assert_eq!(x.bytes(), expected.bytes(), "{dtype} with {width} columns");
+
+            let outputs = batch.split(&[batch.x()]).unwrap();
+            for (output, part) in outputs.iter().zip(parts) {
+                let y = output[0].to_literal().unwrap();
+                assert_eq!((y.ty(), y.bytes()), (part[0].ty(), part[0].bytes()));
+            }
+        }
     }
 
     #[test]

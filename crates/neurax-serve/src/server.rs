@@ -1,7 +1,7 @@
 //! [`Server`]: a serving whose workers run.
 
 use crate::answer::{Answer, Answers, Ticket};
-use crate::reply_slot::ReplySlot;
+use crate::reply_slot::{KeptResults, ReplySlot};
 use crate::request_queue::QueuedRequest;
 use crate::server_state::ServerState;
 use crate::serving::{CheckedRequest, PostProcess, Serving};
@@ -40,7 +40,8 @@ struct ServerThreads {
     state: Arc<ServerState>,
     workers: Mutex<Vec<JoinHandle<()>>>,
     timer: Mutex<Option<JoinHandle<()>>>,
-    /// The workers, whose own calls of `drain` cannot wait for themselves.
+    /// The workers and the timer, whose own calls of `drain` cannot wait for themselves: the timer
+    /// runs wakers, which may own the last handle of the server.
     ids: Mutex<Vec<ThreadId>>,
 }
 
@@ -87,6 +88,7 @@ impl<I: 'static, O: 'static> Server<I, O> {
         }
         if let Some(timeout) = serving.options.timeout {
             let timer = spawn("neurax-serve-timer".into(), move || state.keep_time(timeout))?;
+            lock(&threads.ids).push(timer.thread().id());
             *lock(&threads.timer) = Some(timer);
         }
         Ok(Server { serving, threads: Arc::new(threads) })
@@ -120,7 +122,7 @@ impl<I: 'static, O: 'static> Server<I, O> {
     /// }
     /// ```
     pub fn predict(&self, x: I) -> Answer<O> {
-        Answer::new(self.submit(x))
+        Answer::new(self.submit(x, KeptResults::Last))
     }
 
     /// Puts a request into the queue and returns all its results, one after the other: see
@@ -137,7 +139,8 @@ impl<I: 'static, O: 'static> Server<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn stream(&self, x: I) -> Answers<O> {
-        Answers::new(self.submit(x))
+        let limit = self.threads.state.options.result_limit;
+        Answers::new(self.submit(x, KeptResults::AtMost(limit)))
     }
 
     /// Returns the counts since the start, and quantiles of latency.
@@ -154,7 +157,8 @@ impl<I: 'static, O: 'static> Server<I, O> {
     }
 
     /// Refuses requests from now on, computes those that were accepted without waiting for more,
-    /// and ends the workers. Waits until this is done, except when it is called in a worker.
+    /// and ends the workers. Waits until this is done, except when it is called in a thread of the
+    /// server: by a model, or by the waker of a future.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -170,11 +174,11 @@ impl<I: 'static, O: 'static> Server<I, O> {
     }
 
     /// Preprocesses a request and puts it into the queue.
-    fn submit(&self, x: I) -> Result<(Ticket, PostProcess<O>)> {
+    fn submit(&self, x: I, kept: KeptResults) -> Result<(Ticket, PostProcess<O>)> {
         let state = &self.threads.state;
         let arrived = Instant::now();
         let CheckedRequest { inputs, rows, key, finish } = self.serving.check(x, &state.options)?;
-        let slot = Arc::new(ReplySlot::default());
+        let slot = Arc::new(ReplySlot::new(kept));
         state.enqueue(key, QueuedRequest { inputs, rows, arrived, slot: slot.clone() })?;
         Ok((Ticket::new(slot, state.clone()), finish))
     }

@@ -8,21 +8,22 @@
 //!
 //! - A request ends once; who ends it counts it.
 //! - Locks are taken in the order queue, statistics, slot. No lock is held while code of the user
-//!   runs: models, wakers.
+//!   runs: models, wakers, also when they are dropped.
 //! - Requests are accepted only while `is_draining` is not set; then workers end all that wait, and
 //!   themselves.
 
 use crate::batch_function::BatchFunction;
+use crate::deadline_queue::{DeadlineQueue, RequestDeadline};
+use crate::panics::{caught, ignoring_panic};
 use crate::refusal::Refusal;
-use crate::reply_slot::{Outputs, ReplySlot, Wake};
+use crate::reply_slot::{Outputs, PushedResult, ReplySlot, Wake};
 use crate::request_queue::{GroupKey, NextStep, QueuedRequest, RequestQueue};
 use crate::row_batch::RowBatch;
 use crate::serving_options::ServingOptions;
 use crate::stats::{LatencyHistogram, ServingStats};
 use neurax_tensor::ir::OrBug;
 use neurax_tensor::{Error, Result};
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The state of a server.
@@ -40,17 +41,11 @@ pub(crate) struct ServerState {
 #[derive(Default)]
 struct QueueState {
     requests: RequestQueue,
-    /// The requests that may time out, in the order of their deadlines.
-    deadlines: VecDeque<RequestDeadline>,
+    /// The requests that may time out.
+    deadlines: DeadlineQueue,
     is_draining: bool,
     /// The number of workers that have not ended: the timer ends after them.
     workers: usize,
-}
-
-struct RequestDeadline {
-    arrived: Instant,
-    deadline: Instant,
-    slot: Weak<ReplySlot>,
 }
 
 #[derive(Default)]
@@ -96,7 +91,7 @@ impl ServerState {
         }
         lock(&self.stats).counts.accepted += 1;
         let is_new_batch = queue.requests.push(group, request, &self.options);
-        let is_first_deadline = deadline.is_some_and(|d| queue.add_deadline(d));
+        let is_first_deadline = deadline.is_some_and(|d| queue.deadlines.add(d));
         drop(queue);
         if is_new_batch {
             self.changed.notify_one();
@@ -109,12 +104,13 @@ impl ServerState {
 
     /// Ends the request of a caller that gave up.
     pub(crate) fn cancel(&self, slot: &Arc<ReplySlot>) {
-        lock(&self.queue).requests.remove(slot);
+        let removed = lock(&self.queue).requests.remove(slot);
         let mut stats = lock(&self.stats);
-        // There is no caller to wake.
-        if slot.end(Ok(None)).is_some() {
-            stats.counts.cancelled += 1;
-        }
+        let wake = slot.end(Ok(None));
+        stats.counts.cancelled += u64::from(wake.is_ok());
+        drop(stats);
+        // There is no caller to wake. The waker may own other requests, which it cancels.
+        drop((removed, wake));
     }
 
     pub(crate) fn stats(&self) -> ServingStats {
@@ -162,25 +158,37 @@ impl ServerState {
         }
     }
 
-    /// Runs the requests whose callers still wait, and ends them. If a batch fails, each of its
-    /// requests runs again without the others, so that only those that fail themselves get an
-    /// error.
-    fn run_batch(&self, key: u64, mut requests: Vec<QueuedRequest>) {
-        requests.retain(|r| !r.slot.has_ended());
-        if requests.is_empty() {
+    /// Runs the requests whose callers still wait, and ends them. A panic ends them with an error,
+    /// and not the worker.
+    fn run_batch(&self, key: u64, requests: Vec<QueuedRequest>) {
+        let all: Vec<&QueuedRequest> = requests.iter().collect();
+        let run = || {
+            self.run_waiting(key, &all);
+            Ok(())
+        };
+        if let Err(e) = caught("a worker", run) {
+            self.end(&all, |_| Err(e.clone()));
+        }
+        // The inputs are values of the user.
+        ignoring_panic(|| drop(requests));
+    }
+
+    /// Runs those of `requests` whose callers still wait, and ends them. If they fail, each half
+    /// runs again without the other, so that only requests that fail themselves get an error.
+    fn run_waiting(&self, key: u64, requests: &[&QueuedRequest]) {
+        let waiting = requests.iter().copied().filter(|r| !r.slot.has_ended());
+        let waiting: Vec<&QueuedRequest> = waiting.collect();
+        if waiting.is_empty() {
             return;
         }
-        match self.attempt(key, &requests) {
+        match self.attempt(key, &waiting) {
             Ok(()) => (),
-            Err(FailedBatch { has_results: false, .. }) if requests.len() > 1 => {
-                for request in &requests {
-                    let request = std::slice::from_ref(request);
-                    if let Err(FailedBatch { e, .. }) = self.attempt(key, request) {
-                        self.end(request, |_| Err(e.clone()));
-                    }
-                }
+            Err(FailedBatch { has_results: false, .. }) if waiting.len() > 1 => {
+                let (first, second) = waiting.split_at(waiting.len() / 2);
+                self.run_waiting(key, first);
+                self.run_waiting(key, second);
             }
-            Err(FailedBatch { e, .. }) => self.end(&requests, |_| Err(e.clone())),
+            Err(FailedBatch { e, .. }) => self.end(&waiting, |_| Err(e.clone())),
         }
     }
 
@@ -188,19 +196,20 @@ impl ServerState {
     ///
     /// # Errors
     /// The error of the model; then the requests have not ended.
-    fn attempt(&self, key: u64, requests: &[QueuedRequest]) -> Result<(), FailedBatch> {
+    fn attempt(&self, key: u64, requests: &[&QueuedRequest]) -> Result<(), FailedBatch> {
         let is_partial = self.function.is_partial();
         let (mut results, mut has_results) = (Vec::new(), false);
         let rows: Vec<usize> = requests.iter().map(|r| r.rows).collect();
-        *lock(&self.stats).counts.batches.entry(rows.iter().sum()).or_default() += 1;
+        let total = rows.iter().sum();
+        *lock(&self.stats).counts.batches.entry(total).or_default() += 1;
         let mut run = || {
             let inputs: Vec<_> = requests.iter().map(|r| r.inputs.as_slice()).collect();
-            let size = self.options.size_for(rows.iter().sum())?;
+            let size = self.options.size_for(total)?;
             let batch = RowBatch::new(&inputs, rows.clone(), size, key)?;
             self.function.run(&batch, &mut |parts| {
                 if is_partial {
                     has_results = true;
-                    return push_all(requests, parts);
+                    return self.push_all(requests, parts);
                 }
                 results = parts;
                 Ok(())
@@ -215,21 +224,55 @@ impl ServerState {
         Ok(())
     }
 
+    /// Gives each request its part of a result. Ends those whose callers take no results.
+    ///
+    /// # Errors
+    /// If no caller waits any more.
+    fn push_all(&self, requests: &[&QueuedRequest], parts: Vec<Outputs>) -> Result<()> {
+        if parts.len() != requests.len() {
+            return None.or_bug("a batch has another number of parts than requests");
+        }
+        let mut has_callers = false;
+        for (request, part) in requests.iter().zip(parts) {
+            match request.slot.push(part) {
+                PushedResult::Kept(wake) => {
+                    has_callers = true;
+                    wake.wake();
+                }
+                PushedResult::Full(limit) => {
+                    self.end(&[request], |_| Err(Refusal::too_slow(limit)))
+                }
+                PushedResult::Ended => (),
+            }
+        }
+        match has_callers {
+            true => Ok(()),
+            false => Err(Error::new("serving", "no caller waits for the results of this batch")),
+        }
+    }
+
     /// Ends those of `requests` that have not ended yet, with the last results that `last` returns,
     /// and wakes their callers.
     fn end(
         &self,
-        requests: &[QueuedRequest],
+        requests: &[&QueuedRequest],
         mut last: impl FnMut(&QueuedRequest) -> Result<Option<Outputs>>,
     ) {
         let (now, mut wakes) = (Instant::now(), Vec::with_capacity(requests.len()));
+        // Results of requests that have ended before: dropped last, without a lock.
+        let mut late = Vec::new();
         // A caller that sees its result also sees it counted: it needs this lock to look.
         let mut stats = lock(&self.stats);
         for request in requests {
             let last = last(request);
             let is_ok = last.is_ok();
-            let Some(wake) = request.slot.end(last) else { continue };
-            wakes.push(wake);
+            match request.slot.end(last) {
+                Ok(wake) => wakes.push(wake),
+                Err(last) => {
+                    late.push(last);
+                    continue;
+                }
+            }
             if is_ok {
                 stats.counts.answered += 1;
                 stats.latency.add(now.saturating_duration_since(request.arrived));
@@ -246,14 +289,16 @@ impl ServerState {
         let mut queue = lock(&self.queue);
         while queue.workers > 0 {
             let now = Instant::now();
-            let next = queue.deadlines.front().map(|d| d.deadline);
+            let next = queue.deadlines.first();
             match next {
                 Some(deadline) if deadline <= now => {
-                    if let Some((arrived, slot)) = queue.pop_deadline() {
-                        let in_queue = queue.requests.remove(&slot);
+                    if let Some((arrived, slot)) = queue.deadlines.pop() {
+                        let removed = queue.requests.remove(&slot);
                         drop(queue);
                         let waited = now.saturating_duration_since(arrived);
-                        self.time_out(&slot, Refusal::timed_out(waited, timeout, in_queue));
+                        let e = Refusal::timed_out(waited, timeout, removed.is_some());
+                        self.time_out(&slot, e);
+                        ignoring_panic(|| drop((removed, slot)));
                         queue = lock(&self.queue);
                     }
                 }
@@ -269,7 +314,7 @@ impl ServerState {
     fn time_out(&self, slot: &Arc<ReplySlot>, e: Error) {
         let mut stats = lock(&self.stats);
         let wake = slot.end(Err(e));
-        stats.counts.timed_out += u64::from(wake.is_some());
+        stats.counts.timed_out += u64::from(wake.is_ok());
         drop(stats);
         wake.into_iter().for_each(Wake::wake);
     }
@@ -292,41 +337,6 @@ struct FailedBatch {
     has_results: bool,
 }
 
-impl QueueState {
-    /// Adds the deadline of the youngest request. Returns true if there is no earlier one.
-    fn add_deadline(&mut self, deadline: RequestDeadline) -> bool {
-        // Those of requests that have ended and are forgotten need not be waited for.
-        while self.deadlines.front().is_some_and(|d| d.slot.strong_count() == 0) {
-            self.deadlines.pop_front();
-        }
-        self.deadlines.push_back(deadline);
-        self.deadlines.len() == 1
-    }
-
-    /// Removes the first deadline, and returns its request unless it is forgotten.
-    fn pop_deadline(&mut self) -> Option<(Instant, Arc<ReplySlot>)> {
-        let first = self.deadlines.pop_front()?;
-        Some((first.arrived, first.slot.upgrade()?))
-    }
-}
-
-/// Gives each request its part of a result.
-///
-/// # Errors
-/// If no caller waits any more.
-fn push_all(requests: &[QueuedRequest], parts: Vec<Outputs>) -> Result<()> {
-    if parts.len() != requests.len() {
-        return None.or_bug("a batch has another number of parts than requests");
-    }
-    let pushed = requests.iter().zip(parts).filter_map(|(r, part)| r.slot.push(part));
-    let wakes: Vec<Wake> = pushed.collect();
-    if wakes.is_empty() {
-        return Err(Error::new("serving", "no caller waits for the results of this batch"));
-    }
-    wakes.into_iter().for_each(Wake::wake);
-    Ok(())
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -340,5 +350,30 @@ fn wait<'q, T>(
     match time {
         None => signal.wait(guard).unwrap_or_else(PoisonError::into_inner),
         Some(time) => signal.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_worker_ends_its_requests_with_an_error() {
+        let function = BatchFunction::whole(|batch| Ok(batch.inputs().to_vec()));
+        let options = ServingOptions::default().checked(None).unwrap();
+        let state = ServerState::new(function, options);
+        // The sum of these rows is out of range.
+        let request = |slot: &Arc<ReplySlot>| QueuedRequest {
+            inputs: vec![],
+            rows: usize::MAX,
+            arrived: Instant::now(),
+            slot: slot.clone(),
+        };
+        let slots = [Arc::<ReplySlot>::default(), Arc::default()];
+        state.run_batch(0, slots.iter().map(request).collect());
+        for slot in slots {
+            assert!(slot.wait().is_err());
+        }
+        assert_eq!(lock(&state.stats).counts.failed, 2);
     }
 }

@@ -1,6 +1,7 @@
 //! [`Serving`]: a model with its pre- and postprocessing, as a value.
 
-use crate::batch_function::{BatchFunction, Emit, caught};
+use crate::batch_function::{BatchFunction, Emit};
+use crate::panics::caught;
 use crate::reply_slot::Outputs;
 use crate::row_batch::RowBatch;
 use crate::serving_options::ServingOptions;

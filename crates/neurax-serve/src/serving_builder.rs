@@ -147,6 +147,30 @@ impl<I: 'static, O: 'static> Serving<I, O> {
         self.with_options(|o| o.queue_limit = requests)
     }
 
+    /// Sets the number of results of [`Server::stream`] that may wait for the caller, 1024 by
+    /// default. Beyond it, the request ends: the caller gets the results that wait, then an error.
+    ///
+    /// [`Server::stream`]: crate::Server::stream
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// use neurax::serve::Refusal;
+    /// let serving = Serving::of_stream(|batch, emit| loop {
+    ///     emit(vec![batch.x()])?; // an error when the caller is too slow
+    /// });
+    /// let server = serving.result_limit(2).start()?;
+    /// let answers = server.stream(tensor([1.0]));
+    /// server.drain();
+    /// let results: Vec<Result<Tensor>> = answers.collect();
+    /// assert!(results[0].is_ok() && results[1].is_ok());
+    /// let e = results[2].as_ref().unwrap_err();
+    /// assert_eq!(Refusal::of(e), Some(Refusal::TooSlow));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn result_limit(self, results: usize) -> Serving<I, O> {
+        self.with_options(|o| o.result_limit = results)
+    }
+
     /// Sets the time after which a caller gets an error instead of a result; none by default.
     ///
     /// ```

@@ -7,6 +7,8 @@ use std::time::Duration;
 const DEFAULT_MAX_BATCH: usize = 64;
 /// The number of requests that may wait, unless it is set.
 const DEFAULT_QUEUE_LIMIT: usize = 1024;
+/// The number of results of a stream that may wait for the caller, unless it is set.
+const DEFAULT_RESULT_LIMIT: usize = 1024;
 
 /// The options of a serving.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct ServingOptions {
     pub(crate) max_delay: Duration,
     /// The number of requests that may wait.
     pub(crate) queue_limit: usize,
+    /// The number of results of a stream that may wait for the caller.
+    pub(crate) result_limit: usize,
     pub(crate) timeout: Option<Duration>,
     pub(crate) workers: usize,
 }
@@ -30,6 +34,7 @@ impl Default for ServingOptions {
             sizes: Vec::new(),
             max_delay: Duration::ZERO,
             queue_limit: DEFAULT_QUEUE_LIMIT,
+            result_limit: DEFAULT_RESULT_LIMIT,
             timeout: None,
             workers: 1,
         }
@@ -47,6 +52,7 @@ impl ServingOptions {
         let numbers = [
             ("max_batch", self.max_batch),
             ("queue_limit", self.queue_limit),
+            ("result_limit", self.result_limit),
             ("workers", self.workers),
         ];
         if let Some((name, _)) = numbers.iter().find(|(_, n)| *n == 0) {
@@ -119,6 +125,7 @@ mod tests {
             (ServingOptions { max_batch: 0, ..base.clone() }, None, "max_batch of at least 1"),
             (ServingOptions { workers: 0, ..base.clone() }, None, "workers of at least 1"),
             (ServingOptions { queue_limit: 0, ..base.clone() }, None, "queue_limit of at least 1"),
+            (ServingOptions { result_limit: 0, ..base.clone() }, None, "result_limit of at least"),
             (ServingOptions { sizes: vec![0, 4], ..base.clone() }, None, "got [0, 4]"),
             (ServingOptions { sizes: vec![4], ..base }, Some(8), "expected batches of 8 rows"),
         ] {

@@ -31,7 +31,8 @@ pub struct ServingStats {
     pub accepted: u64,
     /// The requests whose results were computed.
     pub answered: u64,
-    /// The requests for which the model failed or panicked.
+    /// The requests for which the model failed or panicked, or whose callers left too many results
+    /// of a stream waiting.
     pub failed: u64,
     /// The requests that were not accepted, as the queue was full or the server was drained.
     pub refused: u64,

@@ -7,10 +7,12 @@ use neurax::prelude::*;
 use neurax::serve::{Refusal, RowBatch, Server};
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
+use std::time::Duration;
 
 /// A waker that unparks a thread.
 struct Unpark(Thread);
@@ -49,6 +51,32 @@ struct PanickingWaker;
 impl Wake for PanickingWaker {
     fn wake(self: Arc<PanickingWaker>) {
         panic!("no executor");
+    }
+}
+
+/// A waker that owns a value, as that of an executor owns its tasks, and tells when it has dropped
+/// it.
+struct OwningWaker<T> {
+    owned: Mutex<Option<T>>,
+    dropped: Sender<ThreadId>,
+}
+
+impl<T: Send + 'static> OwningWaker<T> {
+    fn waker(owned: T) -> (Waker, Receiver<ThreadId>) {
+        let (dropped, is_dropped) = channel();
+        let waker = OwningWaker { owned: Mutex::new(Some(owned)), dropped };
+        (Waker::from(Arc::new(waker)), is_dropped)
+    }
+}
+
+impl<T: Send + 'static> Wake for OwningWaker<T> {
+    fn wake(self: Arc<OwningWaker<T>>) {}
+}
+
+impl<T> Drop for OwningWaker<T> {
+    fn drop(&mut self) {
+        drop(self.owned.get_mut().unwrap().take());
+        let _ = self.dropped.send(thread::current().id());
     }
 }
 
@@ -107,6 +135,40 @@ fn a_waker_that_panics_ends_no_worker() {
     gate.open();
     assert_eq!(block_on(server.predict(tensor([4.0]))).unwrap().item().unwrap(), 8.0);
     assert_eq!(block_on(first).unwrap().item().unwrap(), 2.0);
+}
+
+#[test]
+fn a_waker_that_owns_another_request_is_dropped_with_it() {
+    let gate = Gate::default();
+    let (server, first) = busy(&gate);
+    let (mut second, third) = (server.predict(tensor([2.0])), server.predict(tensor([3.0])));
+    let (waker, is_dropped) = OwningWaker::waker((first, third));
+    assert!(poll(&mut second, &waker).is_pending());
+    drop(waker);
+    drop(second);
+    assert_eq!(is_dropped.recv(), Ok(thread::current().id()));
+    assert_eq!((server.stats().cancelled, server.stats().waiting), (3, 0));
+    gate.open();
+}
+
+#[test]
+fn the_timer_may_drop_the_last_handle_of_its_server() {
+    let gate = Gate::default();
+    let barrier = gate.clone();
+    let serving = Serving::of(move |batch: &RowBatch| {
+        barrier.pass();
+        Ok(vec![batch.x()])
+    });
+    let server = serving.timeout(Duration::from_millis(200)).start().unwrap();
+    let mut first = server.predict(tensor([1.0]));
+    let (waker, is_dropped) = OwningWaker::waker(server);
+    assert!(poll(&mut first, &waker).is_pending());
+    drop(waker);
+    // The worker is at the gate: the timer ends the request, and does not wait for the worker.
+    assert_ne!(is_dropped.recv().unwrap(), thread::current().id());
+    let e = block_on(first).unwrap_err();
+    assert_eq!(Refusal::of(&e), Some(Refusal::TimedOut));
+    gate.open();
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Outcome {
                 Some(Refusal::QueueFull) => &self.queue_full,
                 Some(Refusal::ShuttingDown) => &self.shutting_down,
                 Some(Refusal::TimedOut) => &self.timed_out,
-                None => panic!("{e}"),
+                Some(Refusal::TooSlow) | None => panic!("{e}"),
             },
         };
         count.fetch_add(1, Relaxed);

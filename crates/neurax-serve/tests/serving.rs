@@ -239,6 +239,96 @@ fn errors_and_panics_of_one_request_do_not_harm_others() {
     assert_eq!(server.run(4.0).unwrap(), 8.0, "the worker lives on");
 }
 
+/// Returns a server whose model fails on the number 13 behind a gate, with a request that waits
+/// there, and the rows of requests of each batch.
+fn unlucky(gate: &Gate) -> (Server, neurax::serve::Answer<Tensor>, Seen) {
+    let (barrier, seen) = (gate.clone(), Seen::default());
+    let record = seen.clone();
+    let serving = Serving::of(move |batch: &RowBatch| {
+        record.lock().unwrap().push((batch.key(), batch.rows(), batch.size()));
+        barrier.pass();
+        match batch.x().to_vec::<f32>()?.contains(&13.0) {
+            true => Err(Error::new("model", "thirteen")),
+            false => Ok(vec![batch.x() * 2.0]),
+        }
+    });
+    let (server, first) = busy(&serving, gate);
+    (server, first, seen)
+}
+
+#[test]
+fn a_failed_batch_is_halved_until_only_its_cause_fails() {
+    let gate = Gate::default();
+    let (server, first, seen) = unlucky(&gate);
+    let xs = [1.0, 2.0, 3.0, 4.0, 5.0, 13.0, 7.0, 8.0];
+    let answers: Vec<_> = xs.iter().map(|x| server.predict(row(*x))).collect();
+    gate.open();
+    drop(first.wait());
+    for (x, answer) in xs.iter().zip(answers) {
+        match answer.wait() {
+            Ok(y) => assert_eq!(y.item().unwrap(), f64::from(2.0 * x)),
+            Err(e) => assert_eq!((*x, e.message()), (13.0, "thirteen")),
+        }
+    }
+    let rows: Vec<usize> = seen.lock().unwrap().iter().map(|(_, rows, _)| *rows).collect();
+    assert_eq!(rows, [1, 8, 4, 4, 2, 1, 1, 2]);
+    let stats = server.stats();
+    assert_eq!((stats.answered, stats.failed), (8, 1));
+}
+
+#[test]
+fn requests_that_ended_while_their_batch_failed_do_not_run_again() {
+    let gate = Gate::default();
+    let (server, first, seen) = unlucky(&gate);
+    let [a, b, c, d] = [13.0, 2.0, 3.0, 4.0].map(|x| server.predict(row(x)));
+    gate.open_for(1);
+    gate.wait_for(2);
+    drop((b, d));
+    gate.open();
+    drop(first.wait());
+    assert_eq!(a.wait().unwrap_err().message(), "thirteen");
+    assert_eq!(number(c.wait()), 6.0);
+    let rows: Vec<usize> = seen.lock().unwrap().iter().map(|(_, rows, _)| *rows).collect();
+    assert_eq!(rows, [1, 4, 1, 1], "two of four were cancelled");
+}
+
+#[test]
+fn packed_rows_that_end_within_a_byte_are_batched() {
+    let gate = Gate::default();
+    let barrier = gate.clone();
+    let serving = Serving::of(move |batch: &RowBatch| {
+        barrier.pass();
+        Ok(vec![batch.x()])
+    });
+    let (server, first) = busy(&serving, &gate);
+    let xs = [tensor([[1, 2, 3]]), tensor([[4, 5, 6], [-1, -2, -3]]), tensor([[7, -8, 0]])];
+    let xs = xs.map(|x| x.to(I4));
+    let answers: Vec<_> = xs.iter().map(|x| server.predict(x.clone())).collect();
+    gate.open();
+    drop(first.wait());
+    for (x, answer) in xs.iter().zip(answers) {
+        let y = answer.wait().unwrap();
+        assert_eq!((y.ty().unwrap(), y.to_string()), (x.ty().unwrap(), x.to_string()));
+    }
+    assert_eq!(server.stats().batches, [(1, 1), (4, 1)].into());
+}
+
+#[test]
+fn a_stream_that_is_not_read_ends_and_harms_no_others() {
+    let serving =
+        Serving::of_stream(|batch, emit| (0..5).try_for_each(|i| emit(vec![batch.x() + i as f32])));
+    let server = serving.result_limit(3).start().unwrap();
+    let (slow, last) = (server.stream(row(1.0)), server.predict(row(10.0)));
+    server.drain();
+    let results: Vec<Result<Tensor>> = slow.collect();
+    assert_eq!(results.len(), 4, "three results, then the error");
+    let e = results[3].as_ref().unwrap_err();
+    assert_eq!(Refusal::of(e), Some(Refusal::TooSlow));
+    assert!(e.message().starts_with("3 results of the stream wait, which is the limit"), "{e}");
+    assert_eq!(number(last.wait()), 14.0, "a caller of the last result needs no more");
+    assert_eq!((server.stats().answered, server.stats().failed), (1, 1));
+}
+
 #[test]
 fn inline_runs_have_the_same_errors() {
     let serving = Serving::of(|batch: &RowBatch| {

@@ -8,7 +8,8 @@ pub struct Gate(Arc<(Mutex<GateState>, Condvar)>);
 
 #[derive(Default)]
 struct GateState {
-    is_open: bool,
+    /// The number of models that may pass.
+    may_pass: usize,
     /// The number of times that a model has arrived.
     arrived: usize,
 }
@@ -19,8 +20,9 @@ impl Gate {
         let (state, signal) = &*self.0;
         let mut state = state.lock().unwrap();
         state.arrived += 1;
+        let own = state.arrived;
         signal.notify_all();
-        drop(signal.wait_while(state, |s| !s.is_open).unwrap());
+        drop(signal.wait_while(state, |s| s.may_pass < own).unwrap());
     }
 
     /// Waits until a model has arrived for the `n`th time.
@@ -31,7 +33,12 @@ impl Gate {
 
     /// Lets all models pass from now on.
     pub fn open(&self) {
-        self.0.0.lock().unwrap().is_open = true;
+        self.open_for(usize::MAX);
+    }
+
+    /// Lets the first `n` models pass, in the order of their arrival.
+    pub fn open_for(&self, n: usize) {
+        self.0.0.lock().unwrap().may_pass = n;
         self.0.1.notify_all();
     }
 }
