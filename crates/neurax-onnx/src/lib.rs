@@ -38,6 +38,7 @@ mod info;
 mod net;
 mod operator;
 mod ops;
+mod param_names;
 mod plan;
 mod proto;
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl ConvertArgs {
             };
             spec.dims = sizes.split(',').map(size).collect::<Result<_>>()?;
         }
-        // The order of a network is that in which its outputs reach the inputs.
+        // In the order of the network, which is that of the file.
         let types: Vec<TypeSpec> =
             net.model.inputs().filter_map(|name| types.get(name).cloned()).collect();
         self.exporter()?.export(&net, types, &self.out)?;

@@ -21,10 +21,13 @@ pub(super) fn shared_captures(
     traces: Vec<CapturingTrace>,
     open: &[Vec<usize>],
 ) -> Result<(Vec<Graph>, Vec<Tensor>)> {
+    let sizes = |i: usize| open.get(i).map(Vec::as_slice).unwrap_or_default();
+    let found = traces.iter().enumerate().map(|(i, t)| generated_of(t, sizes(i)));
+    let found: Vec<Vec<Option<Generated>>> = found.collect::<Result<_>>()?;
+    let agreed = agreed(&found);
     let (mut graphs, mut all) = (vec![], vec![]);
-    for (i, (graph, captures)) in traces.iter().enumerate() {
-        let sizes = open.get(i).map(Vec::as_slice).unwrap_or_default();
-        let (graph, rest) = with_generated(graph, captures, sizes)?;
+    for (graph, captures) in &traces {
+        let (graph, rest) = with_generated(graph, captures, &agreed)?;
         graphs.push(graph);
         all.push(rest);
     }
@@ -39,28 +42,76 @@ pub(super) fn shared_captures(
     Ok((graphs, shared))
 }
 
-/// Returns the graph in which captures and constants are generated, and the other captures.
+/// The way in which a function generated the elements of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Generated {
+    Splat,
+    /// The indices along an axis.
+    Indices(usize),
+}
+
+/// Returns how the captures of a trace, and then its constants, were generated.
+fn generated_of(
+    (graph, captures): &CapturingTrace,
+    sizes: &[usize],
+) -> Result<Vec<Option<Generated>>> {
+    let mut all = vec![];
+    for x in captures {
+        let value = x.to_literal()?;
+        let splat = is_splat(&value).then_some(Generated::Splat);
+        all.push(splat.or_else(|| indices(&value, sizes).map(Generated::Indices)));
+    }
+    constants_of(graph, sizes, &mut all)?;
+    Ok(all)
+}
+
+/// Adds how the constants of a graph were generated.
+fn constants_of(graph: &Graph, sizes: &[usize], all: &mut Vec<Option<Generated>>) -> Result<()> {
+    for eqn in graph.eqns() {
+        if let Op::Constant(c) = &eqn.op {
+            all.push(indices(&c.value, sizes).map(Generated::Indices));
+        }
+        if let Some(region) = eqn.op.region() {
+            region.map_graphs(&mut |g| {
+                constants_of(g, sizes, all)?;
+                Ok(g.clone())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what is generated in the same way in all traces. A tensor that has the length of an open
+/// size by chance is one in a single trace.
+fn agreed(traces: &[Vec<Option<Generated>>]) -> Vec<Option<Generated>> {
+    let Some((first, others)) = traces.split_first() else { return vec![] };
+    let in_all = |i: usize| others.iter().all(|t| t.get(i) == first.get(i));
+    first.iter().enumerate().map(|(i, found)| found.filter(|_| in_all(i))).collect()
+}
+
+/// Returns the graph in which captures and constants are generated, and the other captures. `how`
+/// lists the captures and the constants in the order of [`generated_of`].
 fn with_generated(
     graph: &Graph,
     captures: &[Tensor],
-    sizes: &[usize],
+    how: &[Option<Generated>],
 ) -> Result<(Graph, Vec<Tensor>)> {
     let mut b = Builder::new();
     let types = graph.input_types();
     let mut xs: Vec<Value> = b.inputs(&types[..types.len() - captures.len()]);
+    let mut how = how.iter().copied();
     let mut rest = vec![];
     for x in captures {
         let value = x.to_literal()?;
-        let generated = splat(&mut b, &value).or_else(|| indices(&mut b, &value, sizes));
-        xs.push(match generated {
-            Some(x) => x,
+        xs.push(match how.next().flatten() {
+            Some(how) => generated(&mut b, &value, how)?,
             None => {
                 rest.push(x.clone());
                 b.input(value.ty().clone())
             }
         });
     }
-    let ys = inlined(&mut b, graph, xs, sizes)?;
+    let ys = inlined(&mut b, graph, xs, &mut how)?;
     Ok((b.finish(&ys)?, rest))
 }
 
@@ -69,17 +120,15 @@ fn inlined(
     b: &mut Builder,
     graph: &Graph,
     args: Vec<Value>,
-    sizes: &[usize],
+    how: &mut dyn Iterator<Item = Option<Generated>>,
 ) -> Result<Vec<Value>> {
     let mut env = args;
     for eqn in graph.eqns() {
         b.set_origin(eqn.at.clone());
-        let constant = match &eqn.op {
-            Op::Constant(c) => indices(b, &c.value, sizes),
-            _ => None,
-        };
-        if let Some(y) = constant {
-            env.push(y);
+        if let Op::Constant(c) = &eqn.op
+            && let Some(how) = how.next().flatten()
+        {
+            env.push(generated(b, &c.value, how)?);
             continue;
         }
         let xs: Vec<Value> = eqn.inputs.iter().map(|v| env[v.index()]).collect();
@@ -87,7 +136,7 @@ fn inlined(
             Some(region) => region.map_graphs(&mut |g| {
                 let mut inner = Builder::new();
                 let args = inner.inputs(g.input_types());
-                let ys = inlined(&mut inner, g, args, sizes)?;
+                let ys = inlined(&mut inner, g, args, how)?;
                 inner.finish(&ys)
             })?,
             None => eqn.op.clone(),
@@ -97,24 +146,34 @@ fn inlined(
     Ok(graph.outputs().iter().map(|v| env[v.index()]).collect())
 }
 
-/// Emits a value of equal elements as a broadcast.
-fn splat(b: &mut Builder, x: &Literal) -> Option<Value> {
+/// Emits a value of equal elements as a broadcast, and indices as such.
+fn generated(b: &mut Builder, x: &Literal, how: Generated) -> Result<Value> {
+    let ty = x.ty();
+    match how {
+        Generated::Indices(axis) => Ok(b.emit(Iota { ty: ty.clone(), axis }, &[])),
+        Generated::Splat => {
+            let width = ty.dtype.bits() / 8;
+            let first = x.bytes().get(..width).unwrap_or_default();
+            let element = Literal::new(Type::scalar(ty.dtype), Bytes::copy_of(first))?;
+            let element = b.constant(element);
+            Ok(b.broadcast(element, ty.shape.clone(), &[]))
+        }
+    }
+}
+
+/// Returns true for several equal elements.
+fn is_splat(x: &Literal) -> bool {
     let ty = x.ty();
     let width = ty.dtype.bits() / 8;
     if ty.size() < 2 || width == 0 {
-        return None;
+        return false;
     }
-    let first = x.bytes().get(..width)?;
-    if x.bytes().chunks_exact(width).any(|e| e != first) {
-        return None;
-    }
-    let element = Literal::new(Type::scalar(ty.dtype), Bytes::copy_of(first)).ok()?;
-    let element = b.constant(element);
-    Some(b.broadcast(element, ty.shape.clone(), &[]))
+    let first = x.bytes().get(..width).unwrap_or_default();
+    x.bytes().chunks_exact(width).all(|e| e == first)
 }
 
-/// Emits the indices along an axis of one of `sizes`, if the elements are these.
-fn indices(b: &mut Builder, x: &Literal, sizes: &[usize]) -> Option<Value> {
+/// Returns the axis of one of `sizes` along which the elements are the indices.
+fn indices(x: &Literal, sizes: &[usize]) -> Option<usize> {
     let ty = x.ty();
     let is_number = ty.dtype.is_int() || matches!(ty.dtype, DType::F32 | DType::F64);
     let is_indices = |axis: &usize| {
@@ -123,8 +182,7 @@ fn indices(b: &mut Builder, x: &Literal, sizes: &[usize]) -> Option<Value> {
         x.to_f64s().iter().enumerate().all(|(i, &e)| e == index(i) as f64)
     };
     let mut axes = (0..ty.rank()).filter(|&a| is_number && sizes.contains(&ty.shape[a]));
-    let axis = axes.find(is_indices)?;
-    Some(b.emit(Iota { ty: ty.clone(), axis }, &[]))
+    axes.find(is_indices)
 }
 
 /// Checks that two traces capture one tensor.

@@ -12,6 +12,24 @@ use std::f64::consts::{FRAC_PI_2, PI};
 
 /// The absolute value up to which `log(1 + x)` is computed without the sum.
 const SMALL_ARGUMENT: f64 = 0.5;
+/// The operands from which `erfc` is not a difference: in f64, from where that is less accurate
+/// than the other form.
+const ERFC_FAR: f64 = 0.5;
+const ERFC_FAR_F64: f64 = 4.0;
+/// The coefficients of the polynomial in the exponent of `erfc`, from the highest power on, with a
+/// relative error of 1.2e-7 ("Numerical Recipes", section 6.2).
+const ERFC_COEFFICIENTS: [f64; 10] = [
+    0.17087277,
+    -0.82215223,
+    1.48851587,
+    -1.13520398,
+    0.27886807,
+    -0.18628806,
+    0.09678418,
+    0.37409196,
+    1.00002368,
+    -1.26551223,
+];
 
 impl Emitter {
     /// Emits a node on operands of one dtype, which broadcast.
@@ -125,10 +143,7 @@ impl Emitter {
             }
             Unary::Logistic => self.elementwise("Sigmoid", &[x]),
             Unary::Erf => self.elementwise("Erf", &[x]),
-            Unary::Erfc => {
-                let (one, erf) = (self.splat(x, 1.0), self.elementwise("Erf", &[x])?);
-                self.elementwise("Sub", &[&one, &erf])
-            }
+            Unary::Erfc => self.erfc(x),
             Unary::Floor => self.elementwise("Floor", &[x]),
             Unary::Ceil => self.elementwise("Ceil", &[x]),
             Unary::RoundEven => self.elementwise("Round", &[x]),
@@ -164,6 +179,7 @@ impl Emitter {
             Binary::Div if x.wire.ty.dtype.is_int() => self.quotient(x, y),
             Binary::Div => self.elementwise("Div", &[x, y]),
             Binary::Rem => self.remainder(x, y),
+            Binary::Pow if x.wire.ty.dtype.is_int() => self.integer_power(x, y),
             Binary::Pow => self.elementwise("Pow", &[x, y]),
             Binary::Atan2 if is_narrow(x.wire.ty.dtype) => {
                 let [wide_x, wide_y] = [x, y].map(|x| self.convert(x, DType::F32));
@@ -263,6 +279,29 @@ impl Emitter {
         let small = self.splat(x, SMALL_ARGUMENT);
         let is_small = self.comparison("Less", &size, &small)?;
         self.choice(&is_small, &near, &far)
+    }
+
+    /// Emits `1 - erf(x)`, and for larger operands `t exp(p(t) - x^2)` with `t = 1 / (1 + x / 2)`,
+    /// where the difference loses its digits.
+    fn erfc(&mut self, x: &Lowered) -> FormResult<Lowered> {
+        let (one, erf) = (self.splat(x, 1.0), self.elementwise("Erf", &[x])?);
+        let near = self.elementwise("Sub", &[&one, &erf])?;
+        let half = self.with_number("Mul", x, 0.5)?;
+        let sum = self.with_number("Add", &half, 1.0)?;
+        let t = self.elementwise("Reciprocal", &[&sum])?;
+        let mut p = self.splat(x, 0.0);
+        for c in ERFC_COEFFICIENTS {
+            let product = self.elementwise("Mul", &[&p, &t])?;
+            p = self.with_number("Add", &product, c)?;
+        }
+        let square = self.elementwise("Mul", &[x, x])?;
+        let exponent = self.elementwise("Sub", &[&p, &square])?;
+        let exp = self.elementwise("Exp", &[&exponent])?;
+        let far = self.elementwise("Mul", &[&t, &exp])?;
+        let end = if x.wire.ty.dtype == DType::F64 { ERFC_FAR_F64 } else { ERFC_FAR };
+        let end = self.splat(x, end);
+        let is_far = self.comparison("Greater", x, &end)?;
+        self.choice(&is_far, &far, &near)
     }
 
     fn round_away(&mut self, x: &Lowered) -> FormResult<Lowered> {

@@ -2,8 +2,9 @@
 
 use super::cleanup;
 use super::model_file::OnnxModelFile;
+use super::open_shapes::SCALES;
 use super::options::{EXPORTED_OPSETS, Exporter};
-use super::trace::{SCALES, TracedModel};
+use super::trace::TracedModel;
 use neurax_ir::{Error, OrBug, Result};
 use neurax_nn::Net;
 use neurax_tensor::{Example, Function, Tree, TypeSpec, jit};
@@ -99,21 +100,32 @@ impl Exporter {
     /// the open sizes.
     ///
     /// # Errors
-    /// The first one.
+    /// The first one of a function that can be traced, or else the first one.
     fn file(&self, trace: TraceScaled, data: Option<&str>) -> Result<OnnxModelFile> {
         if !EXPORTED_OPSETS.contains(&self.opset) {
             let (first, last) = (EXPORTED_OPSETS.start(), EXPORTED_OPSETS.end());
             let why = format!("expected an opset from {first} to {last}, got {}", self.opset);
             return Err(Error::new("onnx export", why));
         }
-        let mut first_error = None;
+        let (mut of_trace, mut of_model) = (None, None);
         for scale in SCALES {
-            match trace(scale).and_then(|traced| self.file_of(&traced, data)) {
+            let traced = match trace(scale) {
+                Ok(traced) => traced,
+                Err(e) => {
+                    of_trace.get_or_insert(e);
+                    continue;
+                }
+            };
+            match self.file_of(&traced, data) {
                 Ok(file) => return Ok(file),
-                Err(e) => _ = first_error.get_or_insert(e),
+                Err(e) => _ = of_model.get_or_insert(e),
+            }
+            // Larger numbers only would hide that the function differs in small and large sizes.
+            if traced.fits_small_sizes(self) {
+                break;
             }
         }
-        Err(first_error.or_bug("a function that was not traced")?)
+        Err(of_model.or(of_trace).or_bug("a function that was not traced")?)
     }
 
     fn file_of(&self, traced: &TracedModel, data: Option<&str>) -> Result<OnnxModelFile> {

@@ -11,6 +11,9 @@ use crate::proto::AttributeProto;
 use neurax_ir::op::Direction;
 use neurax_ir::{Bytes, DType, Kind, Literal, Type};
 
+/// The largest exponent of a power of integers, which floats still have exactly.
+const MAX_EXPONENT: f64 = (1u64 << 53) as f64;
+
 impl Emitter {
     /// Emits a comparison.
     pub(super) fn compare(
@@ -73,17 +76,57 @@ impl Emitter {
         self.choice(&by_zero, &all, &q)
     }
 
-    /// Emits the remainder with the sign of `x`.
+    /// Emits the remainder with the sign of `x`. Of integers, `Mod` with `fmod` is not it: runtimes
+    /// compute that in floats, which have not all integers.
     pub(super) fn remainder(&mut self, x: &Lowered, y: &Lowered) -> FormResult<Lowered> {
-        let fmod = vec![AttributeProto::of_int("fmod", 1)];
-        if !x.wire.ty.dtype.is_int() {
+        let dtype = x.wire.ty.dtype;
+        if !dtype.is_int() {
+            let fmod = vec![AttributeProto::of_int("fmod", 1)];
             return self.elementwise_with("Mod", &[x, y], fmod);
         }
         let (zero, one) = (self.splat(y, 0.0), self.splat(y, 1.0));
         let by_zero = self.comparison("Equal", y, &zero)?;
-        let divisor = self.choice(&by_zero, &one, y)?;
-        let rest = self.elementwise_with("Mod", &[x, &divisor], fmod)?;
+        let mut divisor = self.choice(&by_zero, &one, y)?;
+        let rest = if dtype.kind() == Kind::Signed {
+            // The remainder by -1 is that by 1, whose quotient does not overflow.
+            let all = self.all_ones(x);
+            let by_minus_one = self.comparison("Equal", y, &all)?;
+            divisor = self.choice(&by_minus_one, &one, &divisor)?;
+            let quotient = self.elementwise("Div", &[x, &divisor])?;
+            let product = self.elementwise("Mul", &[&divisor, &quotient])?;
+            self.elementwise("Sub", &[x, &product])?
+        } else {
+            self.elementwise("Mod", &[x, &divisor])?
+        };
         self.choice(&by_zero, x, &rest)
+    }
+
+    /// Emits a power of integers with a constant exponent as products, as runtimes compute `Pow` in
+    /// floats.
+    pub(super) fn integer_power(&mut self, x: &Lowered, y: &Lowered) -> FormResult<Lowered> {
+        let exponent = self.number_of(&y.wire).filter(|&n| (0.0..=MAX_EXPONENT).contains(&n));
+        let Some(exponent) = exponent else {
+            return Err(
+                "ONNX computes powers of integers as floats; use a constant exponent that \
+                        is not negative"
+                    .into(),
+            );
+        };
+        let (mut rest, mut square) = (exponent as u64, x.clone());
+        let mut power: Option<Lowered> = None;
+        while rest > 0 {
+            if rest % 2 == 1 {
+                power = Some(match power {
+                    Some(power) => self.elementwise("Mul", &[&power, &square])?,
+                    None => square.clone(),
+                });
+            }
+            rest /= 2;
+            if rest > 0 {
+                square = self.elementwise("Mul", &[&square, &square])?;
+            }
+        }
+        Ok(power.unwrap_or_else(|| self.splat(x, 1.0)))
     }
 
     /// Emits the bitwise complement, or the logical one of bools.

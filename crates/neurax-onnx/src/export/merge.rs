@@ -21,19 +21,24 @@ use super::model_file::OpenSizes;
 use super::size_formula::OpenSize;
 use super::size_nodes::{Merger, ScopeSizes, SizesByName, differs};
 use crate::proto::AttributeProto;
-use neurax_ir::{Error, Literal, OrBug, Result};
+use neurax_ir::{Error, Literal, OrBug, Origin, Place, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Merges drafts, one for each trace. Returns the model and the open sizes of its outputs.
+/// Merges drafts, one for each trace. Returns the model and the open sizes of its outputs. If all
+/// sizes are multiples of `unchecked`, formulas have no divisor that shares a factor with it.
 ///
 /// # Errors
 /// If the drafts differ in more than numbers, or a number has no formula.
-pub(super) fn merged(drafts: Vec<Draft>, open: &[OpenSize]) -> Result<(Draft, OpenSizes)> {
+pub(super) fn merged(
+    drafts: Vec<Draft>,
+    open: &[OpenSize],
+    unchecked: usize,
+) -> Result<(Draft, OpenSizes)> {
     let (first, others) = drafts.split_first().or_bug("a function that was not traced")?;
     let bodies: Vec<&DraftBody> = others.iter().map(|d| &d.main).collect();
     check_same(&first.main, &bodies)?;
-    let mut merger = Merger::new(&drafts)?;
+    let mut merger = Merger::new(&drafts, unchecked)?;
     let mut draft = first.clone();
     let mut known = ScopeSizes::default();
     draft.main.inputs.iter().for_each(|x| known.add(x, &merger.sizes));
@@ -47,10 +52,11 @@ pub(super) fn merged(drafts: Vec<Draft>, open: &[OpenSize]) -> Result<(Draft, Op
 }
 
 impl Merger {
-    fn new(drafts: &[Draft]) -> Result<Merger> {
+    fn new(drafts: &[Draft], unchecked: usize) -> Result<Merger> {
         let first = drafts.first().or_bug("a function that was not traced")?;
         let mut merger = Merger {
             sizes: sizes_of(drafts),
+            unchecked: unchecked as i64,
             varying: HashMap::new(),
             constants: vec![],
             renames: HashMap::new(),
@@ -117,7 +123,7 @@ impl Merger {
 
 impl DraftBody {
     /// Returns the origin of the first node that reads a value.
-    fn origin_of_use(&self, name: &Arc<str>) -> neurax_ir::Origin {
+    fn origin_of_use(&self, name: &Arc<str>) -> Origin {
         let mut found = None;
         self.each_node(&mut |node| {
             if found.is_none() && node.inputs.contains(name) {
@@ -139,6 +145,10 @@ fn check_same(first: &DraftBody, others: &[&DraftBody]) -> Result<()> {
         let Some(same) = same else {
             let why = "the operations depend on an open size: other sizes need other nodes; fix \
                        the size";
+            // The result of a trace may be its input, by a node without a line.
+            let at_line = |n: &&DraftNode| !matches!(n.origin.place, Place::Unknown);
+            let mut nodes = [node].into_iter().chain(others.iter().filter_map(|o| o.nodes.get(i)));
+            let node = nodes.find(at_line).unwrap_or(node);
             return Err(Error::new(node.op, why).at_origin(&node.origin));
         };
         if let Some(name) = same.iter().find_map(|n| different_attribute(node, n)) {
@@ -159,7 +169,9 @@ fn check_same(first: &DraftBody, others: &[&DraftBody]) -> Result<()> {
         true => Ok(()),
         false => {
             let why = "the number of operations depends on an open size; fix the size";
-            Err(Error::new("onnx export", why))
+            let more = others.iter().find_map(|o| o.nodes.get(first.nodes.len()));
+            let origin = more.map(|n| n.origin.clone()).unwrap_or_default();
+            Err(Error::new("onnx export", why).at_origin(&origin))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, DraftBody, DraftNode, Wire};
 use super::options::Exporter;
+use super::replaced_file::ReplacedFile;
 use crate::dtype::number_of;
 use crate::proto::{
     AttributeProto, DataLocation, Dimension, DimensionProto, GraphProto, ModelProto, NodeProto,
@@ -62,10 +63,7 @@ impl OnnxModelFile {
         let constants = draft.constants.iter().map(|(name, value)| (name, value));
         let all: Vec<(&Arc<str>, &Literal)> = weights.chain(constants).collect();
         let total: usize = all.iter().map(|(_, x)| x.bytes().len()).sum();
-        let threshold = match exporter.external_threshold {
-            Some(n) => Some(n),
-            None => (total > MAX_MESSAGE / 2).then_some(AUTOMATIC_THRESHOLD),
-        };
+        let threshold = threshold(exporter.external_threshold, total);
         let mut file = OnnxModelFile { model: exporter.header(), external: vec![] };
         let mut initializer = vec![];
         for (name, value) in all {
@@ -100,35 +98,49 @@ impl OnnxModelFile {
     /// If some are not.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         match self.external.is_empty() {
-            true => Ok(self.model.encode_to_vec()),
+            true => self.message(),
             false => Err(Error::bug("a model in memory with tensors in another file")),
         }
     }
 
-    /// Writes the model, and a file of external data beside it if tensors are in it.
+    /// Writes the model, and a file of external data beside it if tensors are in it. Old files are
+    /// replaced when both are complete.
     ///
     /// # Errors
-    /// If a file cannot be written.
+    /// If the model is too large for a message, or a file cannot be written.
     pub fn write(&self, path: &Path, data: &str) -> Result<()> {
         let failed = |path: &Path, e: std::io::Error| {
             Error::new("onnx export", format!("cannot write {}: {e}", path.display()))
         };
-        if !self.external.is_empty() {
-            let beside = path.with_file_name(data);
-            self.write_data(&beside).map_err(|e| failed(&beside, e))?;
-        }
-        std::fs::write(path, self.model.encode_to_vec()).map_err(|e| failed(path, e))
+        let message = self.message()?;
+        let beside = path.with_file_name(data);
+        let data = match self.external.is_empty() {
+            true => None,
+            false => {
+                let data = ReplacedFile::write(&beside, |file| self.write_data(file));
+                Some(data.map_err(|e| failed(&beside, e))?)
+            }
+        };
+        let model = ReplacedFile::write(path, |file| file.write_all(&message));
+        let model = model.map_err(|e| failed(path, e))?;
+        data.map_or(Ok(()), ReplacedFile::rename).map_err(|e| failed(&beside, e))?;
+        model.rename().map_err(|e| failed(path, e))
     }
 
-    fn write_data(&self, path: &Path) -> std::io::Result<()> {
-        let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    /// Returns the bytes of the model without its external data.
+    fn message(&self) -> Result<Vec<u8>> {
+        check_message(self.model.encoded_len())?;
+        Ok(self.model.encode_to_vec())
+    }
+
+    fn write_data(&self, file: &mut impl Write) -> std::io::Result<()> {
         let mut at = 0;
         for (offset, value) in &self.external {
             file.write_all(&vec![0; offset - at])?;
             file.write_all(value.bytes())?;
             at = offset + value.bytes().len();
         }
-        file.flush()
+        Ok(())
     }
 
     /// Returns the message of a tensor, whose elements are in the file `outside` if that is given.
@@ -184,6 +196,27 @@ impl Exporter {
     }
 }
 
+/// Returns the size from which tensors are written to another file, in bytes. If the tensors are
+/// too large for one file, it is not larger than the automatic one.
+fn threshold(chosen: Option<usize>, total: usize) -> Option<usize> {
+    let automatic = (total > MAX_MESSAGE / 2).then_some(AUTOMATIC_THRESHOLD);
+    chosen.into_iter().chain(automatic).min()
+}
+
+/// Checks the number of bytes of a message.
+fn check_message(bytes: usize) -> Result<()> {
+    match bytes <= MAX_MESSAGE {
+        true => Ok(()),
+        false => {
+            let why = format!(
+                "expected a model of at most {MAX_MESSAGE} bytes besides its external data, got \
+                 {bytes}; merge small tensors to larger ones"
+            );
+            Err(Error::new("onnx export", why))
+        }
+    }
+}
+
 fn node_message(node: &DraftNode) -> Result<NodeProto> {
     let mut attribute = node.attributes.clone();
     for (name, body) in &node.bodies {
@@ -232,4 +265,20 @@ fn declaration(x: &Wire, dims: Vec<Option<Dimension>>) -> Result<ValueInfoProto>
     let tensor = TensorType { elem_type, shape: Some(ShapeProto { dim }) };
     let r#type = Some(TypeProto { value: Some(TypeValue::Tensor(tensor)) });
     Ok(ValueInfoProto { name: x.name.to_string(), r#type })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_of_large_models_are_moved_out_whatever_the_option() {
+        assert_eq!(threshold(Some(1 << 30), 100), Some(1 << 30));
+        assert_eq!(threshold(None, 100), None);
+        assert_eq!(threshold(Some(1 << 30), 3 << 30), Some(AUTOMATIC_THRESHOLD));
+        assert_eq!(threshold(Some(64), 3 << 30), Some(64));
+        assert!(check_message(MAX_MESSAGE).is_ok());
+        let e = check_message(MAX_MESSAGE + 1).unwrap_err();
+        assert!(e.message().contains("at most 2147483647 bytes"), "{e}");
+    }
 }

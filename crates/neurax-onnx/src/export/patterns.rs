@@ -16,6 +16,7 @@
 //! each trace, with known sizes, before the traces are merged.
 
 use super::draft::{Draft, DraftBody, DraftNode, Wire};
+use super::size_formula::is_unit;
 use crate::proto::AttributeProto;
 use neurax_ir::{DType, Literal, Shape, Type};
 use std::collections::HashMap;
@@ -34,9 +35,6 @@ const PATTERN_RULES: &[NodeRule] = &[
     dequantized_matrix,
     reversed_twice,
 ];
-
-/// The largest relative error of a factor that is taken for 1.
-const UNIT_TOLERANCE: f64 = 1e-6;
 
 /// Replaces patterns of nodes.
 pub(super) fn apply(draft: &mut Draft, opset: i64) {
@@ -73,9 +71,9 @@ fn in_body(body: &mut DraftBody, facts: &mut Facts) {
     for node in &mut body.nodes {
         node.bodies.iter_mut().for_each(|(_, inner)| in_body(inner, facts));
     }
-    let mut i = 0;
     let mut nodes = BodyNodes { body, facts, producers: HashMap::new(), uses: HashMap::new() };
     nodes.index();
+    let mut i = 0;
     while i < nodes.body.nodes.len() {
         match PATTERN_RULES.iter().any(|rule| rule(&mut nodes, i)) {
             // Other patterns may appear around the result.
@@ -197,9 +195,9 @@ fn mean_of_sum(n: &mut BodyNodes, i: usize) -> bool {
         let (x, axes) = (reduced.inputs.first()?, n.reduced_axes(reduced)?);
         let shape = n.ty(x)?.shape;
         let elements: usize = axes.iter().filter_map(|&a| shape.get(a as usize)).product();
-        let is_mean = elements > 0 && (count / elements as f64 - 1.0).abs() < UNIT_TOLERANCE;
-        let takes =
-            super::support::takes("ReduceSum", node.outputs.first()?.ty.dtype, n.facts.opset);
+        let is_mean = elements > 0 && is_unit(count / elements as f64, n.ty(factor)?.dtype);
+        let dtype = node.outputs.first()?.ty.dtype;
+        let takes = super::support::takes("ReduceSum", dtype, n.facts.opset);
         (is_mean && takes && n.ty(x)?.dtype.is_float()).then(|| (reduction, reduced.clone(), axes))
     };
     let Some((reduction, mut mean, axes)) = found() else { return false };
@@ -245,8 +243,8 @@ fn scaled_twice(n: &mut BodyNodes, i: usize) -> bool {
         let inner = n.only_for(product, &["Mul"])?;
         let [x, factor] = &n.node(inner).inputs[..] else { return None };
         let pool = n.only_for(x, &["AveragePool"])?;
-        let is_unit = (outer * n.number(factor)? - 1.0).abs() < UNIT_TOLERANCE;
-        is_unit.then(|| (inner, pool, n.node(pool).clone()))
+        is_unit(outer * n.number(factor)?, n.ty(factor)?.dtype)
+            .then(|| (inner, pool, n.node(pool).clone()))
     };
     let Some((inner, pool, node)) = found() else { return false };
     n.replace(i, node, &[inner, pool]);

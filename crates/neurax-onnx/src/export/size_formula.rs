@@ -6,6 +6,9 @@ use std::sync::Arc;
 /// The largest divisor of a size in a formula.
 const MAX_DIVISOR: i64 = 4096;
 
+/// The largest relative error of a factor that is taken for 1, in dtypes that are less precise.
+const UNIT_TOLERANCE: f64 = 1e-6;
+
 /// An open size: its name, and the number that it has in each trace.
 #[derive(Clone, Debug)]
 pub(super) struct OpenSize {
@@ -62,8 +65,7 @@ impl SizeFormula {
         dtype: DType,
         known: &[KnownSize],
     ) -> Option<(f64, SizeFormula)> {
-        let bits = FloatFormat::of(dtype)?.mantissa_bits;
-        let tolerance = 4.0 * 0.5f64.powi(bits as i32);
+        let tolerance = rounding_of(dtype)?;
         let candidates = (0..known.len()).flat_map(|i| (i..=known.len()).map(move |j| (i, j)));
         for (i, j) in candidates {
             let sizes: Vec<&KnownSize> =
@@ -112,7 +114,19 @@ impl SizeFormula {
     }
 }
 
-fn gcd(a: i64, b: i64) -> i64 {
+/// Returns the relative error that a few roundings to a dtype make: four units in the last place.
+fn rounding_of(dtype: DType) -> Option<f64> {
+    let bits = FloatFormat::of(dtype)?.mantissa_bits;
+    Some(4.0 * 0.5f64.powi(bits as i32))
+}
+
+/// Returns true if a factor is 1 but for the rounding of numbers of a dtype.
+pub(super) fn is_unit(factor: f64, dtype: DType) -> bool {
+    (factor - 1.0).abs() <= rounding_of(dtype).unwrap_or(0.0).min(UNIT_TOLERANCE)
+}
+
+/// Returns the greatest common divisor.
+pub(super) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

@@ -1,7 +1,7 @@
 //! The nodes that compute numbers from open sizes.
 
 use super::draft::{DraftNode, Wire};
-use super::size_formula::{KnownSize, SizeFormula};
+use super::size_formula::{KnownSize, SizeFormula, gcd};
 use crate::dtype::number_of;
 use crate::proto::AttributeProto;
 use neurax_ir::{DType, Literal, Type};
@@ -14,6 +14,9 @@ pub(super) type SizesByName = HashMap<Arc<str>, Vec<Vec<i64>>>;
 /// The merge of drafts.
 pub(super) struct Merger {
     pub sizes: SizesByName,
+    /// The divisors of the sizes of all traces, so that the traces do not tell whether a quotient
+    /// is rounded.
+    pub unchecked: i64,
     /// The constants that differ: their types, and the values of each trace.
     pub varying: HashMap<Arc<str>, (Type, Vec<Vec<f64>>)>,
     /// The constants that formulas need.
@@ -84,7 +87,7 @@ impl Merger {
         nodes: &mut Vec<DraftNode>,
     ) -> Option<Wire> {
         let formulas: Vec<SizeFormula> =
-            numbers.iter().map(|n| SizeFormula::of(n, &known.known)).collect::<Option<_>>()?;
+            numbers.iter().map(|n| self.formula_of(n, known)).collect::<Option<_>>()?;
         let (mut parts, mut constants) = (vec![], vec![]);
         for f in &formulas {
             if f.sizes.is_empty() {
@@ -105,6 +108,11 @@ impl Merger {
         let ty = Type::new(DType::I64, [numbers.len()]);
         let axis = vec![AttributeProto::of_int("axis", 0)];
         Some(self.node("Concat", &parts.iter().collect::<Vec<_>>(), ty, axis, known, nodes))
+    }
+
+    /// Returns the formula of a number, unless it may be rounded.
+    fn formula_of(&self, numbers: &[i64], known: &ScopeSizes) -> Option<SizeFormula> {
+        SizeFormula::of(numbers, &known.known).filter(|f| gcd(f.div, self.unchecked) == 1)
     }
 
     /// Emits the number of a formula, as a vector of one element.
@@ -146,7 +154,7 @@ impl Merger {
     ) -> Option<Wire> {
         let as_ints: Option<Vec<i64>> =
             values.iter().map(|&x| (x.fract() == 0.0).then_some(x as i64)).collect();
-        let y = match as_ints.and_then(|n| SizeFormula::of(&n, &known.known)) {
+        let y = match as_ints.and_then(|n| self.formula_of(&n, known)) {
             Some(f) => {
                 let n = self.formula(&f, known, nodes);
                 self.cast(&n, ty.dtype, known, nodes)

@@ -30,6 +30,10 @@ fn check(f: impl Fn(Tensor) -> Tensor + Send + Sync, types: [TypeSpec; 1]) -> Ve
     operators(&file)
 }
 
+fn type_of(x: &Tensor) -> TypeSpec {
+    TypeSpec { dtype: x.dtype(), dims: x.shape().iter().map(|&n| Dim::Size(n)).collect() }
+}
+
 fn mlp() -> Net {
     let model = nn::input("x", dims![_, 4]).dense(8).relu().dense(3).softmax().model();
     model.bind(model.init(key(0), &types![f32[_, 4]]).unwrap())
@@ -86,6 +90,78 @@ fn what_cannot_be_computed_is_an_error_with_its_line() {
     let e = Exporter::new().to_bytes_fn(g, types![f32[_, 1]]).unwrap_err().to_string();
     assert!(e.contains("open size"), "{e}");
     assert!(Exporter::new().to_bytes_fn(g, types![f32[3, 1]]).is_ok());
+}
+
+#[test]
+fn numbers_that_are_linear_for_some_sizes_only_are_errors() {
+    let half = |x: Tensor| x.slice(0, ..x.dim(0).div_ceil(2) as i64);
+    let first = |x: Tensor| x.slice(0, ..x.dim(0).min(100) as i64);
+    let inner = |x: Tensor| x.slice(0, 1..x.dim(0).min(100) as i64);
+    let of_four = |x: Tensor| {
+        let x = x.reshape([x.dim(0) / 4, 4]).sum(1);
+        x.slice(0, ..x.dim(0).div_ceil(2) as i64)
+    };
+    let file = |f: fn(Tensor) -> Tensor| Exporter::new().to_bytes_fn(f, types![f32["n"]]);
+    for f in [half, first, inner, of_four] {
+        let e = file(f).unwrap_err().to_string();
+        assert!(e.contains("open size") && e.contains("export/tests.rs"), "{e}");
+    }
+    let pairs = |x: Tensor| {
+        let n = x.dim(0) / 4;
+        x.reshape([n, 4]).slice(0, ..n as i64 - 1).sum(0)
+    };
+    assert!(file(pairs).is_ok(), "all sizes are multiples of 4");
+}
+
+#[test]
+fn constants_may_have_the_length_of_a_trace() {
+    // Open sizes are 5, 8, .. in the traces.
+    let f = |x: Tensor| x.sum(0) + Tensor::arange(8).to(F32);
+    assert!(check(f, types![f32[_, 8]]).contains(&"Add".to_string()));
+    let table = Tensor::arange(8).to(F32);
+    check(move |x: Tensor| x.sum(..) * &table, types![f32["n"]]);
+}
+
+#[test]
+fn integers_stay_integers() {
+    let big = tensor([(1i64 << 60) + 3, -(1i64 << 60) - 3, i64::MIN, 7]);
+    let run = |f: fn(Tensor) -> Tensor, x: &Tensor| {
+        let file = Exporter::new().to_bytes_fn(f, [type_of(x)]).unwrap();
+        let y = import_bytes(file.clone()).unwrap().apply(x).y().clone();
+        let want = f(x.clone());
+        assert_eq!(y.to_literal().unwrap(), want.to_literal().unwrap(), "{y} {want}");
+        operators(&file)
+    };
+    let ops = run(|x| &x % 10 + &x % tensor(-1i64), &big);
+    assert!(ops.contains(&"Div".to_string()) && !ops.contains(&"Mod".to_string()), "{ops:?}");
+    assert!(run(|x| x % 10, &big.to(U64)).contains(&"Mod".to_string()));
+    let ops = run(|x| x.pow(5), &tensor([12345i64, -7, 0, 1]));
+    assert_eq!(ops, ["Mul", "Mul", "Mul"]);
+    let f = |(x, y): (Tensor, Tensor)| x.pow(y);
+    let e = Exporter::new().to_bytes_fn(f, types![i64[2], i64[2]]).unwrap_err().to_string();
+    assert!(e.contains("constant exponent"), "{e}");
+}
+
+#[test]
+fn erfc_keeps_its_digits() {
+    let f = |x: Tensor| x.erfc();
+    for dtype in [F32, F64] {
+        let x = Tensor::linspace(-9.0, 9.0, 181).to(dtype);
+        let file = Exporter::new().to_bytes_fn(f, [type_of(&x)]).unwrap();
+        let y = import_bytes(file).unwrap().apply(&x).y().clone();
+        let rtol = if dtype == F64 { 3e-7 } else { 1e-3 };
+        assert!(y.allclose(f(x), rtol, 0.0).item().unwrap() == 1.0, "{y}");
+    }
+}
+
+#[test]
+fn means_are_exact_in_their_dtype() {
+    let ops = |count: f64, spec: [TypeSpec; 1]| {
+        operators(&Exporter::new().to_bytes_fn(move |x: Tensor| x.sum(0) / count, spec).unwrap())
+    };
+    assert_eq!(ops(100.0, types![f64[100]]), ["ReduceMean"]);
+    assert!(ops(100.0 + 1e-9, types![f64[100]]).contains(&"Div".to_string()));
+    assert_eq!(ops(100.0, types![f32[100]]), ["ReduceMean"]);
 }
 
 #[test]

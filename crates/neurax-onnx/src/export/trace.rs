@@ -1,12 +1,11 @@
 //! Traces of the function that is exported.
 //!
-//! The IR has static shapes. A function with open sizes is therefore traced four times, with
-//! different numbers for each of them, none of which is a size that the types fix: two determine
-//! how a number depends on a size, and the others check it. The numbers are odd and even, so that
-//! halves that are rounded differ from halves that are not.
+//! The IR has static shapes. A function with open sizes is therefore traced several times, with
+//! different numbers for each of them, which [`OpenShapes`] chooses: two determine how a number
+//! depends on a size, and the others check it.
 //!
 //! ```text
-//! f32[_, 64]          traced with f32[5, 64], f32[8, 64], f32[13, 64] and f32[14, 64]
+//! f32[_, 64]          traced with f32[5, 64], f32[8, 64], f32[13, 64], .. f32[1009, 64]
 //! f32[_, 64, "time"]  traced with f32[5, 64, 29], f32[8, 64, 34], ..
 //! ```
 
@@ -16,26 +15,15 @@ use super::emitter::Emitter;
 use super::float_type::with_float;
 use super::merge::merged;
 use super::model_file::OpenSizes;
+use super::open_shapes::{OpenShapes, TRACE_COUNT};
 use super::options::Exporter;
 use super::patterns;
 use super::size_formula::OpenSize;
 use neurax_ir::{DType, Error, Graph, Literal, Result, passes};
 use neurax_nn::{Mode, Net, Params};
-use neurax_tensor::{Dim, Example, Jit, Tensor, Tree, TypeSpec, jit};
+use neurax_tensor::{Example, Jit, Tensor, Tree, TypeSpec, jit};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// The number of traces of a function with open sizes.
-const TRACE_COUNT: usize = 4;
-/// The numbers that stand for open sizes, those of each size together. The first ones are small, as
-/// a function may admit no larger ones.
-const OPEN_NUMBERS: [usize; 24] =
-    [5, 8, 13, 14, 29, 34, 45, 52, 31, 38, 47, 60, 37, 43, 56, 61, 41, 50, 59, 68, 53, 62, 71, 80];
-/// The factors of the numbers, but for those of the batch, that are tried if a function fails: an
-/// image may have to be larger than windows, or a multiple of 32.
-pub(super) const SCALES: [usize; 3] = [1, 17, 32];
-/// The name of the open size of the first axis.
-const BATCH_NAME: &str = "batch";
 
 /// A traced function.
 #[derive(Debug)]
@@ -48,6 +36,8 @@ pub(super) struct TracedModel {
     /// The weights by the names of their inputs.
     weights: Vec<(String, Tensor)>,
     open: Vec<OpenSize>,
+    /// The divisors that the open sizes of all traces have because of their scale.
+    unchecked: usize,
     /// The inputs and axes that have an open size, with its index.
     open_axes: Vec<(String, usize, usize)>,
 }
@@ -86,7 +76,7 @@ impl Exporter {
             let xs = types.iter().map(placeholder).collect::<Result<Vec<Tensor>>>()?;
             f.trace(&(vars.params.clone(), vars.state.clone(), xs))
         };
-        let shapes = OpenShapes::of(&inputs, types, scale)?;
+        let mut shapes = OpenShapes::of(&inputs, types, scale)?;
         let traces = shapes.traced(&trace)?;
         let outputs = chosen("outputs", &self.output_names, names)?;
         self.traced_model(traces, variables, inputs, outputs, shapes)
@@ -104,7 +94,7 @@ impl Exporter {
         [TypeSpec; N]: Example<A>,
     {
         let inputs = chosen("inputs", &self.input_names, numbered("x", N))?;
-        let shapes = OpenShapes::of(&inputs, types, scale)?;
+        let mut shapes = OpenShapes::of(&inputs, types, scale)?;
         let trace = |types: &[TypeSpec]| {
             let mut types = types.iter().cloned();
             let missing = TypeSpec { dtype: DType::F32, dims: vec![] };
@@ -150,8 +140,8 @@ impl Exporter {
             }
         };
         let graphs = graphs.iter().map(prepared).collect::<Result<_>>()?;
-        let (open, open_axes) = (shapes.open, shapes.axes);
-        Ok(TracedModel { graphs, inputs: names, outputs, weights, open, open_axes })
+        let OpenShapes { open, axes: open_axes, unchecked, .. } = shapes;
+        Ok(TracedModel { graphs, inputs: names, outputs, weights, open, unchecked, open_axes })
     }
 }
 
@@ -162,18 +152,28 @@ impl TracedModel {
     /// If an operation has no ONNX form, or a number depends on an open size in a way that cannot
     /// be computed.
     pub fn draft(&self, exporter: &Exporter) -> Result<(Draft, OpenSizes)> {
+        let (draft, mut sizes) = self.merged(exporter, &self.graphs)?;
+        for (input, axis, open) in &self.open_axes {
+            sizes.insert((input.as_str().into(), *axis), self.open[*open].name.clone());
+        }
+        Ok((draft, sizes))
+    }
+
+    /// Returns true if the traces without those of large sizes are one model.
+    pub fn fits_small_sizes(&self, exporter: &Exporter) -> bool {
+        let small = self.graphs.get(..TRACE_COUNT);
+        small.is_some_and(|graphs| self.merged(exporter, graphs).is_ok())
+    }
+
+    fn merged(&self, exporter: &Exporter, graphs: &[Graph]) -> Result<(Draft, OpenSizes)> {
         let draft = |graph: &Graph| {
             let emitter = Emitter::new(exporter.opset);
             let mut draft = emitter.model(graph, &self.inputs, &self.outputs)?;
             patterns::apply(&mut draft, exporter.opset);
             Ok(draft)
         };
-        let drafts = self.graphs.iter().map(draft).collect::<Result<Vec<Draft>>>()?;
-        let (draft, mut sizes) = merged(drafts, &self.open)?;
-        for (input, axis, open) in &self.open_axes {
-            sizes.insert((input.as_str().into(), *axis), self.open[*open].name.clone());
-        }
-        Ok((draft, sizes))
+        let drafts = graphs.iter().map(draft).collect::<Result<Vec<Draft>>>()?;
+        merged(drafts, &self.open, self.unchecked)
     }
 
     /// Returns the values of the weights that the graphs take, in their dtypes.
@@ -189,80 +189,6 @@ impl TracedModel {
             Ok((Arc::from(name.as_str()), x.to(dtype).to_literal()?))
         };
         self.weights.iter().map(value).collect()
-    }
-}
-
-/// Types with open sizes, and what they are.
-struct OpenShapes {
-    types: Vec<TypeSpec>,
-    open: Vec<OpenSize>,
-    axes: Vec<(String, usize, usize)>,
-}
-
-impl OpenShapes {
-    fn of(inputs: &[String], types: &[TypeSpec], scale: usize) -> Result<OpenShapes> {
-        let fixed: HashSet<usize> = types
-            .iter()
-            .flat_map(|t| &t.dims)
-            .filter_map(|d| if let Dim::Size(n) = d { Some(*n) } else { None })
-            .collect();
-        let mut numbers = OPEN_NUMBERS.iter().copied().filter(|n| !fixed.contains(n));
-        let mut shapes = OpenShapes { types: types.to_vec(), open: vec![], axes: vec![] };
-        for (input, t) in inputs.iter().zip(types) {
-            for (axis, dim) in t.dims.iter().enumerate() {
-                let name = match dim {
-                    Dim::Any if axis == 0 => BATCH_NAME.to_string(),
-                    Dim::Any => format!("{input}_dim_{axis}"),
-                    Dim::Named(name) => name.clone(),
-                    Dim::Size(_) | Dim::Bad(_) => continue,
-                };
-                let index = shapes.open.iter().position(|o| o.name == name);
-                let index = index.unwrap_or(shapes.open.len());
-                if index == shapes.open.len() {
-                    let scale = if name == BATCH_NAME { 1 } else { scale };
-                    let sizes: Vec<usize> =
-                        numbers.by_ref().take(TRACE_COUNT).map(|n| n * scale).collect();
-                    if sizes.len() < TRACE_COUNT {
-                        let most = OPEN_NUMBERS.len() / TRACE_COUNT;
-                        let why = format!("expected at most {most} different open sizes");
-                        return Err(Error::new("onnx export", why));
-                    }
-                    shapes.open.push(OpenSize { name, sizes });
-                }
-                shapes.axes.push((input.clone(), axis, index));
-            }
-        }
-        Ok(shapes)
-    }
-
-    /// Calls `trace` for each of the sizes.
-    fn traced(
-        &self,
-        trace: &dyn Fn(&[TypeSpec]) -> Result<CapturingTrace>,
-    ) -> Result<Vec<CapturingTrace>> {
-        let count = if self.open.is_empty() { 1 } else { TRACE_COUNT };
-        (0..count).map(|i| trace(&self.sized(i))).collect()
-    }
-
-    /// Returns the numbers of each trace that stand for open sizes.
-    fn numbers(&self) -> Vec<Vec<usize>> {
-        (0..TRACE_COUNT).map(|i| self.open.iter().map(|o| o.sizes[i]).collect()).collect()
-    }
-
-    /// Returns the types of a trace.
-    fn sized(&self, trace: usize) -> Vec<TypeSpec> {
-        let mut types = self.types.clone();
-        let mut axes = self.axes.iter();
-        for t in &mut types {
-            for dim in &mut t.dims {
-                if matches!(dim, Dim::Any | Dim::Named(_))
-                    && let Some((_, _, index)) = axes.next()
-                {
-                    *dim = Dim::Size(self.open[*index].sizes[trace]);
-                }
-            }
-        }
-        types
     }
 }
 

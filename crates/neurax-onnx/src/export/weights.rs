@@ -11,16 +11,18 @@
 //!
 //! Tensors in another file stay outside of the model: the new ones are written to a file beside it.
 
-use crate::dtype::ElementType;
-use crate::elements::sizes;
+use super::proto_fields::{fields, replaced};
+use super::replaced_file::ReplacedFile;
+use super::tensor_survey::{TensorSurvey, failed, parameter_type};
 use crate::external::allowed_path;
+use crate::param_names::{is_shadowed, layer_and_name};
 use crate::proto::{DataLocation, StringEntry, TensorProto};
 use bytes::Bytes;
 use neurax_ir::{Error, Literal, Result, Type};
 use neurax_nn::Vars;
 use prost::Message;
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The numbers of the fields in which a message of a tensor may have its elements.
@@ -47,18 +49,14 @@ pub fn write_weights(original: impl AsRef<Path>, vars: &Vars, new: impl AsRef<Pa
     let (original, new) = (original.as_ref(), new.as_ref());
     let bytes = std::fs::read(original)
         .map_err(|e| failed(format!("cannot read {}: {e}", original.display())))?;
-    let mut writer = WeightWriter::new(vars, new)?;
+    let bytes = Bytes::from(bytes);
+    let survey = TensorSurvey::of(&bytes)?;
+    survey.check_path(original, new)?;
+    let mut writer = WeightWriter::new(vars, survey, original, new)?;
     let file = writer.model(&bytes)?;
     writer.check_written()?;
     writer.copy_kept(original, new)?;
-    let write = |path: &Path, bytes: &[u8]| {
-        std::fs::write(path, bytes)
-            .map_err(|e| failed(format!("cannot write {}: {e}", path.display())))
-    };
-    if !writer.data.is_empty() {
-        write(&new.with_file_name(&writer.data_name), &writer.data)?;
-    }
-    write(new, &file)
+    writer.write(new, &file)
 }
 
 /// The replacement of tensors.
@@ -69,28 +67,37 @@ struct WeightWriter<'v> {
     /// The elements of tensors that are in another file, and the name of the new one.
     data: Vec<u8>,
     data_name: String,
-    /// The files that tensors still use.
-    kept: BTreeSet<String>,
-}
-
-/// A field of a message: all its bytes, and those of the content if it has a length.
-struct ProtoField {
-    number: u64,
-    all: Range<usize>,
-    content: Option<Range<usize>>,
+    survey: TensorSurvey,
 }
 
 impl WeightWriter<'_> {
-    fn new<'v>(vars: &'v Vars, new: &Path) -> Result<WeightWriter<'v>> {
-        let name = new.file_name().and_then(|n| n.to_str());
-        let name = name.ok_or_else(|| failed(format!("{} is no file", new.display())))?;
+    fn new<'v>(
+        vars: &'v Vars,
+        survey: TensorSurvey,
+        original: &Path,
+        new: &Path,
+    ) -> Result<WeightWriter<'v>> {
         Ok(WeightWriter {
             vars,
             missing: vars.trainable().into_iter().chain(vars.frozen()).collect(),
             data: vec![],
-            data_name: format!("{name}.weights"),
-            kept: BTreeSet::new(),
+            data_name: survey.data_name(original, new)?,
+            survey,
         })
+    }
+
+    /// Writes the model and its data. Old files are replaced when both are complete.
+    fn write(&self, new: &Path, model: &[u8]) -> Result<()> {
+        let data = new.with_file_name(&self.data_name);
+        let files = [(data.as_path(), &self.data[..]), (new, model)];
+        let mut written = vec![];
+        for (path, bytes) in files.into_iter().filter(|(_, bytes)| !bytes.is_empty()) {
+            let file = ReplacedFile::write(path, |file| file.write_all(bytes));
+            written.push((path, file.map_err(|e| unwritten(path, &e))?));
+        }
+        // The data first: the old model does not name them, or has its own at their places.
+        let mut renamed = written.into_iter().map(|(path, file)| (path, file.rename()));
+        renamed.try_for_each(|(path, done)| done.map_err(|e| unwritten(path, &e)))
     }
 
     fn model(&mut self, bytes: &[u8]) -> Result<Vec<u8>> {
@@ -135,12 +142,9 @@ impl WeightWriter<'_> {
     fn tensor(&mut self, bytes: &[u8], output: Option<&str>) -> Result<Vec<u8>> {
         let old = TensorProto::decode(bytes).map_err(|e| failed(format!("no ONNX model: {e}")))?;
         let name = output.unwrap_or(&old.name);
-        let entry = |key: &str| old.external_data.iter().find(|e| e.key == key);
         let is_outside = old.data_location == DataLocation::External as i32;
-        let Some(ty) = parameter_type(&old)? else {
-            self.kept.extend(entry("location").filter(|_| is_outside).map(|e| e.value.clone()));
-            return Ok(bytes.to_vec());
-        };
+        let ty = parameter_type(&old)?.filter(|_| !is_shadowed(name, &self.survey.params));
+        let Some(ty) = ty else { return Ok(bytes.to_vec()) };
         let value = self.value(name, &ty)?;
         let mut new = vec![];
         for f in fields(bytes)? {
@@ -161,7 +165,8 @@ impl WeightWriter<'_> {
 
     /// Returns the value of a parameter of the file.
     fn value(&mut self, name: &str, ty: &Type) -> Result<Literal> {
-        let path = if name.contains('.') { name.to_string() } else { format!("{name}.value") };
+        let (layer, param) = layer_and_name(name);
+        let path = format!("{layer}.{param}");
         let value = self.vars.get(&path).map_err(|_| {
             failed(format!("expected the parameter `{path}` of the file, {ty}, got none"))
         })?;
@@ -203,104 +208,25 @@ impl WeightWriter<'_> {
 
     /// Copies the files that tensors still use beside the new model.
     fn copy_kept(&self, original: &Path, new: &Path) -> Result<()> {
-        for location in &self.kept {
-            if *location == self.data_name {
-                let why =
-                    format!("the file `{location}` is that of the original; use another name");
-                return Err(failed(why));
-            }
+        for location in &self.survey.kept {
             let from = allowed_path(original, location)?;
             let to: PathBuf = new.with_file_name(location);
             if to.canonicalize().is_ok_and(|to| to == from) {
                 continue;
             }
             let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all);
-            let copied = copied.and_then(|()| std::fs::copy(&from, &to));
-            copied.map_err(|e| failed(format!("cannot write {}: {e}", to.display())))?;
+            let copied = copied.and_then(|()| {
+                let mut from = std::fs::File::open(&from)?;
+                ReplacedFile::write(&to, |file| std::io::copy(&mut from, file).map(drop))?.rename()
+            });
+            copied.map_err(|e| unwritten(&to, &e))?;
         }
         Ok(())
     }
 }
 
-/// Returns the type of a tensor that the importer makes a parameter; `None` for others.
-fn parameter_type(t: &TensorProto) -> Result<Option<Type>> {
-    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.data_type.into()) else {
-        return Ok(None);
-    };
-    let ty = Type::new(dtype, sizes(&t.dims)?);
-    Ok((dtype.is_float() && ty.size() > 1).then_some(ty))
-}
-
-/// Returns a message in which the contents are replaced for which `f`, called with the number of
-/// the field and its content, returns another one.
-fn replaced(
-    bytes: &[u8],
-    f: &mut dyn FnMut(u64, &[u8]) -> Result<Option<Vec<u8>>>,
-) -> Result<Vec<u8>> {
-    let mut new = Vec::with_capacity(bytes.len());
-    for field in fields(bytes)? {
-        let content = match &field.content {
-            Some(content) => f(field.number, &bytes[content.clone()])?,
-            None => None,
-        };
-        match (content, field.content) {
-            (Some(content), Some(old)) if content != bytes[old.clone()] => {
-                prost::encoding::encode_varint(field.number << 3 | 2, &mut new);
-                prost::encoding::encode_varint(content.len() as u64, &mut new);
-                new.extend_from_slice(&content);
-            }
-            _ => new.extend_from_slice(&bytes[field.all]),
-        }
-    }
-    Ok(new)
-}
-
-/// Returns the fields of a message.
-fn fields(bytes: &[u8]) -> Result<Vec<ProtoField>> {
-    let mut all = vec![];
-    let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
-        let key = varint(bytes, &mut at)?;
-        let (number, kind) = (key >> 3, key & 7);
-        let mut content = None;
-        let length = match kind {
-            0 => {
-                varint(bytes, &mut at)?;
-                0
-            }
-            1 => 8,
-            2 => {
-                let length = varint(bytes, &mut at)?;
-                let length = usize::try_from(length).map_err(|_| truncated())?;
-                content = Some(at..at.checked_add(length).ok_or_else(truncated)?);
-                length
-            }
-            5 => 4,
-            kind => {
-                return Err(failed(format!("no ONNX model: a field of the unknown kind {kind}")));
-            }
-        };
-        at = at.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(truncated)?;
-        all.push(ProtoField { number, all: start..at, content });
-    }
-    Ok(all)
-}
-
-fn varint(bytes: &[u8], at: &mut usize) -> Result<u64> {
-    let mut rest = bytes.get(*at..).unwrap_or_default();
-    let before = rest.len();
-    let number = prost::encoding::decode_varint(&mut rest).map_err(|_| truncated())?;
-    *at += before - rest.len();
-    Ok(number)
-}
-
-fn truncated() -> Error {
-    failed("no ONNX model: it ends in the middle of a field".into())
-}
-
-fn failed(why: String) -> Error {
-    Error::new("write_weights", why)
+fn unwritten(path: &Path, e: &std::io::Error) -> Error {
+    failed(format!("cannot write {}: {e}", path.display()))
 }
 
 #[cfg(test)]
@@ -394,5 +320,47 @@ mod tests {
         assert_eq!(y["y"].to_vec::<f32>().unwrap(), [5.0, 7.0]);
         let before = crate::import(&old).unwrap().apply(tensor([1.0, 1.0]));
         assert_eq!(before["y"].to_vec::<f32>().unwrap(), [1.0, 2.0], "the original is as it was");
+    }
+
+    #[test]
+    fn data_that_another_model_reads_are_kept() {
+        let folder = folder("renamed");
+        let data: Vec<u8> = [1f32, 2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        std::fs::write(folder.join("data"), data).unwrap();
+        let weights = vec![external("w.weight", 1, &[2], &[("location", "data")])];
+        let nodes = vec![node("Mul", "x w.weight", "y")];
+        let [old, tuned, best] = ["old.onnx", "tuned.onnx", "best.onnx"].map(|n| folder.join(n));
+        std::fs::write(&old, model(graph(&[("x", &[2])], &["y"], weights, nodes))).unwrap();
+        let mut net = crate::import(&old).unwrap();
+        let mut write = |from: &Path, x: f32| {
+            net.vars.set("w.weight", tensor([x, x])).unwrap();
+            write_weights(from, &net.vars, &tuned)
+        };
+        let value = |path: &Path| {
+            crate::import(path).unwrap().apply(tensor([1.0, 1.0]))["y"].to_vec::<f32>().unwrap()
+        };
+        write(&old, 3.0).unwrap();
+        std::fs::rename(&tuned, &best).unwrap();
+        write(&best, 4.0).unwrap();
+        assert_eq!((value(&best), value(&tuned)), (vec![3.0; 2], vec![4.0; 2]));
+        let e = write_weights(&old, &net.vars, folder.join("data")).unwrap_err();
+        assert!(e.message().contains("use another name"), "{e}");
+        assert_eq!(value(&old), [1.0, 2.0]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_constant_with_the_name_of_a_parameter_is_kept() {
+        let folder = folder("shadowed");
+        let (old, new) = (folder.join("old.onnx"), folder.join("new.onnx"));
+        let weights = vec![floats("a", &[2], &[1.0, 2.0]), floats("a.value", &[2], &[10.0, 20.0])];
+        let nodes = vec![node("Mul", "x a", "p"), node("Add", "p a.value", "y")];
+        std::fs::write(&old, model(graph(&[("x", &[2])], &["y"], weights, nodes))).unwrap();
+        let mut net = crate::import(&old).unwrap();
+        net.vars.set("a.value", tensor([3.0, 4.0])).unwrap();
+        write_weights(&old, &net.vars, &new).unwrap();
+        let y = crate::import(&new).unwrap().apply(tensor([1.0, 1.0]));
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [13.0, 24.0]);
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
