@@ -229,7 +229,10 @@ impl Emitter {
         if let Some(folded) = folded {
             return self.literal(folded);
         }
-        let number = number_of(dtype).unwrap_or_default();
+        let Some(number) = number_of(dtype) else {
+            self.problem("convert", format!("ONNX has no dtype {dtype}"));
+            return self.wire("Cast", x.ty.with_dtype(dtype));
+        };
         let mut attributes = vec![AttributeProto::of_int("to", number.into())];
         // Conversions of the IR do not saturate.
         let is_f8 = matches!(
