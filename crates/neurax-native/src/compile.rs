@@ -19,8 +19,8 @@ use crate::{
     emit::CodegenTarget,
     kernel::{Kernel, verify},
     launch::{
-        ControlTask, ConvolutionTask, FallbackTask, FftTask, KernelTask, ProductTask, Program,
-        SortTask, SparseDotTask, Task, Tasks, WindowsTask, carried,
+        ChannelsLastTask, ControlTask, ConvolutionTask, FallbackTask, FftTask, KernelTask,
+        ProductTask, Program, SortTask, SparseDotTask, Task, Tasks, WindowsTask, carried,
     },
     lower,
     plan::{self, Carried, MemoryPlan},
@@ -28,7 +28,7 @@ use crate::{
     support::producer,
     tuning::MAX_CACHED_KERNELS,
 };
-use neurax_ir::{Eqn, Error, Graph, Op, Result, Value};
+use neurax_ir::{Eqn, Error, Graph, Op, Result, Value, composite::Composite};
 use neurax_runtime::{Cache, Stages};
 use rustc_hash::FxHasher;
 use std::{
@@ -180,6 +180,10 @@ fn library_task(
         }
         (Op::Convolution(op), EqnClass::Convolution) => {
             Task::Convolution(ConvolutionTask::new(graph, e, op, reads, writes[0], epilogue)?)
+        }
+        (Op::Composite(Composite::ChannelsLastConvolution(op)), EqnClass::ChannelsLast) => {
+            let task = ChannelsLastTask::new(graph, e, op, reads, writes[0], epilogue);
+            Task::ChannelsLast(Box::new(task.map_err(|bug| bug.at_origin(&e.at))?))
         }
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),

@@ -148,6 +148,10 @@ impl Backend for Native {
         }
     }
 
+    fn prefers_channels_last(&self) -> bool {
+        true
+    }
+
     fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>> {
         self.compile_logged(graph, device, &mut Stages::muted())
     }

@@ -3,7 +3,9 @@
 
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
 use neurax_ir::{
-    DType, Eqn, FloatFormat, Graph, Type, Value, composite::SparseDot, op::DotGeneral,
+    DType, Eqn, FloatFormat, Graph, Type, Value,
+    composite::{ChannelsLastConvolution, FEATURE_BLOCK, SparseDot},
+    op::DotGeneral,
 };
 
 /// Returns the equation that produces a value, `None` for an input. Values are numbered equation by
@@ -83,3 +85,19 @@ pub fn is_native_sparse_dot(op: &SparseDot, types: [&Type; 4]) -> bool {
         && fits(op.rows)
         && op.rows > 0
 }
+
+/// Returns true if a convolution with features last has native code: of f32, over one or two space
+/// axes, with elements, and not too many taps of features that are computed by themselves.
+pub fn is_native_channels_last(op: &ChannelsLastConvolution, x: &Type, weights: &Type) -> bool {
+    let taps = op.taps(weights).iter().try_fold(1usize, |n, taps| n.checked_mul(*taps));
+    x.dtype == DType::F32
+        && (1..=2).contains(&op.slides.len())
+        && x.size() > 0
+        && weights.size() > 0
+        && op.slides.iter().all(|slide| slide.base_dilation == 1)
+        && (!op.depthwise
+            || (op.results >= FEATURE_BLOCK && taps.is_some_and(|taps| taps <= MAX_DEPTHWISE_TAPS)))
+}
+
+/// The most taps of a convolution with features last of each feature by itself.
+const MAX_DEPTHWISE_TAPS: usize = 64;

@@ -424,5 +424,21 @@ pub const CONV_BAND_BYTES: usize = 1 << 15;
 /// The most bytes of all patches of a convolution that are packed before its tiles. Not measured.
 pub const CONV_MAX_PACKED_BYTES: usize = 1 << 22;
 
+/// The depth of a part of a convolution with features last: the weights of 64 features, 128 KB, stay
+/// in the second-level cache. Not measured by itself.
+pub const LAST_PART_DEPTH: usize = 512;
+
+/// The features of an operand up to which the taps of a row are read as one run: a run of three
+/// numbers is short. Reading 3 features under 3 and 7 taps so took .. and .. us instead of .. and ..
+pub const LAST_MERGED_FEATURES: usize = 8;
+
+/// The bytes of the operand and result of a tile of a convolution with features last: they stay in
+/// the second-level cache beside the weights. Not measured.
+pub const LAST_TILE_BYTES: usize = 1 << 18;
+
+/// The places of a tile of a convolution with features last, at least: each tile reads all weights.
+/// Not measured.
+pub const LAST_MIN_TILE_PLACES: usize = 48;
+
 /// The most bytes of a band of a depthwise convolution with large dilations. Not measured.
 pub const CONV_MAX_BAND_BYTES: usize = 4 * CONV_BAND_BYTES;

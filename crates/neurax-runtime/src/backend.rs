@@ -19,6 +19,12 @@ pub trait Backend: Debug + Send + Sync {
         String::new()
     }
 
+    /// Returns true if convolutions with constant weights are faster with their features last: see
+    /// [`neurax_ir::passes::channels_last`]. False by default.
+    fn prefers_channels_last(&self) -> bool {
+        false
+    }
+
     /// Compiles `graph` for the device with index `device`.
     ///
     /// # Errors

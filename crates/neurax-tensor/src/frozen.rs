@@ -126,8 +126,16 @@ fn freeze(
     let leaves = graph.input_types().len() - captures.len();
     let is_constant: Vec<bool> = (0..graph.input_types().len()).map(|i| i >= leaves).collect();
     let optimized = passes::optimize(&*passes::discard_rules(graph)?, &mut |_, _| {})?;
-    let Some(frozen) = passes::freeze(&optimized, &is_constant)? else {
-        return Ok((compile(device, &optimized)?, captures));
+    let folded = passes::fold_batch_norms(&optimized, &is_constant)?;
+    // empty: nothing to fold.
+    let mut graph = folded.unwrap_or_else(|| optimized);
+    if device.backend().prefers_channels_last()
+        && let Some(new) = passes::channels_last(&graph, &is_constant)?
+    {
+        graph = passes::optimize(&new, &mut |_, _| {})?;
+    }
+    let Some(frozen) = passes::freeze(&graph, &is_constant)? else {
+        return Ok((compile(device, &graph)?, captures));
     };
     let mut constants: Vec<Buffer> =
         frozen.kept.iter().map(|&i| captures[i - leaves].clone()).collect();

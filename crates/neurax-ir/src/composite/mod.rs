@@ -8,6 +8,7 @@ mod attention;
 mod batch_norm_inference;
 mod batch_norm_training;
 mod channels;
+mod channels_last_convolution;
 mod cross_entropy;
 mod cumulative;
 mod function;
@@ -134,6 +135,7 @@ composites! {
     function: CustomFunction;
     linear_solve: LinearSolve;
     sparse_dot: SparseDot;
+    channels_last_convolution: ChannelsLastConvolution;
 }
 
 impl Composite {
@@ -178,7 +180,8 @@ impl Composite {
             | Composite::DotProductAttention(_)
             | Composite::CustomFunction(_)
             | Composite::LinearSolve(_)
-            | Composite::SparseDot(_) => None,
+            | Composite::SparseDot(_)
+            | Composite::ChannelsLastConvolution(_) => None,
         }
     }
 }

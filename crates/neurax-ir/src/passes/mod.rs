@@ -2,8 +2,10 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
-//! [`freeze`] is no step of the pipeline: it needs to know which inputs are constant.
+//! [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no steps of the pipeline: they need to
+//! know which inputs are constant.
 
+mod channels_last;
 mod cse;
 mod dce;
 mod discard_rules;
@@ -14,11 +16,12 @@ mod pipeline;
 mod rewriter;
 mod simplify;
 
+pub use channels_last::channels_last;
 pub use cse::cse;
 pub use dce::dce;
 pub use discard_rules::discard_rules;
 pub use fold::fold;
-pub use freeze::{FrozenGraph, freeze};
+pub use freeze::{FrozenGraph, fold_batch_norms, freeze};
 pub use hoist::hoist;
 pub use pipeline::{PIPELINE, PassStep, optimize};
 pub use simplify::simplify;

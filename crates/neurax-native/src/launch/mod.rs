@@ -40,6 +40,7 @@
 //! this folder compiles; `compile.rs` does.
 
 mod blocked;
+mod channels_last;
 mod control;
 mod convolution;
 mod executable;
@@ -54,6 +55,7 @@ mod kernel_part;
 mod matmul;
 mod microkernels;
 mod pack_rhs;
+mod part_epilogue;
 mod pool;
 mod product;
 mod program;
@@ -69,6 +71,7 @@ mod tap_range;
 mod totals;
 mod windows;
 
+pub use channels_last::ChannelsLastTask;
 pub use control::{ControlTask, carried};
 pub use convolution::ConvolutionTask;
 pub use executable::NativeExecutable;

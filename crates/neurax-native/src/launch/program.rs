@@ -51,6 +51,8 @@ pub enum Task {
     Product(Box<ProductTask>),
     /// A convolution.
     Convolution(ConvolutionTask),
+    /// A convolution with features last.
+    ChannelsLast(Box<super::ChannelsLastTask>),
     /// Sliding windows.
     Windows(WindowsTask),
     /// A sort.
@@ -86,6 +88,7 @@ impl Task {
             Task::Sort(s) => StepMemory { in_place: s.in_place(), ..StepMemory::default() },
             Task::Fft(t) => StepMemory { in_place: t.in_place(), scratch: t.spare() },
             Task::Kernel(_)
+            | Task::ChannelsLast(_)
             | Task::Convolution(_)
             | Task::Windows(_)
             | Task::SparseDot(_)
@@ -102,6 +105,7 @@ impl Task {
     /// threads.
     fn scratch(&self, threads: usize) -> usize {
         match self {
+            Task::ChannelsLast(c) => c.scratch(threads),
             Task::Convolution(c) => c.scratch(threads),
             Task::Windows(w) => w.scratch(threads),
             Task::Sort(s) => s.scratch(threads),
@@ -249,6 +253,7 @@ impl Program {
             match &self.tasks[i] {
                 Task::Kernel(k) => k.run(f, pool),
                 Task::Product(p) => p.run(f, pool, scratch),
+                Task::ChannelsLast(c) => c.run(f, pool),
                 Task::Convolution(c) => c.run(f, pool),
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),

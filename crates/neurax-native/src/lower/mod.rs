@@ -16,6 +16,7 @@
 //! Invariants: a rule keeps the types of the results (checked for every application), and the value
 //! up to the order of sums, which depends on the shapes alone.
 
+mod channels_last;
 mod products;
 mod reductions;
 mod scatter;
@@ -38,6 +39,7 @@ type LoweringRule = fn(&mut Lowering, &LoweringEqn) -> Result<Option<Values>>;
 const LOWERING_RULES: &[(&str, LoweringRule)] = &[
     ("compute nothing without elements", without_elements),
     ("sparse product of plain numbers", sparse::sparse_dot),
+    ("convolution with features last", channels_last::channels_last),
     ("inline a call or composite", inline),
     ("expand random bits", random_bits),
     ("swap the operands of a transposed product", products::transposed),

@@ -174,6 +174,7 @@ impl<'g> Analysis<'g> {
                 | EqnClass::Windows
                 | EqnClass::Sort
                 | EqnClass::Fft
+                | EqnClass::ChannelsLast
                 | EqnClass::SparseDot
                 | EqnClass::Factor
                 | EqnClass::Fallback => {

@@ -22,7 +22,10 @@
 
 use crate::{
     strided_view::StridedView,
-    support::{has_machine_code, is_half, is_large_product, is_native_sparse_dot, moved_as},
+    support::{
+        has_machine_code, is_half, is_large_product, is_native_channels_last, is_native_sparse_dot,
+        moved_as,
+    },
     tuning::{
         CHEAP_COST, DIVISION_COST, FETCH_COST, INTEGER_MULTIPLY_COST, LONG_FUNCTION_COST,
         SHORT_FUNCTION_COST,
@@ -50,6 +53,8 @@ pub enum EqnClass {
     Product,
     /// A convolution by im2col.
     Convolution,
+    /// A convolution with features last.
+    ChannelsLast,
     /// Sliding windows.
     Windows,
     /// A sort.
@@ -106,6 +111,11 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
         }
         Sort(op) if is_sortable(graph, e, op.axis) => EqnClass::Sort,
         Fft(_) => EqnClass::Fft,
+        Composite(composite::Composite::ChannelsLastConvolution(op))
+            if is_native_channels_last(op, graph.ty(e.inputs[0]), graph.ty(e.inputs[1])) =>
+        {
+            EqnClass::ChannelsLast
+        }
         Composite(composite::Composite::SparseDot(op))
             if is_native_sparse_dot(op, [0, 1, 2, 3].map(|i| graph.ty(e.inputs[i]))) =>
         {
@@ -189,6 +199,11 @@ fn rounds_twice(from: DType, to: DType) -> bool {
 /// Returns true if machine code or its scalar library has the function.
 fn is_map(f: Unary) -> bool {
     !matches!(f, Unary::Real | Unary::Imag | Unary::Conj)
+}
+
+/// Returns true if a kernel that reads the result of the step can be its epilogue.
+pub fn has_epilogue(class: EqnClass) -> bool {
+    is_strided(class) || class == EqnClass::ChannelsLast
 }
 
 /// Returns true if the step reads its operands through strides.

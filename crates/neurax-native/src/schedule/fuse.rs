@@ -35,7 +35,7 @@
 
 use super::{
     analysis::Analysis,
-    classify::is_strided,
+    classify::has_epilogue,
     dependence::DependenceGraph,
     epilogue::can_be_epilogue,
     expr_graph::ExprGraph,
@@ -280,7 +280,7 @@ impl<'a> Fuser<'a> {
     fn is_product_of(&self, i: usize, reads: &[BufferId]) -> bool {
         let Some(group) = &self.groups[i] else { return false };
         let GroupKind::Equation(eqn, None) = group.kind else { return false };
-        is_strided(self.analysis.class[eqn]) && group.writes.iter().all(|w| reads.contains(w))
+        has_epilogue(self.analysis.class[eqn]) && group.writes.iter().all(|w| reads.contains(w))
     }
 
     /// Returns the groups in topological order, as near to their indices as that allows.

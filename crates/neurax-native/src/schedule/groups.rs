@@ -139,6 +139,7 @@ fn append<'a>(
         | EqnClass::Windows
         | EqnClass::Sort
         | EqnClass::Fft
+        | EqnClass::ChannelsLast
         | EqnClass::SparseDot
         | EqnClass::Factor
         | EqnClass::Control

@@ -43,7 +43,8 @@ impl Emitter {
             | Composite::SparseCrossEntropy(_)
             | Composite::BatchNormTraining(_)
             | Composite::CustomFunction(_)
-            | Composite::SparseDot(_) => None,
+            | Composite::SparseDot(_)
+            | Composite::ChannelsLastConvolution(_) => None,
         };
         match found {
             Some(y) => Ok(vec![y]),

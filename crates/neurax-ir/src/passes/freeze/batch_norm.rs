@@ -25,11 +25,12 @@ struct NormalizedProduct<'g> {
     bias: Option<Value>,
 }
 
-/// Folds the batch normalizations whose product has constant weights; `None` if there are none.
+/// Folds the batch normalizations whose product has constant weights; `is_constant` has an element
+/// for each input. Returns `None` if there are none.
 ///
 /// # Errors
 /// If the graph is invalid.
-pub(super) fn fold_batch_norms(graph: &Graph, is_constant: &[bool]) -> Result<Option<Graph>> {
+pub fn fold_batch_norms(graph: &Graph, is_constant: &[bool]) -> Result<Option<Graph>> {
     let search = NormSearch::new(graph, is_constant);
     let found: Vec<Option<(&BatchNormInference, NormalizedProduct)>> =
         graph.eqns().iter().map(|e| search.product_before(e)).collect();

@@ -4,8 +4,7 @@
 //! compute again what depends on them alone: the scales of a batch normalization, a transposed or
 //! dequantized weight. The method is *partial evaluation* with a binding-time analysis: an equation
 //! is constant if all its operands are; constant equations move to a separate graph, whose results
-//! become inputs of the rest. Before, batch normalizations are folded into the weights of
-//! the product in front of them ([`fold_batch_norm`](batch_norm)).
+//! become inputs of the rest.
 //!
 //! ```
 //! use neurax_ir::{Graph, passes};
@@ -31,14 +30,15 @@
 //! - What is cheaper to compute than to read stays: constants, counters, broadcasts, and functions
 //!   of elements that are larger than what they are computed from, such as masks and dequantized
 //!   weights; and so do reshapes, which cost nothing.
-//! - The value is kept but for the rounding of folded normalizations.
+//! - The value is kept.
 
 mod batch_norm;
 mod binding_times;
 mod free;
 
 use crate::{Builder, Eqn, Graph, OrBug, Result, Value, Values};
-use binding_times::constant_values;
+pub use batch_norm::fold_batch_norms;
+pub(super) use binding_times::constant_values;
 use free::free_equations;
 
 /// A program whose constants are computed before its calls.
@@ -74,8 +74,6 @@ impl FrozenGraph {
 /// # Errors
 /// If the graph is invalid; not the case for a graph that verifies.
 pub fn freeze(graph: &Graph, is_constant: &[bool]) -> Result<Option<FrozenGraph>> {
-    let folded = batch_norm::fold_batch_norms(graph, is_constant)?;
-    let graph = folded.as_ref().unwrap_or(graph);
     let constant = constant_values(graph, is_constant);
     let free = free_equations(graph, &constant);
     let needed = needed_constants(graph, &constant, &free);
@@ -189,7 +187,9 @@ mod tests {
     /// Freezes a graph, compares it on numbers, and returns both parts as text.
     pub(super) fn frozen(text: &str, is_constant: &[bool], tolerance: f64) -> Option<[String; 2]> {
         let graph = Graph::parse(text).unwrap();
-        let frozen = freeze(&graph, is_constant).unwrap()?;
+        let folded = fold_batch_norms(&graph, is_constant).unwrap();
+        // empty: nothing to fold.
+        let frozen = freeze(folded.as_ref().unwrap_or(&graph), is_constant).unwrap()?;
         let number = |i: usize, ty: &Type| {
             let x: Vec<f64> =
                 (0..ty.size()).map(|k| ((k * 7 + i * 3) % 11) as f64 / 4.0 + 0.25).collect();

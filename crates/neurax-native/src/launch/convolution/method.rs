@@ -4,13 +4,12 @@
 
 use super::{im2col::Im2col, tiling::ConvSizes};
 use crate::address::Address;
-use crate::{launch::pool::Pool, strided_view::StridedView};
+use crate::{
+    launch::{part_epilogue::ComputedPart, pool::Pool},
+    strided_view::StridedView,
+};
 use neurax_ir::op::Convolution;
 use std::fmt::Debug;
-use std::ops::Range;
-
-/// A part of the result that is computed: rows, and windows of them.
-pub type ComputedPart = [Range<usize>; 2];
 
 /// A way to compute a convolution.
 pub trait ConvMethod: Debug + Send + Sync {

@@ -27,14 +27,18 @@ mod patches;
 mod tiling;
 
 use super::{
-    frame::Frame, kernel::KernelTask, kernel_part::KernelMatrix, microkernels::MicrokernelElement,
-    pool::Pool, scratch::Scratch,
+    frame::Frame,
+    kernel::KernelTask,
+    microkernels::MicrokernelElement,
+    part_epilogue::{ComputedPart, EpilogueMatrix, PartEpilogue},
+    pool::Pool,
+    scratch::Scratch,
 };
 use crate::{schedule::BufferId, strided_view::StridedView};
 use blocks::BlockConvolution;
 use depthwise::DepthwiseConvolution;
 use im2col::Im2col;
-use method::{ComputedPart, ConvCall, ConvMethod, ConvParts, KernelView};
+use method::{ConvCall, ConvMethod, ConvParts, KernelView};
 use multiply::ConvElement;
 use neurax_ir::{DType, Eqn, Error, Graph, Result, op::Convolution};
 use panels::PanelConvolution;
@@ -46,20 +50,7 @@ pub struct ConvolutionTask {
     method: Box<dyn ConvMethod>,
     /// The operand, the weights, the result.
     arrays: [BufferId; 3],
-    /// The windows over one batch member.
-    windows: usize,
-    epilogue: Option<(KernelTask, EpilogueRange)>,
-}
-
-/// The part of the result on which an epilogue can run.
-#[derive(Clone, Copy, Debug)]
-enum EpilogueRange {
-    /// Any rows and windows.
-    Part(KernelMatrix),
-    /// Whole rows; its iterations for each.
-    Rows(usize),
-    /// All of it.
-    Whole,
+    epilogue: Option<PartEpilogue>,
 }
 
 impl ConvolutionTask {
@@ -96,23 +87,17 @@ impl ConvolutionTask {
         let parts = ConvParts { x, op, im2col, kernel, sizes, taps: &w.sizes[2..], windows };
         let method = method_of(parts).ok_or_else(no_product)?;
         let rows = sizes.batch * sizes.groups * sizes.results;
-        let range = |t: &KernelTask| {
-            let part = t.matrix(write, op.dtype.bits() / 8, [rows, sizes.windows]);
-            match part {
-                Some(matrix) if method.is_partial() => EpilogueRange::Part(matrix),
-                _ if method.is_by_rows() && rows > 0 && t.count.is_multiple_of(rows) => {
-                    EpilogueRange::Rows(t.count / rows)
-                }
-                // other: neither parts nor rows suit.
-                _ => EpilogueRange::Whole,
-            }
+        let matrix = EpilogueMatrix {
+            buffer: write,
+            bytes: op.dtype.bits() / 8,
+            rows,
+            columns: sizes.windows,
+            is_partial: method.is_partial(),
+            is_by_rows: method.is_by_rows(),
         };
-        let epilogue = epilogue.map(|t| {
-            let range = range(&t);
-            (t, range)
-        });
+        let epilogue = epilogue.map(|task| PartEpilogue::new(task, matrix));
         let arrays = [reads[0], reads[1], write];
-        Ok(ConvolutionTask { method, arrays, windows: sizes.windows, epilogue })
+        Ok(ConvolutionTask { method, arrays, epilogue })
     }
 
     /// Returns the bytes that the convolution allocates on `threads` threads.
@@ -127,18 +112,13 @@ impl ConvolutionTask {
     /// The slots of the frame hold addresses of the buffers of the task's schedule, and no other
     /// thread uses the results.
     pub unsafe fn run(&self, f: &mut Frame, pool: &Pool) {
-        self.epilogue.iter().for_each(|(t, _)| t.operands(&f.slots, &mut f.operands));
+        self.epilogue.iter().for_each(|epilogue| epilogue.set_operands(f));
         let operands = &f.operands[..];
-        let after = |[rows, windows]: ComputedPart| match &self.epilogue {
-            // SAFETY: the epilogue's iterations read only the part that was just computed.
-            Some((t, EpilogueRange::Part(matrix))) => unsafe {
-                t.run_part(*matrix, operands, rows, windows)
-            },
-            Some((t, EpilogueRange::Rows(per))) if windows.len() == self.windows => unsafe {
-                t.run_range(operands, rows.start * per, rows.end * per)
-            },
-            // other: no epilogue, or one that runs at the end.
-            _ => (),
+        let after = |part: ComputedPart| {
+            if let Some(epilogue) = &self.epilogue {
+                // SAFETY: the part was just computed.
+                unsafe { epilogue.run_part(operands, part) }
+            }
         };
         let arrays = self.arrays.map(|b| f.slots[b]);
         let mut shared = Scratch::new(self.method.shared_scratch());
@@ -152,8 +132,8 @@ impl ConvolutionTask {
             } else {
                 (0..tiles).for_each(|tile| self.method.tile(tile, &call))
             }
-            if let Some((epilogue, EpilogueRange::Whole)) = &self.epilogue {
-                epilogue.run(f, pool)
+            if let Some(epilogue) = &self.epilogue {
+                epilogue.run_whole(f, pool)
             }
         }
     }

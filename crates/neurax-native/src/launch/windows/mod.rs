@@ -474,13 +474,22 @@ fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::Combi
         ($($K:ident),*) => {
             match kind {
                 $(ReduceKind::$K => (
-                    combine_as::<T, { ReduceKind::$K as usize }>,
+                    widest::<T, { ReduceKind::$K as usize }>(),
                     pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>,
                 )),*
             }
         };
     }
     pick!(Sum, Prod, Max, Min, And, Or, Xor)
+}
+
+/// Returns the function for the widest vectors of this CPU; only floats have one for wide ones.
+fn widest<T: WindowElement, const KIND: usize>() -> CombineFn<T> {
+    #[cfg(target_arch = "x86_64")]
+    if T::IS_ROUNDED && std::arch::is_x86_feature_detected!("avx2") {
+        return cell::combine_in_avx2::<T, KIND>;
+    }
+    combine_as::<T, KIND>
 }
 
 /// Returns the number of blocks along the front axes, which have no windows, and the axes behind
