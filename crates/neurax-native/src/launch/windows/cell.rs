@@ -181,7 +181,6 @@ pub type CombineFn<T> = unsafe fn(run: &TapRange, x: *const T, to: *mut T);
 ///
 /// # Safety
 /// As [`CombineFn`].
-#[inline(always)]
 pub unsafe fn combine_as<T: WindowElement, const KIND: usize>(
     run: &TapRange,
     x: *const T,
@@ -193,21 +192,6 @@ pub unsafe fn combine_as<T: WindowElement, const KIND: usize>(
         // SAFETY: as promised by the caller.
         unsafe { *to.add(i) = T::combine(ReduceKind::ALL[KIND], *to.add(i), *x.add(j)) }
     });
-}
-
-/// Combines as [`combine_as`] does, in vectors of 256 bits.
-///
-/// # Safety
-/// As [`CombineFn`]; the CPU has the vectors.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-pub unsafe fn combine_in_avx2<T: WindowElement, const KIND: usize>(
-    run: &TapRange,
-    x: *const T,
-    to: *mut T,
-) {
-    // SAFETY: as promised by the caller.
-    unsafe { combine_as::<T, KIND>(run, x, to) }
 }
 
 /// Updates the best elements of windows and their indices, which count from `base`, with the

@@ -5,7 +5,8 @@
 //! last axis. For each tap of the last axis, [`TapRange`] gives the windows that have an element
 //! under it, so that the inner loop combines a strided run of elements into a row of results
 //! without bounds checks. Windows of two by two without overlap, the usual ones, read two rows
-//! simultaneously in chunks of a constant size, which the compiler vectorizes (`pairs2x2`).
+//! simultaneously in chunks of a constant size, which the compiler vectorizes (`pairs2x2`). Without
+//! windows along the last axis, whole lines are combined (`whole_lines`).
 //!
 //! Selections first find the index of the best element of each window of a row, and then gather
 //! from, or scatter to, these indices. Rows run in parallel; a scatter runs block by block, since
@@ -15,6 +16,7 @@
 
 mod cell;
 mod pairs2x2;
+mod whole_lines;
 
 use super::{
     pool::Pool,
@@ -36,6 +38,7 @@ use neurax_ir::{
 use pairs2x2::select_pairs;
 use smallvec::SmallVec;
 use std::ops::Range;
+use whole_lines::{CombineLinesFn, combine_lines};
 
 /// The task of an op over sliding windows.
 #[derive(Debug)]
@@ -233,6 +236,13 @@ impl WindowsTask {
         &self.axes[self.axes.len() - 1]
     }
 
+    /// Returns true if there are no windows along the last axis.
+    fn has_whole_lines(&self) -> bool {
+        let last = self.last();
+        let whole = TapRange { first: 0, step: 1, count: last.windows, by: 1, element: 0 };
+        last.elements == last.windows && last.taps[..] == [whole]
+    }
+
     /// Returns the number of rows of windows in a block.
     fn rows(&self) -> usize {
         self.axes[..self.axes.len() - 1].iter().map(|a| a.windows).product()
@@ -290,7 +300,7 @@ impl WindowsTask {
     ) {
         let (x, to) = (x.0.cast::<T>().cast_const(), to.0.cast::<T>());
         let kind = kind.on(self.x.dtype);
-        let (start, (combine, combine_pairs), n) =
+        let (start, (combine, combine_pairs, lines), n) =
             (T::identity(kind, self.x.dtype), combine::<T>(kind), self.last().windows);
         self.each(range, |row, block, under| {
             // SAFETY: as promised by the caller; ranges stay inside of the block.
@@ -299,10 +309,13 @@ impl WindowsTask {
                 if let Some(pair) = self.pair(under) {
                     return combine_pairs(pair.map(|offset| x.add(offset)), to, n);
                 }
-                let clear = || (0..n).for_each(|i| *to.add(i) = start);
-                clear();
                 let taps = &self.last().taps;
                 let is_sum = kind == ReduceKind::Sum && T::IS_ROUNDED;
+                if self.has_whole_lines() && (!is_sum || under.len() <= SUM_BLOCK) {
+                    return lines(under, x, start, to, n);
+                }
+                let clear = || (0..n).for_each(|i| *to.add(i) = start);
+                clear();
                 if !is_sum || under.len() * taps.len() <= SUM_BLOCK {
                     under.iter().for_each(|&offset| {
                         taps.iter().for_each(|run| combine(run, x.add(offset), to))
@@ -469,13 +482,16 @@ impl WindowsTask {
 }
 
 /// Returns the loops of `kind`: over a range, and over windows of two by two.
-fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>) {
+fn combine<T: WindowElement>(
+    kind: ReduceKind,
+) -> (CombineFn<T>, pairs2x2::CombinePairsFn<T>, CombineLinesFn<T>) {
     macro_rules! pick {
         ($($K:ident),*) => {
             match kind {
                 $(ReduceKind::$K => (
-                    widest::<T, { ReduceKind::$K as usize }>(),
+                    combine_as::<T, { ReduceKind::$K as usize }>,
                     pairs2x2::combine_pairs::<T, { ReduceKind::$K as usize }>,
+                    widest_lines::<T, { ReduceKind::$K as usize }>(),
                 )),*
             }
         };
@@ -484,12 +500,12 @@ fn combine<T: WindowElement>(kind: ReduceKind) -> (CombineFn<T>, pairs2x2::Combi
 }
 
 /// Returns the function for the widest vectors of this CPU; only floats have one for wide ones.
-fn widest<T: WindowElement, const KIND: usize>() -> CombineFn<T> {
+fn widest_lines<T: WindowElement, const KIND: usize>() -> CombineLinesFn<T> {
     #[cfg(target_arch = "x86_64")]
     if T::IS_ROUNDED && std::arch::is_x86_feature_detected!("avx2") {
-        return cell::combine_in_avx2::<T, KIND>;
+        return whole_lines::combine_lines_in_avx2::<T, KIND>;
     }
-    combine_as::<T, KIND>
+    combine_lines::<T, KIND>
 }
 
 /// Returns the number of blocks along the front axes, which have no windows, and the axes behind
