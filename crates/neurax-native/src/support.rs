@@ -96,8 +96,8 @@ pub fn is_native_channels_last(op: &ChannelsLastConvolution, x: &Type, weights: 
         && weights.size() > 0
         && op.slides.iter().all(|slide| slide.base_dilation == 1)
         && (!op.depthwise
-            || (op.results >= FEATURE_BLOCK && taps.is_some_and(|taps| taps <= MAX_DEPTHWISE_TAPS)))
+            || (op.results >= FEATURE_BLOCK && taps.is_some_and(|taps| taps <= MAX_LAST_TAPS)))
 }
 
 /// The most taps of a convolution with features last of each feature by itself.
-const MAX_DEPTHWISE_TAPS: usize = 64;
+const MAX_LAST_TAPS: usize = 64;

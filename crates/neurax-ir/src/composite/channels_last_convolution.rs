@@ -182,13 +182,14 @@ struct SampleRow {
     adds: bool,
 }
 
-const PLAIN: Slide = Slide { stride: 1, low: 0, high: 0, base_dilation: 1, window_dilation: 1 };
+const PLAIN_SLIDE: Slide =
+    Slide { stride: 1, low: 0, high: 0, base_dilation: 1, window_dilation: 1 };
 
 const SAMPLE_ROWS: &[SampleRow] = &[
     SampleRow {
         x: &[2, 4, 3],
         taps: &[2],
-        slide: PLAIN,
+        slide: PLAIN_SLIDE,
         results: 5,
         depthwise: false,
         limits: [f64::NEG_INFINITY, f64::INFINITY],
@@ -197,7 +198,7 @@ const SAMPLE_ROWS: &[SampleRow] = &[
     SampleRow {
         x: &[1, 4, 3, 2],
         taps: &[3, 2],
-        slide: Slide { stride: 2, low: 1, high: 1, ..PLAIN },
+        slide: Slide { stride: 2, low: 1, high: 1, ..PLAIN_SLIDE },
         results: 17,
         depthwise: false,
         limits: [-0.25, 0.75],
@@ -206,7 +207,7 @@ const SAMPLE_ROWS: &[SampleRow] = &[
     SampleRow {
         x: &[1, 5, 4, 3],
         taps: &[2, 2],
-        slide: Slide { window_dilation: 2, high: 1, ..PLAIN },
+        slide: Slide { window_dilation: 2, high: 1, ..PLAIN_SLIDE },
         results: 3,
         depthwise: true,
         limits: [0.25, f64::INFINITY],

@@ -2,8 +2,8 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
-//! [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no steps of the pipeline: they need to
-//! know which inputs are constant.
+//! [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no steps of the pipeline: they need
+//! to know which inputs are constant.
 
 mod channels_last;
 mod cse;

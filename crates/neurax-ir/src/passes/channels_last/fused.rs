@@ -1,7 +1,7 @@
 //! What becomes part of the convolution in front of it: a bias, an array of the same shape, and the
 //! limits of an activation.
 
-use super::{ChannelsLastPass, LastConvolution};
+use super::pass::{ChannelsLastPass, LastConvolution};
 use crate::op::{Binary, Compare, Direction};
 use crate::{Eqn, FloatAttr, Literal, Op, Result, Value};
 

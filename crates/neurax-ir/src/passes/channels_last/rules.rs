@@ -1,17 +1,32 @@
 //! The ops that keep features last.
 
 use super::{
-    ChannelsLastPass,
     layouts::{in_last_order, last_axis, last_order},
+    pass::ChannelsLastPass,
 };
 use crate::composite::Composite;
 use crate::op::{Concatenate, Pad, Reduce, ReduceWindow};
 use crate::{Eqn, Op, Result, Value, Values};
 
-impl ChannelsLastPass<'_> {
+impl<'g> ChannelsLastPass<'g> {
+    /// Emits `e` with features last, if it is a convolution or one of its operands has them last
+    /// and the op is among those that keep the layout. Returns false if nothing was emitted.
+    pub(super) fn rewrite(&mut self, e: &'g Eqn) -> Result<bool> {
+        if e.inputs.iter().all(|v| self.constant[v.index()]) {
+            return Ok(false);
+        }
+        if let Op::Convolution(op) = &e.op {
+            return self.convolution(e, op);
+        }
+        if !e.inputs.iter().any(|v| self.layouts.is_last(*v)) {
+            return Ok(false);
+        }
+        Ok(self.fuse(e)? || self.keep_layout(e)?)
+    }
+
     /// Emits `e`, one of whose operands has features last, in the same layout. Returns false if the
     /// op needs its axes in order.
-    pub(super) fn keep_layout(&mut self, e: &Eqn) -> Result<bool> {
+    fn keep_layout(&mut self, e: &Eqn) -> Result<bool> {
         let y = e.outputs[0];
         let rank = self.shape(y).len();
         match &e.op {

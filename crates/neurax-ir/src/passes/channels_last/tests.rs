@@ -29,7 +29,8 @@ const CONV: &str = "convolution[slides=[{low=1 high=1}, {low=1 high=1}], groups=
 #[test]
 fn a_bias_an_addition_and_limits_become_part_of_the_convolution() {
     let text = format!(
-        "graph(%0: f32[1, 9, 4, 4], %1: f32[9, 9, 3, 3], %2: f32[9, 9, 3, 3], %3: f32[1, 9, 1, 1]) {{
+        "graph(%0: f32[1, 9, 4, 4], %1: f32[9, 9, 3, 3], %2: f32[9, 9, 3, 3], \
+     %3: f32[1, 9, 1, 1]) {{
   %4: f32[1, 9, 4, 4] = {CONV}(%0, %1)
   %5: f32[1, 9, 4, 4] = broadcast_in_dim[shape=[1, 9, 4, 4], dims=[0, 1, 2, 3]](%3)
   %6: f32[1, 9, 4, 4] = add(%4, %5)
@@ -68,7 +69,8 @@ fn a_bias_an_addition_and_limits_become_part_of_the_convolution() {
 #[test]
 fn other_ops_keep_the_layout() {
     let text = format!(
-        "graph(%0: f32[1, 9, 4, 4], %1: f32[9, 9, 3, 3], %2: f32[18, 1, 3, 3], %3: f32[9, 18, 1, 1]) {{
+        "graph(%0: f32[1, 9, 4, 4], %1: f32[9, 9, 3, 3], %2: f32[18, 1, 3, 3], \
+     %3: f32[9, 18, 1, 1]) {{
   %4: f32[1, 9, 4, 4] = {CONV}(%0, %1)
   %5: f32[1, 9, 4, 4] = negate(%4)
   %6: f32[1, 18, 4, 4] = concatenate[axis=1](%5, %4)

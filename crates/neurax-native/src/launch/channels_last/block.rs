@@ -2,7 +2,8 @@
 //!
 //! The method is *indirect* convolution (Dukhan, *The Indirect Convolution Algorithm*, 2019): for
 //! each tap and place there is the address of the operand's features under it, that of zeros for
-//! padding. Taps beside each other may be one run of elements. A block multiplies one number of each place by a vector of weights:
+//! padding. Taps beside each other may be one run of elements. A block multiplies one number of
+//! each place by a vector of weights:
 //!
 //! ```text
 //! f32 with AVX-512: 6 places x 64 features in 24 registers
@@ -15,14 +16,14 @@
 #![allow(unsafe_code, reason = "operands and results are addresses")]
 
 use super::{
-    finish::{Finish, load, store},
-    lanes::Lanes,
+    finish::{SumFinish, load, store},
+    sixteen_lanes::SixteenLanes,
 };
 use neurax_ir::composite::FEATURE_BLOCK;
 
 /// The operands of a block.
 #[derive(Clone, Copy)]
-pub struct BlockCall {
+pub struct PlaceBlock {
     /// The addresses of the runs of elements under the windows, by run and place.
     pub rows: *const *const f32,
     /// The number of addresses of each run.
@@ -41,8 +42,8 @@ pub struct BlockCall {
     pub step: usize,
     /// True if the results so far are added.
     pub adds: bool,
-    /// What is done at the end, if everything is multiplied then.
-    pub finish: Option<Finish>,
+    /// The last step of a sum, if everything is multiplied then.
+    pub finish: Option<SumFinish>,
 }
 
 /// A function for a number of places.
@@ -50,7 +51,7 @@ pub struct BlockCall {
 /// # Safety
 /// All addresses are those of live memory, which no other thread writes, or uses in the case of the
 /// results. The CPU has the instructions.
-type BlockFn = unsafe fn(&BlockCall);
+type BlockFn = unsafe fn(&PlaceBlock);
 
 /// The functions of an instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +70,7 @@ impl BlockKernels {
     ///
     /// # Safety
     /// As for the functions.
-    pub unsafe fn run(&self, blocks: usize, places: usize, call: BlockCall) {
+    pub unsafe fn run(&self, blocks: usize, places: usize, call: PlaceBlock) {
         let functions = self.functions[blocks - 1];
         let (mut call, mut left) = (call, places);
         for &(places, function) in functions {
@@ -97,11 +98,11 @@ pub fn block_kernels() -> BlockKernels {
             return BlockKernels { functions: &x86::FMA };
         }
     }
-    BlockKernels { functions: PLAIN }
+    BlockKernels { functions: PLAIN_FUNCTIONS }
 }
 
 /// The functions for any CPU.
-const PLAIN: &[&[(usize, BlockFn)]] =
+const PLAIN_FUNCTIONS: &[&[(usize, BlockFn)]] =
     &[&[(2, block::<[f32; 16], 2, 1>), (1, block::<[f32; 16], 1, 1>)]];
 
 /// Computes a block of `P` places and `B` blocks of features.
@@ -109,7 +110,7 @@ const PLAIN: &[&[(usize, BlockFn)]] =
 /// # Safety
 /// As for [`BlockFn`].
 #[inline(always)]
-unsafe fn block<V: Lanes, const P: usize, const B: usize>(call: &BlockCall) {
+unsafe fn block<V: SixteenLanes, const P: usize, const B: usize>(call: &PlaceBlock) {
     // SAFETY: as promised by the caller.
     unsafe {
         let mut sums = [[V::zero(); B]; P];
@@ -150,8 +151,8 @@ unsafe fn block<V: Lanes, const P: usize, const B: usize>(call: &BlockCall) {
 /// # Safety
 /// As for [`BlockFn`].
 #[inline(always)]
-unsafe fn store_block<V: Lanes, const P: usize, const B: usize, const WHOLE: bool>(
-    call: &BlockCall,
+unsafe fn store_block<V: SixteenLanes, const P: usize, const B: usize, const WHOLE: bool>(
+    call: &PlaceBlock,
     mut sums: [[V; B]; P],
 ) {
     let count = |b: usize| if WHOLE || b + 1 < B { FEATURE_BLOCK } else { call.last };
@@ -191,23 +192,23 @@ unsafe fn store_block<V: Lanes, const P: usize, const B: usize, const WHOLE: boo
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{BlockCall, BlockFn, block};
+    use super::{PlaceBlock, block};
     use std::arch::x86_64::{__m256, __m512};
 
     macro_rules! functions {
         ($($set:ident: $feature:tt, $lanes:ty, [$($blocks:literal: $($places:literal),*;)*])*) => {
-            $(pub static $set: [&[(usize, BlockFn)]; [$($blocks),*].len()] = [$(&[$(
+            $(pub static $set: [&[(usize, unsafe fn(&PlaceBlock))]; [$($blocks),*].len()] = [$(&[$(
                 ($places, {
                     /// Computes a block.
                     ///
                     /// # Safety
-                    /// As for [`BlockFn`].
+                    /// As for [`super::BlockFn`].
                     #[target_feature(enable = $feature)]
-                    unsafe fn function(call: &BlockCall) {
+                    unsafe fn function(call: &PlaceBlock) {
                         // SAFETY: as promised by the caller.
                         unsafe { block::<$lanes, $places, $blocks>(call) }
                     }
-                    function as BlockFn
+                    function as unsafe fn(&PlaceBlock)
                 })
             ),*]),*];)*
         };
@@ -227,7 +228,7 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launch::channels_last::finish::Limits;
+    use crate::launch::channels_last::finish::ResultLimits;
 
     #[test]
     fn instruction_sets_agree() {
@@ -246,12 +247,12 @@ mod tests {
                     for first in (0..blocks).step_by(kernels.blocks()) {
                         let count = kernels.blocks().min(blocks - first);
                         let at = first * FEATURE_BLOCK;
-                        let finish = Finish {
+                        let finish = SumFinish {
                             bias: bias.as_ptr(),
                             added: added.as_ptr(),
-                            limits: Limits { low: -20.0, high: 50.0 },
+                            limits: ResultLimits { low: -20.0, high: 50.0 },
                         };
-                        let call = BlockCall {
+                        let call = PlaceBlock {
                             rows: rows.as_ptr(),
                             places,
                             runs: 2,
@@ -271,7 +272,7 @@ mod tests {
                     }
                     to
                 };
-                let plain = results(BlockKernels { functions: PLAIN });
+                let plain = results(BlockKernels { functions: PLAIN_FUNCTIONS });
                 assert_eq!(results(own), plain, "{places} places, {features} features");
                 assert_eq!(plain[places * features..], [1.0; FEATURE_BLOCK]);
                 #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "operands and results are addresses")]
 
-use super::{finish::Finish, lanes::Lanes};
+use super::{finish::SumFinish, sixteen_lanes::SixteenLanes};
 use neurax_ir::composite::FEATURE_BLOCK;
 
 /// Places beside each other that have elements under the same taps.
@@ -21,7 +21,7 @@ pub struct PlacesCall<'a> {
     pub places: usize,
     /// The number of features, at least those of a block.
     pub features: usize,
-    pub finish: Finish,
+    pub finish: SumFinish,
 }
 
 /// A function for an instruction set.
@@ -52,7 +52,7 @@ pub fn depthwise_kernel() -> PlacesFn {
 /// # Safety
 /// As for [`PlacesFn`].
 #[inline(always)]
-unsafe fn places<V: Lanes, const P: usize>(call: &PlacesCall) {
+unsafe fn places<V: SixteenLanes, const P: usize>(call: &PlacesCall) {
     let mut first = 0;
     while first < call.features {
         let feature = first.min(call.features - FEATURE_BLOCK);
@@ -77,7 +77,7 @@ unsafe fn places<V: Lanes, const P: usize>(call: &PlacesCall) {
 /// # Safety
 /// As for [`PlacesFn`].
 #[inline(always)]
-unsafe fn some<V: Lanes, const P: usize>(call: &PlacesCall, feature: usize, place: usize) {
+unsafe fn some<V: SixteenLanes, const P: usize>(call: &PlacesCall, feature: usize, place: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
         let from = call.from.offset(place as isize * call.from_step).add(feature);

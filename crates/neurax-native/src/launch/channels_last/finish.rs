@@ -2,44 +2,44 @@
 
 #![allow(unsafe_code, reason = "arrays are read by address")]
 
-use super::lanes::Lanes;
+use super::sixteen_lanes::SixteenLanes;
 
 /// A bias, an array that is added, and limits, for some features of some places.
 #[derive(Clone, Copy)]
-pub struct Finish {
+pub struct SumFinish {
     /// The bias of the first feature.
     pub bias: *const f32,
     /// The first number to be added, or null.
     pub added: *const f32,
-    pub limits: Limits,
+    pub limits: ResultLimits,
 }
 
 /// The least and the greatest number of a result.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ResultLimits {
     pub low: f32,
     pub high: f32,
 }
 
-impl Finish {
+impl SumFinish {
     /// Returns what is to be done `offset` numbers further on in the array that is added, and
     /// `feature` features further on.
-    pub fn at(&self, offset: usize, feature: usize) -> Finish {
+    pub fn at(&self, offset: usize, feature: usize) -> SumFinish {
         let added = match self.added.is_null() {
             true => self.added,
             false => self.added.wrapping_add(offset),
         };
-        Finish { bias: self.bias.wrapping_add(feature), added, ..*self }
+        SumFinish { bias: self.bias.wrapping_add(feature), added, ..*self }
     }
 }
 
-impl Limits {
-    /// Limits all numbers; NaN stays.
+impl ResultLimits {
+    /// ResultLimits all numbers; NaN stays.
     ///
     /// # Safety
     /// The CPU has the vectors.
     #[inline(always)]
-    pub unsafe fn apply<V: Lanes>(&self, all: &mut [V]) {
+    pub unsafe fn apply<V: SixteenLanes>(&self, all: &mut [V]) {
         // SAFETY: as promised by the caller.
         unsafe {
             if self.low > f32::NEG_INFINITY {
@@ -67,9 +67,9 @@ impl Limits {
 /// Reads the first `count` of 16 numbers.
 ///
 /// # Safety
-/// As [`Lanes::load_some`].
+/// As [`SixteenLanes::load_some`].
 #[inline(always)]
-pub unsafe fn load<V: Lanes>(from: *const f32, count: usize) -> V {
+pub unsafe fn load<V: SixteenLanes>(from: *const f32, count: usize) -> V {
     // SAFETY: as promised by the caller.
     unsafe { if count < 16 { V::load_some(from, count) } else { V::load(from) } }
 }
@@ -77,9 +77,9 @@ pub unsafe fn load<V: Lanes>(from: *const f32, count: usize) -> V {
 /// Writes the first `count` of 16 numbers.
 ///
 /// # Safety
-/// As [`Lanes::store_some`].
+/// As [`SixteenLanes::store_some`].
 #[inline(always)]
-pub unsafe fn store<V: Lanes>(x: V, to: *mut f32, count: usize) {
+pub unsafe fn store<V: SixteenLanes>(x: V, to: *mut f32, count: usize) {
     // SAFETY: as promised by the caller.
     unsafe { if count < 16 { x.store_some(to, count) } else { x.store(to) } }
 }

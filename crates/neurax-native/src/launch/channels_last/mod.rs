@@ -26,8 +26,8 @@
 mod block;
 mod depthwise;
 mod finish;
-mod lanes;
 mod places;
+mod sixteen_lanes;
 
 use super::{
     frame::Frame,
@@ -43,9 +43,9 @@ use crate::{
         LAST_MIN_TILE_PLACES, LAST_PART_DEPTH, LAST_TILE_BYTES,
     },
 };
-use block::{BlockCall, BlockKernels, block_kernels};
+use block::{BlockKernels, PlaceBlock, block_kernels};
 use depthwise::{PlacesCall, PlacesFn, depthwise_kernel};
-use finish::{Finish, Limits};
+use finish::{ResultLimits, SumFinish};
 use neurax_ir::{
     Eqn, Graph, OrBug, Result,
     composite::{ChannelsLastConvolution, FEATURE_BLOCK},
@@ -62,7 +62,7 @@ pub struct ChannelsLastTask {
     kernel: PlaceKernel,
     /// True if the taps of a row are read as one run of elements.
     merges_lines: bool,
-    limits: Limits,
+    limits: ResultLimits,
     /// The operand, the weights, the bias, the result.
     arrays: [BufferId; 4],
     /// The array that is added.
@@ -155,7 +155,7 @@ impl ChannelsLastTask {
             sizes,
             kernel,
             merges_lines,
-            limits: Limits { low: op.low.get() as f32, high: op.high.get() as f32 },
+            limits: ResultLimits { low: op.low.get() as f32, high: op.high.get() as f32 },
             arrays: [x, weights, bias, write],
             added: added.first().copied(),
             tile,
@@ -319,7 +319,7 @@ impl ChannelsLastTask {
         unsafe { self.find_rows(arrays.x, places.clone(), rows, zeros) }
         let at = |feature: usize| places.start * s.results + feature;
         let finish = |feature: usize| {
-            let all = Finish { bias: arrays.bias, added: arrays.added, limits: self.limits };
+            let all = SumFinish { bias: arrays.bias, added: arrays.added, limits: self.limits };
             all.at(at(feature), feature)
         };
         let width = kernels.blocks() * FEATURE_BLOCK;
@@ -330,7 +330,7 @@ impl ChannelsLastTask {
             self.for_each_part(|part, is_first, is_last| {
                 let skipped = part.runs.start * depth + part.elements.start;
                 let weights = first / FEATURE_BLOCK * weight_step + skipped * FEATURE_BLOCK;
-                let call = BlockCall {
+                let call = PlaceBlock {
                     rows: rows.wrapping_add(part.runs.start * count),
                     places: count,
                     runs: part.runs.len(),
@@ -384,7 +384,7 @@ impl ChannelsLastTask {
                 .iter()
                 .map(|(offset, tap)| (offset * features, tap * self.sizes.features))
                 .collect();
-            let all = Finish { bias: arrays.bias, added: arrays.added, limits: self.limits };
+            let all = SumFinish { bias: arrays.bias, added: arrays.added, limits: self.limits };
             let call = PlacesCall {
                 from: arrays.x.wrapping_offset(run.offset * features),
                 from_step: run.step * features,

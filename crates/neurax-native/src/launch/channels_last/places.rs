@@ -132,9 +132,11 @@ impl PlaceSizes {
     fn whole_columns(&self) -> Range<usize> {
         let slide = &self.slides[1];
         let span = (self.taps[1] - 1) * slide.window_dilation;
+        // empty: negative padding crops, and all first windows have an element under tap 0.
         let low = usize::try_from(slide.low).unwrap_or(0).div_ceil(slide.stride);
         // The last window that ends inside.
         let room = self.elements[1] as i64 + slide.low - span as i64 - 1;
+        // empty: no window has room.
         let end = usize::try_from(room).map_or(0, |room| room / slide.stride + 1);
         low.min(self.windows[1])..end.min(self.windows[1])
     }

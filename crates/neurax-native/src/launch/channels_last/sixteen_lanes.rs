@@ -11,8 +11,8 @@ use std::arch::x86_64::*;
 /// Sixteen numbers.
 ///
 /// # Safety
-/// The CPU has the vectors; addresses are those of 16 numbers, for [`Lanes::splat`] of one.
-pub unsafe trait Lanes: Copy {
+/// The CPU has the vectors; addresses are those of 16 numbers, for [`SixteenLanes::splat`] of one.
+pub unsafe trait SixteenLanes: Copy {
     unsafe fn zero() -> Self;
     unsafe fn load(from: *const f32) -> Self;
     unsafe fn splat(from: *const f32) -> Self;
@@ -54,7 +54,7 @@ macro_rules! x86_lanes {
      $min:ident $store:ident { $($others:item)* }) => {
         // SAFETY: the methods do what the trait says; the caller has checked the CPU. A minimum or
         // maximum of x86 is its second operand if one is NaN.
-        unsafe impl Lanes for [$t; $count] {
+        unsafe impl SixteenLanes for [$t; $count] {
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: as promised by the caller; so are all below.
@@ -118,7 +118,7 @@ fn first_lanes(count: usize) -> u16 {
 }
 
 // SAFETY: the methods do what the trait says, on any CPU.
-unsafe impl Lanes for [f32; 16] {
+unsafe impl SixteenLanes for [f32; 16] {
     #[inline(always)]
     unsafe fn zero() -> Self {
         [0.0; 16]
