@@ -10,6 +10,7 @@ mod discard_rules;
 mod fold;
 mod freeze;
 mod hoist;
+mod inference;
 mod pipeline;
 mod rewriter;
 mod simplify;
@@ -20,6 +21,7 @@ pub use discard_rules::discard_rules;
 pub use fold::fold;
 pub use freeze::{FrozenGraph, freeze};
 pub use hoist::hoist;
+pub use inference::{RewrittenGraph, inference, recognize};
 pub use pipeline::{PIPELINE, PassStep, optimize};
 pub use simplify::simplify;
 
