@@ -2,7 +2,8 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
-//! [`freeze`] is no step of the pipeline: it needs to know which inputs are constant.
+//! [`inference`], [`recognize`] and [`freeze`] are no steps of the pipeline: they keep the value
+//! but for rounding, and `freeze` needs to know which inputs are constant.
 
 mod cse;
 mod dce;

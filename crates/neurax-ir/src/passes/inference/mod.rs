@@ -24,6 +24,7 @@
 //! | `attention` | `softmax(scale q k^T) v` to `dot_product_attention` |
 //! | `transpose_across` | a transpose that merges with others behind elementwise ops |
 //! | `transpose_behind_reduction` | a reduced transpose to a reduction, and a smaller transpose |
+//! | `transpose_into_product` | a product with batch axes of a transpose to one of its operand |
 //!
 //! ```
 //! use neurax_ir::{Graph, passes};
@@ -102,6 +103,7 @@ const BLOCK_RULES: &[NamedRule] = &[
     ("attention", attention::attention),
     ("transpose_across", transposes::transpose_across),
     ("transpose_behind_reduction", transposes::transpose_behind_reduction),
+    ("transpose_into_product", transposes::transpose_into_product),
 ];
 
 /// The rules in the order in which they are applied: to the graph, then to the result, and so on.
@@ -164,7 +166,7 @@ fn rewrite(
 struct Rewriting<'r> {
     rules: &'static [NamedRule],
     is_wanted: &'r dyn Fn(Option<&Composite>) -> bool,
-    /// How often each rule was applied.
+    /// The number of applications of each rule.
     counts: &'r mut BTreeMap<&'static str, usize>,
 }
 

@@ -16,7 +16,7 @@
 use super::search::{PatternSearch, Replacement, as_vector, composite_by, is_about};
 use crate::composite::{Composite, LayerNormalization, RmsNormalization};
 use crate::op::{Binary, ReduceKind, Unary};
-use crate::{Eqn, Op, Type, Value};
+use crate::{Builder, Eqn, Op, Type, Value};
 
 /// A scale or a bias.
 #[derive(Clone, Copy)]
@@ -65,39 +65,60 @@ pub(super) fn row_norm(s: &mut PatternSearch, e: &Eqn) -> Option<Replacement> {
     rows.replacement(s, ty, RowWeight::Missing)
 }
 
-impl NormalizedRows {
-    fn replacement(self, s: &PatternSearch, ty: &Type, bias: RowWeight) -> Option<Replacement> {
-        let fits = |w: &RowWeight| match w {
-            RowWeight::Vector(v) => s.ty(*v).dtype == ty.dtype,
-            RowWeight::Number(_) | RowWeight::Missing => true,
-        };
-        let n = *ty.shape.last()?;
-        let weights = [self.scale, bias];
-        if s.ty(self.x) != ty || n == 0 || !weights.iter().all(fits) {
-            return None;
-        }
-        let vector = |w: &RowWeight| match w {
-            RowWeight::Vector(v) => Some(*v),
+impl RowWeight {
+    fn is_given(self) -> bool {
+        !matches!(self, RowWeight::Missing)
+    }
+
+    /// Returns the value that is read.
+    fn value(self) -> Option<Value> {
+        match self {
+            RowWeight::Vector(v) => Some(v),
             RowWeight::Number(_) | RowWeight::Missing => None,
-        };
-        let inputs: Vec<Value> =
-            [self.x].into_iter().chain(weights.iter().filter_map(vector)).collect();
-        let (epsilon, dtype) = (self.epsilon.into(), ty.dtype);
-        let [scale, bias] = weights.map(|w| !matches!(w, RowWeight::Missing));
-        let composite: Composite = match self.is_centered {
+        }
+    }
+
+    /// Emits the weight as a vector of type `ty`; `value` is the next value that a weight reads.
+    fn operand(
+        self,
+        b: &mut Builder,
+        ty: &Type,
+        mut value: impl FnMut() -> Option<Value>,
+    ) -> Option<Value> {
+        match self {
+            RowWeight::Missing => None,
+            RowWeight::Number(c) => Some(b.full(ty.clone(), c)),
+            RowWeight::Vector(_) => value().map(|v| as_vector(b, v, ty.size())),
+        }
+    }
+}
+
+impl NormalizedRows {
+    /// Returns the composite, with a bias if `bias` is true.
+    fn composite(&self, bias: bool) -> Composite {
+        let (epsilon, scale) = (self.epsilon.into(), self.scale.is_given());
+        match self.is_centered {
             true => LayerNormalization { epsilon, scale, bias }.into(),
             false => RmsNormalization { epsilon, scale }.into(),
-        };
+        }
+    }
+
+    /// Returns the replacement of a value of type `ty`, if the types are those of the composite.
+    fn replacement(self, s: &PatternSearch, ty: &Type, bias: RowWeight) -> Option<Replacement> {
+        let weights = [self.scale, bias];
+        let values: Vec<Value> = weights.iter().filter_map(|w| w.value()).collect();
+        let vector = Type::new(ty.dtype, [*ty.shape.last()?]);
+        let fits = values.iter().all(|v| s.ty(*v).dtype == ty.dtype);
+        if s.ty(self.x) != ty || vector.size() == 0 || !fits {
+            return None;
+        }
+        let composite = self.composite(bias.is_given());
         let op = Op::Composite(composite.clone());
-        composite_by(composite, &inputs, move |b, xs| {
-            let mut rest = xs.iter().skip(1).copied();
-            let mut operands: Vec<Value> = xs.iter().take(1).copied().collect();
+        composite_by(composite, &[&[self.x], &values[..]].concat(), move |b, xs| {
+            let mut given = xs.iter().copied();
+            let mut operands: Vec<Value> = given.next().into_iter().collect();
             for weight in weights {
-                operands.extend(match weight {
-                    RowWeight::Missing => None,
-                    RowWeight::Number(c) => Some(b.full(Type::new(dtype, [n]), c)),
-                    RowWeight::Vector(_) => rest.next().map(|v| as_vector(b, v, n)),
-                });
+                operands.extend(weight.operand(b, &vector, || given.next()));
             }
             b.emit(op.clone(), &operands)
         })
@@ -124,13 +145,8 @@ impl PatternSearch<'_> {
         for (i, &(root, divides)) in list.factors.iter().enumerate() {
             let found = self.attempt(|s| {
                 let factor = s.row_factor(root, divides)?;
-                let others: Vec<(Value, bool)> = list
-                    .factors
-                    .iter()
-                    .enumerate()
-                    .filter(|(j, _)| *j != i)
-                    .map(|x| *x.1)
-                    .collect();
+                let mut others = list.factors.clone();
+                others.remove(i);
                 s.rows_times(factor, &others, list.coefficient)
             });
             if found.is_some() {

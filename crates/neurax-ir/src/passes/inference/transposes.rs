@@ -68,6 +68,39 @@ pub(super) fn transpose_behind_reduction(s: &mut PatternSearch, e: &Eqn) -> Opti
     })
 }
 
+/// Reads the operand of a transpose in a product with batch axes by other axes. Without batch axes
+/// the operand may be a weight, which is transposed once, before all calls.
+pub(super) fn transpose_into_product(s: &mut PatternSearch, e: &Eqn) -> Option<Replacement> {
+    let Op::DotGeneral(op) = &e.op else { return None };
+    let inner = |i: usize| match s.producer(e.inputs[i]) {
+        Some(Eqn { op: Op::Transpose(Transpose { permutation }), inputs, .. }) => {
+            Some((permutation, inputs[0]))
+        }
+        _ => None,
+    };
+    let left = inner(0).filter(|(p, _)| is_ordered(&op.lhs_free(p.len()), p));
+    let right = inner(1).filter(|(p, _)| is_ordered(&op.rhs_free(p.len()), p));
+    if op.lhs_batch.is_empty() || left.is_none() && right.is_none() {
+        return None;
+    }
+    let mut op = op.clone();
+    let mut inputs = e.inputs.clone();
+    if let Some((permutation, x)) = left {
+        op.lhs_batch.iter_mut().chain(&mut op.lhs_contract).for_each(|a| *a = permutation[*a]);
+        inputs[0] = x;
+    }
+    if let Some((permutation, x)) = right {
+        op.rhs_batch.iter_mut().chain(&mut op.rhs_contract).for_each(|a| *a = permutation[*a]);
+        inputs[1] = x;
+    }
+    replacement(&inputs, move |b, xs| b.emit(op.clone(), xs))
+}
+
+/// Returns true if a transpose by `permutation` keeps the order of `axes`.
+fn is_ordered(axes: &[usize], permutation: &[usize]) -> bool {
+    axes.iter().map(|&a| permutation[a]).is_sorted()
+}
+
 impl PatternSearch<'_> {
     /// Returns the op and the operands that compute `v` with its axes in the order of
     /// `permutation`, if no transpose is left over.

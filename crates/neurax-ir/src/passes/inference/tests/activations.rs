@@ -22,7 +22,7 @@ fn gelu_by_the_error_function() {
         },
         // Half of the sum, by x.
         &|b, x| {
-            let u = b.mul_scalar(x[0], 0.70710678);
+            let u = b.mul_scalar(x[0], std::f32::consts::FRAC_1_SQRT_2.into());
             let p = plus_one_erf(b, u);
             let p = b.mul_scalar(p, 0.5);
             b.mul(p, x[0])
@@ -111,7 +111,7 @@ fn gelu_by_the_hyperbolic_tangent() {
 #[test]
 fn constants_are_rounded_to_the_dtype() {
     let make: MakeGraph = &|b, x| {
-        let u = divided(b, x[0], 1.4142);
+        let u = divided(b, x[0], 1.4140625);
         let p = plus_one_erf(b, u);
         let y = b.mul(x[0], p);
         b.mul_scalar(y, 0.5)

@@ -79,3 +79,32 @@ fn reductions_take_the_order_that_is_there() {
         b.sum(y, &[1])
     });
 }
+
+#[test]
+fn products_read_transposed_operands_by_other_axes() {
+    let of = |batch: Vec<usize>, contract: usize| DotGeneral {
+        lhs_batch: batch.clone(),
+        rhs_batch: batch,
+        lhs_contract: vec![contract],
+        rhs_contract: vec![contract],
+        dtype: DType::F32,
+    };
+    let want = "%2: f32[2, 3, 5, 6] = dot_general[lhs_batch=[0, 2], rhs_batch=[0, 1], \
+                lhs_contract=[3], rhs_contract=[2], dtype=f32](%0, %1); return %2";
+    let types = [f32s(&[2, 5, 3, 4]), f32s(&[2, 3, 4, 6])];
+    becomes("transpose_into_product 1", want, &types, &|b, x| {
+        let heads = b.transpose(x[0], &[0, 2, 1, 3]);
+        let keys = b.transpose(x[1], &[0, 1, 3, 2]);
+        b.emit(of(vec![0, 1], 3), &[heads, keys])
+    });
+    // A weight, and free axes that change places.
+    is_kept(&[f32s(&[5, 4]), f32s(&[4, 6])], &|b, x| {
+        let w = b.transpose(x[1], &[1, 0]);
+        b.emit(of(vec![], 1), &[x[0], w])
+    });
+    is_kept(&[f32s(&[2, 5, 3, 4]), f32s(&[2, 6, 4])], &|b, x| {
+        let y = b.transpose(x[0], &[0, 2, 1, 3]);
+        let op = DotGeneral { rhs_contract: vec![2], ..of(vec![0], 3) };
+        b.emit(op, &[y, x[1]])
+    });
+}
