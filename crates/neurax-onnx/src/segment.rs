@@ -49,7 +49,8 @@ impl GraphSegment {
         &self.rest
     }
 
-    /// Returns the types of the inputs, the constants, and the number of nodes as text.
+    /// Returns the types of the inputs, the constants, and the numbers of nodes and of rewrites as
+    /// text.
     pub(crate) fn text(&self, graph: &OnnxGraph) -> String {
         let input = |name: &String| match self.signatures.get(name) {
             Some(ValueType::Tensor(t)) => format!("{name}: {t}"),
@@ -65,7 +66,14 @@ impl GraphSegment {
         let operators: Vec<String> =
             operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
         let inputs = [inputs, constants].concat().join(", ");
-        format!("({inputs}): {}", operators.join(", "))
+        let rewrites = self.program.iter().flat_map(|program| program.rewrites());
+        let rewrites: Vec<String> =
+            rewrites.map(|(name, count)| format!("{count} {name}")).collect();
+        let rewrites = match rewrites.is_empty() {
+            true => String::new(),
+            false => format!("; rewritten: {}", rewrites.join(", ")),
+        };
+        format!("({inputs}): {}{rewrites}", operators.join(", "))
     }
 
     /// Returns true if the segment is one for these nodes and values.

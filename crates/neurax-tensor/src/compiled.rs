@@ -35,6 +35,7 @@ pub(crate) struct CompiledCore {
     /// tensors, and what depends on them alone.
     compiled: Arc<CompiledGraph>,
     captures: Vec<Buffer>,
+    rewrites: Vec<(&'static str, usize)>,
 }
 
 /// The types that a function is compiled for: `types![..]` with one type per tensor (for a
@@ -152,6 +153,19 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     pub fn call_bytes(&self) -> Option<usize> {
         self.core.compiled.call_bytes()
     }
+
+    /// Returns the names of the rewrites for inference that were applied, and how often each was:
+    /// see [`neurax_ir::passes::inference`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let gate = jit(|x: Tensor| &x * x.sigmoid()).compile(types![f32[8]])?;
+    /// assert_eq!(gate.rewrites(), [("silu", 1)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn rewrites(&self) -> &[(&'static str, usize)] {
+        &self.core.rewrites
+    }
 }
 
 impl CompiledCore {
@@ -167,8 +181,8 @@ impl CompiledCore {
         shared: &SharedConstants,
     ) -> Result<CompiledCore> {
         let program = FrozenProgram::new(&entry, leaves, compile, shared)?;
-        let FrozenProgram { device, compiled, constants } = program;
-        Ok(CompiledCore { key, entry, device, compiled, captures: constants })
+        let FrozenProgram { device, compiled, constants, rewrites } = program;
+        Ok(CompiledCore { key, entry, device, compiled, captures: constants, rewrites })
     }
 
     /// Runs the function on `leaves`, whose types were `checked`. Returns the leaves of the result.

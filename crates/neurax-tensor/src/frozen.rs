@@ -6,7 +6,8 @@ use crate::{
     jit::{CachedTrace, refs},
     tensor::no_value,
 };
-use neurax_ir::{Graph, OrBug, Place, Value, passes, passes::FrozenGraph};
+use neurax_ir::passes::{FrozenGraph, RewrittenGraph};
+use neurax_ir::{Graph, OrBug, Place, Value, passes};
 use neurax_runtime::{Buffer, CompiledGraph};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,12 @@ pub(crate) struct FrozenProgram {
     /// The program, whose inputs are the leaves of the argument and then `constants`.
     pub compiled: Arc<CompiledGraph>,
     pub constants: Vec<Buffer>,
+    /// The rewrites for inference that were applied, and how often.
+    pub rewrites: Vec<(&'static str, usize)>,
 }
+
+/// A compiled graph, its constants and the rewrites.
+type FrozenParts = (Arc<CompiledGraph>, Vec<Buffer>, Vec<(&'static str, usize)>);
 
 /// A way to compile a graph for a device.
 pub(crate) type GraphCompiler = fn(&Device, &Graph) -> Result<Arc<CompiledGraph>>;
@@ -57,8 +63,9 @@ impl FrozenProgram {
         let captures = captures.iter().map(buffer).collect::<Result<Vec<_>>>()?;
         let freeze = |graph: &Graph| freeze(graph, &device, captures, compile, shared);
         let program = entry.traced.graph().and_then(freeze);
-        let (compiled, constants) = program.map_err(|e| e.at(&Place::Source(entry.at)))?;
-        Ok(FrozenProgram { device, compiled, constants })
+        let program = program.map_err(|e| e.at(&Place::Source(entry.at)))?;
+        let (compiled, constants, rewrites) = program;
+        Ok(FrozenProgram { device, compiled, constants, rewrites })
     }
 }
 
@@ -115,31 +122,40 @@ fn key(frozen: &FrozenGraph, i: usize, captures: &[Buffer]) -> Result<ConstantKe
     Ok((graph, addresses))
 }
 
-/// Compiles a graph whose last inputs are `captures`; returns it with the constants that it reads.
+/// Optimizes a graph, and rewrites it for inference and for the device; `is_constant` has an element
+/// for each input.
+fn rewrite(graph: &Graph, is_constant: &[bool], device: &Device) -> Result<RewrittenGraph> {
+    let optimized = passes::optimize(&*passes::discard_rules(graph)?, &mut |_, _| {})?;
+    let RewrittenGraph { graph, applied } = passes::inference(&optimized)?;
+    let folded = passes::fold_batch_norms(&graph, is_constant)?;
+    // empty: nothing to fold.
+    let mut graph = folded.unwrap_or(graph);
+    if device.backend().prefers_channels_last()
+        && let Some(new) = passes::channels_last(&graph, is_constant)?
+    {
+        graph = passes::optimize(&new, &mut |_, _| {})?;
+    }
+    Ok(RewrittenGraph { graph, applied })
+}
+
+/// Rewrites a graph for inference and compiles it. Its last inputs are `captures`; the result has
+/// the constants that it reads.
 fn freeze(
     graph: &Graph,
     device: &Device,
     captures: Vec<Buffer>,
     compile: GraphCompiler,
     shared: &SharedConstants,
-) -> Result<(Arc<CompiledGraph>, Vec<Buffer>)> {
+) -> Result<FrozenParts> {
     let leaves = graph.input_types().len() - captures.len();
     let is_constant: Vec<bool> = (0..graph.input_types().len()).map(|i| i >= leaves).collect();
-    let optimized = passes::optimize(&*passes::discard_rules(graph)?, &mut |_, _| {})?;
-    let folded = passes::fold_batch_norms(&optimized, &is_constant)?;
-    // empty: nothing to fold.
-    let mut graph = folded.unwrap_or_else(|| optimized);
-    if device.backend().prefers_channels_last()
-        && let Some(new) = passes::channels_last(&graph, &is_constant)?
-    {
-        graph = passes::optimize(&new, &mut |_, _| {})?;
-    }
+    let RewrittenGraph { graph, applied } = rewrite(graph, &is_constant, device)?;
     let Some(frozen) = passes::freeze(&graph, &is_constant)? else {
-        return Ok((compile(device, &graph)?, captures));
+        return Ok((compile(device, &graph)?, captures, applied));
     };
     let mut constants: Vec<Buffer> =
         frozen.kept.iter().map(|&i| captures[i - leaves].clone()).collect();
     let compute = |graph: &Graph| compile(device, graph)?.run(captures.clone());
     constants.extend(shared.values(&frozen, &captures, compute)?);
-    Ok((compile(device, &frozen.rest)?, constants))
+    Ok((compile(device, &frozen.rest)?, constants, applied))
 }

@@ -210,7 +210,7 @@ impl<'g> Rewriter<'g> {
 }
 
 /// Returns the scalar that all elements equal, bit for bit.
-fn uniform(x: &Literal) -> Option<Literal> {
+pub(super) fn uniform(x: &Literal) -> Option<Literal> {
     let (ty, bytes) = (x.ty(), x.bytes());
     if ty.size() == 0 {
         return None;

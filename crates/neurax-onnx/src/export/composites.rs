@@ -14,6 +14,21 @@ use neurax_ir::op::{Binary, ReduceKind};
 use neurax_ir::{DType, Literal, Type};
 use std::f64::consts::SQRT_2;
 
+/// Returns true if `opset` has an operator for a composite that is found in the steps of a
+/// function. Written as the nodes of its body, it could be longer than these steps.
+pub(super) fn has_operator(op: &Composite, opset: i64) -> bool {
+    let has = |op: &str| takes(op, DType::F32, opset);
+    match op {
+        Composite::Softmax(_) | Composite::LogSoftmax(_) | Composite::LogSumExp(_) => true,
+        Composite::Gelu(c) => has("Gelu") || !c.approximate,
+        Composite::Silu(_) => has("Swish"),
+        Composite::LayerNormalization(_) => has("LayerNormalization"),
+        Composite::RmsNormalization(_) => has("RMSNormalization"),
+        Composite::DotProductAttention(c) => !c.mask && !c.bias && has("Attention"),
+        _ => false,
+    }
+}
+
 impl Emitter {
     /// Emits a composite.
     pub(super) fn composite(

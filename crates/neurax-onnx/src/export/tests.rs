@@ -274,3 +274,28 @@ fn names_and_metadata_are_those_of_the_options() {
     let e = Exporter::new().input_names(["a", "b"]).to_bytes(&mlp(), types![f32[_, 4]]);
     assert!(e.unwrap_err().message().contains("expected 1 names of inputs, got 2"));
 }
+
+/// The steps of a layer normalization are its operator in a newer operator set, also those of a
+/// file that had none.
+#[test]
+fn steps_of_composites_become_their_operators() {
+    let layer_norm = |x: Tensor| {
+        let c = &x - &x.mean(keep(-1));
+        &c / ((&c * &c).mean(keep(-1)) + 1e-5).sqrt()
+    };
+    let types = || types![f32[_, 8]];
+    assert_eq!(check(layer_norm, types()), ["LayerNormalization"]);
+    let old = Exporter::new().opset(13).to_bytes_fn(layer_norm, types()).unwrap();
+    assert!(operators(&old).len() > 5, "{:?}", operators(&old));
+    let net = import_bytes(old).unwrap();
+    let new = Exporter::new().opset(17).to_bytes(&net, types()).unwrap();
+    assert_eq!(operators(&new), ["LayerNormalization"]);
+    let x = key(3).normal([4, 8]);
+    assert_close(import_bytes(new).unwrap().apply(&x).y(), &layer_norm(x));
+
+    let gelu = |x: Tensor| x.gelu(false);
+    let old = Exporter::new().opset(18).to_bytes_fn(gelu, types()).unwrap();
+    assert_eq!(operators(&old), ["Div", "Erf", "Add", "Mul", "Mul"]);
+    let new = Exporter::new().opset(20).to_bytes(&import_bytes(old).unwrap(), types()).unwrap();
+    assert_eq!(operators(&new), ["Gelu"]);
+}

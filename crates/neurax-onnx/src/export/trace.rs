@@ -10,6 +10,7 @@
 //! ```
 
 use super::captures::{CapturingTrace, shared_captures};
+use super::composites::has_operator;
 use super::draft::Draft;
 use super::emitter::Emitter;
 use super::float_type::with_float;
@@ -19,7 +20,7 @@ use super::open_shapes::{OpenShapes, TRACE_COUNT};
 use super::options::Exporter;
 use super::patterns;
 use super::size_formula::OpenSize;
-use neurax_ir::{DType, Error, Graph, Literal, Result, passes};
+use neurax_ir::{DType, Error, Graph, Literal, Result, composite::Composite, passes};
 use neurax_nn::{Mode, Net, Params};
 use neurax_tensor::{Example, Jit, Tensor, Tree, TypeSpec, jit};
 use std::collections::{HashMap, HashSet};
@@ -134,6 +135,8 @@ impl Exporter {
         let prepared = |graph: &Graph| {
             let graph = passes::discard_rules(graph)?;
             let graph = passes::dce(&passes::cse(&passes::simplify(&graph)?)?)?;
+            let has_operator = |op: &Composite| has_operator(op, self.opset);
+            let graph = passes::recognize(&graph, &has_operator)?.graph;
             match self.float {
                 Some(dtype) => with_float(&graph, dtype, &|i| inputs.contains(&names[i])),
                 None => Ok(graph),
