@@ -4,7 +4,7 @@
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
 use neurax_ir::{
     DType, Eqn, FloatFormat, Graph, Type, Value,
-    composite::{ChannelsLastConvolution, FEATURE_BLOCK, SparseDot},
+    composite::{ChannelsLastConvolution, FEATURE_BLOCK, MAX_DEPTHWISE_PLACES, SparseDot},
     op::DotGeneral,
 };
 
@@ -96,8 +96,6 @@ pub fn is_native_channels_last(op: &ChannelsLastConvolution, x: &Type, weights: 
         && weights.size() > 0
         && op.slides.iter().all(|slide| slide.base_dilation == 1)
         && (!op.depthwise
-            || (op.results >= FEATURE_BLOCK && taps.is_some_and(|taps| taps <= MAX_LAST_TAPS)))
+            || (op.results >= FEATURE_BLOCK
+                && taps.is_some_and(|taps| taps <= MAX_DEPTHWISE_PLACES)))
 }
-
-/// The most taps of a convolution with features last of each feature by itself.
-const MAX_LAST_TAPS: usize = 64;

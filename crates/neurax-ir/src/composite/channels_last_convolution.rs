@@ -33,6 +33,10 @@ attrs! {
 /// The features of a block of weights: a vector of 512 bits has 16 numbers of f32.
 pub const FEATURE_BLOCK: usize = 16;
 
+/// The taps up to which a convolution of each feature by itself is worth having its features last:
+/// backends keep a list of the elements under a window.
+pub const MAX_DEPTHWISE_PLACES: usize = 64;
+
 impl ChannelsLastConvolution {
     /// Emits the weights `[results, features, taps ..]` of a convolution in the order in which this
     /// one takes them.

@@ -54,7 +54,7 @@ pub fn channels_last(graph: &Graph, is_constant: &[bool]) -> Result<Option<Graph
             pass.copy(e)?;
         }
     }
-    if pass.convolutions.iter().all(Option::is_none) {
+    if !pass.found {
         return Ok(None);
     }
     let outputs = graph.outputs().iter().map(|v| pass.first(*v)).collect::<Result<Vec<_>>>()?;

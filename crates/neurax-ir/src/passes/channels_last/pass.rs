@@ -13,6 +13,8 @@ pub struct ChannelsLastPass<'g> {
     pub uses: Vec<usize>,
     pub b: Builder,
     pub layouts: Layouts,
+    /// True if a convolution has its features last.
+    pub found: bool,
     /// For each value that a convolution computes alone, that convolution.
     pub convolutions: Vec<Option<LastConvolution>>,
 }
@@ -40,6 +42,7 @@ impl<'g> ChannelsLastPass<'g> {
             uses,
             b,
             layouts: Layouts::new(count, &inputs),
+            found: false,
             convolutions: vec![None; count],
         }
     }
@@ -64,6 +67,7 @@ impl<'g> ChannelsLastPass<'g> {
     /// Emits a convolution and makes it the one that computes `v`.
     pub fn set_convolution(&mut self, v: Value, new: LastConvolution) -> Result<()> {
         let outputs = self.b.try_emit(new.op.clone(), &new.operands)?;
+        self.found = true;
         self.layouts.set_last(v, outputs[0]);
         self.convolutions[v.index()] = Some(new);
         Ok(())

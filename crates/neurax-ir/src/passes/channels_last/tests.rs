@@ -112,6 +112,22 @@ fn other_ops_keep_the_layout() {
 }
 
 #[test]
+fn transposed_convolutions_of_one_element_are_products() {
+    let text = "graph(%0: f32[2, 3, 4, 5], %1: f32[12, 3, 2, 3], %2: f32[1, 12, 2, 2]) {
+  %3: f32[2, 12, 8, 15] = convolution[slides=[{low=1 high=1 base_dilation=2}, \
+     {low=2 high=2 base_dilation=3}], groups=1, dtype=f32](%0, %1)
+  %4: f32[2, 12, 8, 15] = negate(%3)
+  %5: f32[2, 1, 16, 30] = convolution[slides=[{low=1 high=1 base_dilation=2}, \
+     {low=1 high=1 base_dilation=2}], groups=1, dtype=f32](%4, %2)
+  return %5
+}";
+    let new = laid_out(text).unwrap();
+    assert_eq!(new.matches("slides=[{}, {}], results=72").count(), 1, "{new}");
+    assert_eq!(new.matches("slides=[{}, {}], results=4").count(), 1, "{new}");
+    assert!(!new.contains("base_dilation"), "{new}");
+}
+
+#[test]
 fn convolutions_that_do_not_suit_are_kept() {
     let of = |x: &str, w: &str, attrs: &str, y: &str| {
         format!(
