@@ -94,7 +94,7 @@ pub fn is_native_channels_last(op: &ChannelsLastConvolution, x: &Type, weights: 
         && (1..=2).contains(&op.slides.len())
         && x.size() > 0
         && weights.size() > 0
-        && op.slides.iter().all(|slide| slide.base_dilation == 1)
+        && ChannelsLastConvolution::is_usual(&op.slides)
         && (!op.depthwise
             || (op.results >= FEATURE_BLOCK
                 && taps.is_some_and(|taps| taps <= MAX_DEPTHWISE_PLACES)))

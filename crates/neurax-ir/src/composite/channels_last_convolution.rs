@@ -75,6 +75,18 @@ impl ChannelsLastConvolution {
         b.slice_axis(whole, 0, 0, self.results)
     }
 
+    /// Returns true if the convolution is one that backends are made for: strides, padding and
+    /// dilations have no absurd sizes, and elements of the operand are not apart.
+    pub fn is_usual(slides: &[Slide]) -> bool {
+        let is_near = |x: i64| x.unsigned_abs() < 1 << 20;
+        slides.iter().all(|s| {
+            s.base_dilation == 1
+                && [s.stride, s.window_dilation].iter().all(|n| *n < 1 << 20)
+                && is_near(s.low)
+                && is_near(s.high)
+        })
+    }
+
     /// Returns the taps along each space axis, for weights of type `weights`.
     pub fn taps<'t>(&self, weights: &'t Type) -> &'t [usize] {
         let from = if self.depthwise { 0 } else { 1 };
@@ -132,6 +144,10 @@ impl Named for ChannelsLastConvolution {
         }
         shape.push(self.results);
         let y = x.with_shape(shape);
+        let (low, high) = (self.low.get(), self.high.get());
+        if low.is_nan() || high.is_nan() || low == f64::INFINITY || high == f64::NEG_INFINITY {
+            return refuse(Self::NAME, format!("expected limits of numbers, got {low} and {high}"));
+        }
         match xs.get(3).filter(|added| **added != y) {
             Some(added) => refuse(Self::NAME, format!("expected {y} to be added, got {added}")),
             None => Ok(vec![y]),

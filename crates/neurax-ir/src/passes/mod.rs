@@ -2,9 +2,9 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
-//! [`inference`], [`recognize`], [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no steps
-//! of the pipeline: they keep the value but for rounding, and the last three need to know which
-//! inputs are constant.
+//! [`inference`], [`recognize`], [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no
+//! steps of the pipeline: they keep the value but for rounding, and the last three need to know
+//! which inputs are constant.
 
 mod channels_last;
 mod cse;
@@ -23,7 +23,7 @@ pub use cse::cse;
 pub use dce::dce;
 pub use discard_rules::discard_rules;
 pub use fold::fold;
-pub use freeze::{FrozenGraph, fold_batch_norms, freeze};
+pub use freeze::{FrozenGraph, fold_batch_norms, freeze, freeze_where};
 pub use hoist::hoist;
 pub use inference::{RewrittenGraph, inference, recognize};
 pub use pipeline::{PIPELINE, PassStep, optimize};

@@ -1,11 +1,19 @@
 //! Generator rules for convolutions and window ops.
 
 use super::generate::{BoundedValue, Gen, GenRule};
+use neurax_ir::composite::{ChannelsLastConvolution, FEATURE_BLOCK};
 use neurax_ir::op::*;
 use neurax_ir::{DType, Op, Shape};
 
-pub(super) const WINDOW_RULES: &[GenRule] =
-    &[convolution, convolution, window_sum, window_extremum, select_and_gather, select_and_scatter];
+pub(super) const WINDOW_RULES: &[GenRule] = &[
+    convolution,
+    convolution,
+    channels_last,
+    window_sum,
+    window_extremum,
+    select_and_gather,
+    select_and_scatter,
+];
 
 /// Picks the stride, padding and dilation of a window of `size` elements; if `full`, no window lies
 /// entirely in the padding.
@@ -58,6 +66,44 @@ fn convolution(g: &mut Gen) -> Option<()> {
     let (x, w) = (g.pick_shaped(dtype, &x), g.pick_shaped(dtype, &w));
     let y = g.emit(op, &[x.v, w.v]);
     g.keep(y, 2.0 * x.bound * w.bound * terms)
+}
+
+/// Emits a convolution with features last, without limits, as these are not smooth.
+fn channels_last(g: &mut Gen) -> Option<()> {
+    let dtype = g.rng.pick(&[DType::F64, DType::F64, DType::F32]);
+    let depthwise = g.rng.one_in(2);
+    let (space, features) = (if depthwise { g.rng.between(1, 2) } else { 1 }, g.rng.between(1, 2));
+    let (mut x, mut taps, mut slides) = (vec![g.rng.between(1, 2)], vec![], vec![]);
+    for _ in 0..space {
+        x.push(g.rng.between(1, 4));
+        taps.push(g.rng.between(1, 3));
+        slides.push(Slide { base_dilation: 1, ..slide(g, 1, false) });
+    }
+    x.push(features);
+    let results = if depthwise { features } else { g.rng.between(1, 2) };
+    let weights = match depthwise {
+        true => [&taps[..], &[features]].concat(),
+        false => [&[1], &taps[..], &[features, FEATURE_BLOCK]].concat(),
+    };
+    let (low, high) = (f64::NEG_INFINITY.into(), f64::INFINITY.into());
+    let op = ChannelsLastConvolution { slides, results, depthwise, low, high };
+    let op = Composite::from(op);
+    let terms = taps.iter().product::<usize>() * features;
+    let (x, weights, bias): (Shape, Shape, Shape) = (x.into(), weights.into(), [results].into());
+    if g.is_too_large(&x) || g.is_too_large(&weights) {
+        return None;
+    }
+    let y = result(g, op.clone(), dtype, &[&x, &weights, &bias])?;
+    let operands = [x, weights, bias].map(|shape| g.pick_shaped(dtype, &shape));
+    let mut values: Vec<_> = operands.iter().map(|operand| operand.v).collect();
+    let mut bound = 2.0 * operands[0].bound * operands[1].bound * terms as f64 + operands[2].bound;
+    if g.rng.one_in(2) {
+        let added = g.pick_shaped(dtype, &y);
+        values.push(added.v);
+        bound += added.bound;
+    }
+    let y = g.emit(op, &values);
+    g.keep(y, bound)
 }
 
 /// Picks windows over a shape; returns their sizes, slides and the shape of the result.

@@ -8,7 +8,9 @@ use crate::{DType, Eqn, Result, Value, Values};
 /// The least features of a result that fill a vector well enough.
 const MIN_FEATURES: usize = 8;
 /// The most products that one element of a result sums: more are added in parts elsewhere.
-const MAX_DEPTH: usize = 1 << 13;
+const MAX_SUMMED_DEPTH: usize = 1 << 13;
+/// The elements under a window that are worth being read as one run.
+const MIN_RUN: usize = 16;
 /// The least features of all phases of a transposed convolution.
 const MIN_PHASES: usize = 4;
 /// The multiplications for each element of an operand that is transposed first, at least.
@@ -26,12 +28,15 @@ impl ChannelsLastPass<'_> {
         let count: usize = taps.iter().product();
         let depthwise = op.groups > 1 && op.groups == results && features == 1;
         let depth = features.saturating_mul(count);
-        let is_plain = op.groups == 1 && results >= MIN_FEATURES && depth <= MAX_DEPTH;
+        let is_plain = op.groups == 1 && results >= MIN_FEATURES && depth <= MAX_SUMMED_DEPTH;
         let is_wide = depthwise && results >= FEATURE_BLOCK && count <= MAX_DEPTHWISE_PLACES;
         let work = if depthwise { count } else { results.saturating_mul(count) };
+        // One feature after the other would be few products for each place.
+        let has_runs = depthwise || features >= MIN_RUN || count == 1 || has_lines(op, taps);
         let suits = (is_plain || is_wide)
+            && has_runs
             && self.has_kernel(e, op)
-            && op.slides.iter().all(|slide| slide.base_dilation == 1)
+            && ChannelsLastConvolution::is_usual(&op.slides)
             && (self.layouts.is_last(x) || work >= MIN_WORK_OF_COPY);
         if !suits {
             return Ok(false);
@@ -49,7 +54,7 @@ impl ChannelsLastPass<'_> {
         op.dtype == DType::F32
             && self.graph.ty(x).dtype == DType::F32
             && (1..=2).contains(&op.slides.len())
-            && self.graph.ty(e.outputs[0]).size() > 0
+            && [x, e.outputs[0]].iter().all(|v| self.graph.ty(*v).size() > 0)
             && self.constant[w.index()]
     }
 
@@ -83,7 +88,11 @@ impl ChannelsLastPass<'_> {
         let taps = &self.shape(w)[2..];
         let phases = results.saturating_mul(taps.iter().product());
         let is_worth_it = self.layouts.is_last(x) || phases >= MIN_WORK_OF_COPY;
-        if phases < MIN_PHASES || features > MAX_DEPTH || !self.has_kernel(e, op) || !is_worth_it {
+        if phases < MIN_PHASES
+            || features > MAX_SUMMED_DEPTH
+            || !self.has_kernel(e, op)
+            || !is_worth_it
+        {
             return Ok(false);
         }
         let space = taps.len();
@@ -110,6 +119,12 @@ impl ChannelsLastPass<'_> {
         self.found = true;
         Ok(true)
     }
+}
+
+/// Returns true if the taps of a row are neighbors, and there are several.
+fn has_lines(op: &Convolution, taps: &[usize]) -> bool {
+    taps.last().is_some_and(|taps| *taps > 1)
+        && op.slides.last().is_some_and(|slide| slide.window_dilation == 1)
 }
 
 /// Returns true if a convolution is a transposed one whose stride is the number of taps, so that

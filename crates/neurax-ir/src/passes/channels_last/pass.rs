@@ -38,7 +38,7 @@ impl<'g> ChannelsLastPass<'g> {
         ChannelsLastPass {
             graph,
             producers: graph.producers(),
-            constant: constant_values(graph, is_constant),
+            constant: constant_values(graph, is_constant, &|_| true),
             uses,
             b,
             layouts: Layouts::new(count, &inputs),

@@ -137,7 +137,8 @@ fn convolutions_that_do_not_suit_are_kept() {
 }}"
         )
     };
-    // Few features of the result, groups, elements apart, and little work for a copy.
+    // Few features of the result, groups, elements apart, little work for a copy, few features
+    // under taps that are no neighbors, and no elements.
     let plain = "slides=[{}, {}], groups=1";
     let kept = [
         of("1, 9, 4, 4", "3, 9, 3, 3", plain, "1, 3, 2, 2"),
@@ -148,6 +149,13 @@ fn convolutions_that_do_not_suit_are_kept() {
             "slides=[{base_dilation=2}, {base_dilation=2}], groups=1",
             "1, 30, 1, 1",
         ),
+        of(
+            "1, 3, 9, 9",
+            "30, 3, 3, 3",
+            "slides=[{}, {window_dilation=2}], groups=1",
+            "1, 30, 7, 5",
+        ),
+        of("1, 3, 0", "16, 3, 2", "slides=[{low=1 high=1 base_dilation=2}], groups=1", "1, 16, 1"),
         of("1, 16, 4, 4", "16, 1, 3, 3", "slides=[{}, {}], groups=16", "1, 16, 2, 2"),
     ];
     for text in kept {

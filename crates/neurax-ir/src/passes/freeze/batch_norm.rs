@@ -25,8 +25,9 @@ struct NormalizedProduct<'g> {
     bias: Option<Value>,
 }
 
-/// Folds the batch normalizations whose product has constant weights; `is_constant` has an element
-/// for each input. Returns `None` if there are none.
+/// Folds the batch normalizations whose product has constant weights: the factors go into the
+/// weights, and a shift remains. Returns `None` if there are none. `is_constant` has an element for
+/// each input.
 ///
 /// # Errors
 /// If the graph is invalid.
@@ -89,7 +90,7 @@ impl<'g> NormSearch<'g> {
         let mut uses = vec![0; graph.types().len()];
         let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
         reads.for_each(|v| uses[v.index()] += 1);
-        let constant = constant_values(graph, is_constant);
+        let constant = constant_values(graph, is_constant, &|_| true);
         NormSearch { graph, producers: graph.producers(), constant, uses }
     }
 

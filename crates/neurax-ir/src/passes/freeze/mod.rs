@@ -74,7 +74,34 @@ impl FrozenGraph {
 /// # Errors
 /// If the graph is invalid; not the case for a graph that verifies.
 pub fn freeze(graph: &Graph, is_constant: &[bool]) -> Result<Option<FrozenGraph>> {
-    let constant = constant_values(graph, is_constant);
+    freeze_where(graph, is_constant, &|_| true)
+}
+
+/// Separates what depends only on the inputs that are constant, as [`freeze`] does, but leaves
+/// the equations in the rest for whose index `may_move` is false.
+///
+/// ```
+/// use neurax_ir::{Graph, passes};
+/// let graph = Graph::parse("graph(%0: f32[3], %1: f32[3]) {
+///   %2: f32[3] = tanh(%1)
+///   %3: f32[3] = exponential(%2)
+///   %4: f32[3] = add(%0, %3)
+///   return %4
+/// }")?;
+/// let frozen = passes::freeze_where(&graph, &[false, true], &|i| i == 0)?.expect("a constant");
+/// assert_eq!(frozen.constants.eqns()[0].op.name(), "tanh");
+/// assert_eq!(frozen.rest.eqns()[0].op.name(), "exponential");
+/// # Ok::<(), neurax_ir::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`freeze`].
+pub fn freeze_where(
+    graph: &Graph,
+    is_constant: &[bool],
+    may_move: &dyn Fn(usize) -> bool,
+) -> Result<Option<FrozenGraph>> {
+    let constant = constant_values(graph, is_constant, may_move);
     let free = free_equations(graph, &constant);
     let needed = needed_constants(graph, &constant, &free);
     let is_input = |v: &Value| v.index() < graph.input_types().len();

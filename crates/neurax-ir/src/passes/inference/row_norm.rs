@@ -290,7 +290,9 @@ impl PatternSearch<'_> {
             let axis = s.last_axis(*reduce.inputs.first()?)?;
             let x = s.reduced(sum, ReduceKind::Sum, axis)?;
             let n = s.ty(x).shape[axis] as f64;
-            is_about(s.ty(x).dtype, factor, 1.0 / n).then_some(x)
+            // In a narrow float, the factor of an unbiased variance, `1 / (n - 1)`, is near, too.
+            let is_own = (factor * n - 1.0).abs() < 0.5 / n;
+            (is_own && is_about(s.ty(x).dtype, factor, 1.0 / n)).then_some(x)
         })
     }
 

@@ -80,13 +80,15 @@ unsafe fn places<V: SixteenLanes, const P: usize>(call: &PlacesCall) {
 unsafe fn some<V: SixteenLanes, const P: usize>(call: &PlacesCall, feature: usize, place: usize) {
     // SAFETY: as promised by the caller.
     unsafe {
-        let from = call.from.offset(place as isize * call.from_step).add(feature);
+        let from = call.from.wrapping_offset(place as isize * call.from_step);
+        let from = from.wrapping_add(feature);
         let mut sums = [V::zero(); P];
         for &(offset, weight) in call.taps {
             let w = V::load(call.weights.add(weight + feature));
-            let x = from.offset(offset);
+            let x = from.wrapping_offset(offset);
             for (p, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(x.offset(p as isize * call.from_step)).mul_add(w, *sum);
+                let x = x.wrapping_offset(p as isize * call.from_step);
+                *sum = V::load(x).mul_add(w, *sum);
             }
         }
         let bias = V::load(call.finish.bias.add(feature));

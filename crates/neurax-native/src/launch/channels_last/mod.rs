@@ -139,9 +139,8 @@ impl ChannelsLastTask {
         let merges_lines = !op.depthwise
             && sizes.features <= LAST_MERGED_FEATURES
             && sizes.taps[1] > 1
-            && sizes.taps[1] * sizes.features <= LAST_PART_DEPTH
             && sizes.slides[1].window_dilation == 1;
-        let (tile, shared) = tiling(&sizes, op.depthwise);
+        let (tile, shared) = tiling(&sizes, op.depthwise, merges_lines);
         let whole = tile[1] * FEATURE_BLOCK >= op.results;
         let matrix = EpilogueMatrix {
             buffer: write,
@@ -417,7 +416,7 @@ impl ArraysOfCall {
 
 /// Returns the places and blocks of features of a tile, and whether tiles are worth several
 /// threads.
-fn tiling(s: &PlaceSizes, is_depthwise: bool) -> ([usize; 2], bool) {
+fn tiling(s: &PlaceSizes, is_depthwise: bool, merges_lines: bool) -> ([usize; 2], bool) {
     let places = s.places();
     let blocks = s.results.div_ceil(FEATURE_BLOCK);
     let (depth, grain) = match is_depthwise {
@@ -426,7 +425,12 @@ fn tiling(s: &PlaceSizes, is_depthwise: bool) -> ([usize; 2], bool) {
     };
     let work = places.saturating_mul(s.results).saturating_mul(depth);
     let wanted = (work / grain).clamp(1, CONV_MAX_TILES);
-    let place_bytes = (s.features + s.results) * size_of::<f32>();
+    let runs = match (is_depthwise, merges_lines) {
+        (true, _) => 0,
+        (false, true) => s.taps[0] * size_of::<*const f32>() + s.all_taps() * s.features * 4,
+        (false, false) => s.all_taps() * size_of::<*const f32>(),
+    };
+    let place_bytes = (s.features + s.results) * size_of::<f32>() + runs;
     let most = (LAST_TILE_BYTES / place_bytes.max(1)).max(LAST_MIN_TILE_PLACES);
     let least = if is_depthwise { 1 } else { LAST_MIN_TILE_PLACES };
     let across = wanted.min((places / least).max(1)).max(places.div_ceil(most));
