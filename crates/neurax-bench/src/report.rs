@@ -56,7 +56,7 @@ impl DisplayUnit {
 impl Measurement {
     /// The header of the table.
     pub const HEADER: &str =
-        "task                     batch threads       median          min          max unit";
+        "task                        batch threads       median          min          max unit";
 
     /// Returns the row as one JSON object, which names the default device as well.
     pub fn json(&self) -> String {
@@ -80,7 +80,7 @@ impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Measurement { task, batch, threads, unit, .. } = self;
         let [median, min, max] = [self.median, self.min, self.max].map(short);
-        write!(f, "{task:<24} {batch:>5} {threads:>7} {median:>12} {min:>12} {max:>12} {unit}")
+        write!(f, "{task:<27} {batch:>5} {threads:>7} {median:>12} {min:>12} {max:>12} {unit}")
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
         };
         assert_eq!(
             row.to_string(),
-            "mlp-infer                    1       2        5.250       0.5000        12346 µs"
+            "mlp-infer                       1       2        5.250       0.5000        12346 µs"
         );
         assert_eq!(
             row.to_string().chars().count() - "µs".chars().count(),

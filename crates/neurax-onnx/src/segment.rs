@@ -1,6 +1,8 @@
 //! Segments: parts of a graph that are compiled as one program.
 
 use crate::graph::OnnxGraph;
+use crate::info::ValueInfo;
+use crate::segment_info::SegmentInfo;
 use crate::tracer::{Rest, traced};
 use crate::value::OnnxValue;
 use crate::value_type::ValueType;
@@ -49,31 +51,31 @@ impl GraphSegment {
         &self.rest
     }
 
-    /// Returns the types of the inputs, the constants, and the numbers of nodes and of rewrites as
-    /// text.
-    pub(crate) fn text(&self, graph: &OnnxGraph) -> String {
-        let input = |name: &String| match self.signatures.get(name) {
-            Some(ValueType::Tensor(t)) => format!("{name}: {t}"),
-            _ => name.clone(),
+    /// Returns the description of the segment, which runs behind `depth` others.
+    fn info(&self, graph: &OnnxGraph, depth: usize) -> SegmentInfo {
+        let input = |name: &String| {
+            let ty = match self.signatures.get(name) {
+                Some(ValueType::Tensor(t)) => t.to_string(),
+                _ => String::new(),
+            };
+            ValueInfo { name: name.clone(), r#type: ty }
         };
-        let inputs: Vec<String> = self.inputs.iter().map(input).collect();
-        let value = |(name, x): (&String, &Literal)| format!("{name} = {:?}", x.to_f64s());
-        let constants: Vec<String> = self.constants.iter().map(value).collect();
         let put_off: HashSet<usize> = self.rest.nodes.iter().copied().collect();
         let nodes = self.begins_with.iter().filter(|i| !put_off.contains(*i));
-        let mut operators: BTreeMap<&str, usize> = BTreeMap::new();
-        nodes.for_each(|&i| *operators.entry(graph.nodes[i].operator()).or_default() += 1);
-        let operators: Vec<String> =
-            operators.iter().map(|(name, count)| format!("{count} {name}")).collect();
-        let inputs = [inputs, constants].concat().join(", ");
-        let rewrites = self.program.iter().flat_map(|program| program.rewrites());
-        let rewrites: Vec<String> =
-            rewrites.map(|(name, count)| format!("{count} {name}")).collect();
-        let rewrites = match rewrites.is_empty() {
-            true => String::new(),
-            false => format!("; rewritten: {}", rewrites.join(", ")),
-        };
-        format!("({inputs}): {}{rewrites}", operators.join(", "))
+        let mut operators: BTreeMap<String, usize> = BTreeMap::new();
+        nodes.for_each(|&i| *operators.entry(graph.nodes[i].operator().into()).or_default() += 1);
+        let program = self.program.as_ref();
+        SegmentInfo {
+            depth,
+            inputs: self.inputs.iter().map(input).collect(),
+            constants: self.constants.iter().map(|(n, x)| (n.clone(), x.to_f64s())).collect(),
+            operators,
+            on_host: self.rest.on_host.iter().map(|&i| graph.nodes[i].label.clone()).collect(),
+            rewrites: program.map_or(&[][..], Compiled::rewrites).to_vec(),
+            summary: program.and_then(Compiled::summary),
+            weight_bytes: program.map_or(0, Compiled::captured_bytes),
+            call_bytes: program.and_then(Compiled::call_bytes),
+        }
     }
 
     /// Returns true if the segment is one for these nodes and values.
@@ -174,24 +176,12 @@ impl std::fmt::Debug for GraphSegment {
 }
 
 impl SegmentCache {
-    /// Writes the segments, those that follow one below it.
-    pub(crate) fn write(
-        &self,
-        graph: &OnnxGraph,
-        depth: usize,
-        f: &mut std::fmt::Formatter,
-    ) -> std::fmt::Result {
+    /// Appends the descriptions of the segments, those that follow one behind it.
+    pub(crate) fn list(&self, graph: &OnnxGraph, depth: usize, to: &mut Vec<SegmentInfo>) {
         for segment in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let indent = "  ".repeat(depth);
-            writeln!(f, "{indent}segment {}", segment.text(graph))?;
-            let label = |&i: &usize| graph.nodes[i].label.as_str();
-            let on_host: Vec<&str> = segment.rest().on_host.iter().map(label).collect();
-            if !on_host.is_empty() {
-                writeln!(f, "{indent}host: {}", on_host.join(", "))?;
-            }
-            segment.next.write(graph, depth + 1, f)?;
+            to.push(segment.info(graph, depth));
+            segment.next.list(graph, depth + 1, to);
         }
-        Ok(())
     }
 
     /// Returns the segment that begins with `nodes` for these values.

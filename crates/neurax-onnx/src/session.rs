@@ -7,6 +7,7 @@ use crate::info::{ModelInfo, type_text};
 use crate::net::net;
 use crate::plan::SegmentPlan;
 use crate::proto::{Dimension, DimensionProto, TypeProto, TypeValue};
+use crate::segment_info::SegmentInfo;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
 use neurax_nn::Net;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 /// let Some(OnnxValue::Tensor(y)) = outputs.first() else { panic!("expected a tensor") };
 /// assert_eq!(y.to_vec::<f32>()?, [32.0]);
 /// assert_eq!(session.plan(), "segment (x: f32[1, 2]): 1 MatMul\n");
+/// assert_eq!(session.segments()[0].operators["MatMul"], 1);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug)]
@@ -59,7 +61,13 @@ impl Session {
     /// Returns the compiled segments of all calls so far, and the nodes between them that ran on
     /// the host, as text.
     pub fn plan(&self) -> String {
-        self.plan.to_string()
+        self.segments().iter().map(SegmentInfo::to_string).collect()
+    }
+
+    /// Returns the compiled segments of all calls so far with what they compile to: after each one
+    /// those that follow it in a call, whose depth is larger by 1.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.plan.segments()
     }
 
     /// Returns the names of the inputs, in order.

@@ -1,6 +1,6 @@
 //! The traits that a backend implements.
 
-use crate::{Buffer, CheckedArgs, CheckedCall, Profile, Stages};
+use crate::{Buffer, CheckedArgs, CheckedCall, Profile, ProgramSummary, Stages};
 use neurax_ir::{Error, Graph, Literal, Result};
 use smallvec::SmallVec;
 use std::{fmt::Debug, sync::Arc};
@@ -108,6 +108,11 @@ pub trait Executable: Debug + Send + Sync {
     /// not known: it is checked that there is memory for the largest value.
     fn memory(&self, own: bool, is_donated: &dyn Fn(usize) -> bool) -> Option<usize> {
         let _ = (own, is_donated);
+        None
+    }
+
+    /// Returns the steps of the program and its constants. The default is `None`, not known.
+    fn summary(&self) -> Option<ProgramSummary> {
         None
     }
 

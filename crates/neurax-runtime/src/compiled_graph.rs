@@ -1,7 +1,7 @@
 //! [`CompiledGraph`]: an executable with its signature, which checks calls before they run.
 
 use crate::{
-    Buffer, CheckedArgs, CheckedCall, Executable, Profile, Results,
+    Buffer, CheckedArgs, CheckedCall, Executable, Profile, ProgramSummary, Results,
     tuning::{CHECKED_BYTES, LARGE_VALUE_BYTES},
 };
 use neurax_ir::{Error, Graph, Result, Type, check_memory, check_types};
@@ -47,6 +47,11 @@ impl CompiledGraph {
     /// and scratch memory. `None` if the backend does not know.
     pub fn call_bytes(&self) -> Option<usize> {
         self.call_bytes
+    }
+
+    /// Returns the steps of the program and its constants; `None` if the backend does not know.
+    pub fn summary(&self) -> Option<ProgramSummary> {
+        self.executable.summary()
     }
 
     /// Runs the graph; see [`Executable::run`].

@@ -17,6 +17,8 @@ mod compiled_graph;
 mod device;
 mod profile;
 mod stages;
+mod summary;
+mod thread_share;
 mod tuning;
 
 pub use backend::{Backend, Executable, Results};
@@ -27,3 +29,5 @@ pub use compiled_graph::CompiledGraph;
 pub use device::Device;
 pub use profile::{Profile, ProfiledStep};
 pub use stages::{Stage, Stages};
+pub use summary::ProgramSummary;
+pub use thread_share::ThreadShare;

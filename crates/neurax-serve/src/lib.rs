@@ -19,14 +19,17 @@ mod answer;
 mod batch_function;
 mod deadline_queue;
 mod panics;
+mod pending_outputs;
 mod refusal;
 mod reply_slot;
 mod request_queue;
 mod row_batch;
 mod server;
 mod server_state;
+mod server_threads;
 mod serving;
 mod serving_builder;
+mod serving_core;
 mod serving_options;
 mod stats;
 

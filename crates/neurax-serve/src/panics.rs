@@ -1,15 +1,23 @@
 //! Panics of the user's code: they become errors, or are ignored, but never end a thread.
 
+use neurax_tensor::ir::OrBug;
 use neurax_tensor::{Error, Result};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls `f`, a function of the user that `what` names. Its panic is an error.
 pub(crate) fn caught<R>(what: &str, f: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+    let (mut f, mut result) = (Some(f), None);
+    catching(what, &mut || result = f.take().map(|f| f()))?;
+    result.or_bug("a function has returned nothing")?
+}
+
+/// Calls `f` as [`caught`] does. The part without type parameters: it is compiled once.
+fn catching(what: &str, f: &mut dyn FnMut()) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
         let message = panic_message(&*payload).unwrap_or("without a message").to_string();
         drop_payload(payload);
-        Err(Error::new("serving", format!("{what} panicked: {message}")))
+        Error::new("serving", format!("{what} panicked: {message}"))
     })
 }
 

@@ -51,18 +51,23 @@ struct SlotState {
     /// The end of the request: there are no more results, or an error.
     end: Option<Result<()>>,
     waker: Option<Waker>,
+    /// True if a thread waits. Most futures are polled later, and a signal is a call of the system.
+    has_thread: bool,
 }
 
 /// A caller to wake, after the locks are released.
 pub(crate) struct Wake {
-    slot: Arc<ReplySlot>,
+    /// The slot at which a thread waits.
+    slot: Option<Arc<ReplySlot>>,
     waker: Option<Waker>,
 }
 
 impl Wake {
     /// Wakes the caller.
     pub(crate) fn wake(self) {
-        self.slot.ready.notify_all();
+        if let Some(slot) = self.slot {
+            slot.ready.notify_all();
+        }
         if let Some(waker) = self.waker {
             // A waker is code of the user's executor: its panic must not end a worker.
             ignoring_panic(|| waker.wake());
@@ -131,6 +136,7 @@ impl ReplySlot {
             if let Some(next) = state.next() {
                 return next;
             }
+            state.has_thread = true;
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -154,7 +160,9 @@ impl ReplySlot {
     }
 
     fn wake_of(self: &Arc<ReplySlot>, state: &mut SlotState) -> Wake {
-        Wake { slot: self.clone(), waker: state.waker.take() }
+        // The thread waits again if it has woken up too early.
+        let has_thread = std::mem::take(&mut state.has_thread);
+        Wake { slot: has_thread.then(|| self.clone()), waker: state.waker.take() }
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotState> {

@@ -43,18 +43,28 @@ struct RequestGroup {
 }
 
 /// The properties that the requests of a batch share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct GroupKey {
+#[derive(Debug)]
+struct GroupKey {
     /// The key that the user chose.
-    pub(crate) key: u64,
+    key: u64,
     /// The dtype and the shape of a row of each input.
     rows: Vec<(DType, Vec<usize>)>,
 }
 
 impl GroupKey {
-    pub(crate) fn new(key: u64, inputs: &[Literal]) -> GroupKey {
+    fn new(key: u64, inputs: &[Literal]) -> GroupKey {
         let row = |x: &Literal| (x.dtype(), x.shape().iter().skip(1).copied().collect());
         GroupKey { key, rows: inputs.iter().map(row).collect() }
+    }
+
+    /// Returns true if it is the key of a request with these inputs. It allocates nothing.
+    fn admits(&self, key: u64, inputs: &[Literal]) -> bool {
+        let is_row = |(x, (dtype, row)): (&Literal, &(DType, Vec<usize>))| {
+            x.dtype() == *dtype && x.shape().get(1..).is_some_and(|sizes| sizes == row.as_slice())
+        };
+        self.key == key
+            && self.rows.len() == inputs.len()
+            && inputs.iter().zip(&self.rows).all(is_row)
     }
 }
 
@@ -84,23 +94,24 @@ impl RequestQueue {
         self.len
     }
 
-    /// Adds a request. Returns true if a worker that waits has to decide again: the request is the
-    /// first of its group, or makes a batch full.
+    /// Adds a request with the user's key. Returns true if a worker that waits has to decide again:
+    /// the request is the first of its group, or makes a batch full.
     pub(crate) fn push(
         &mut self,
-        key: GroupKey,
+        key: u64,
         request: QueuedRequest,
         options: &ServingOptions,
     ) -> bool {
         self.len += 1;
         let rows = request.rows;
-        match self.groups.iter_mut().find(|g| g.key == key) {
+        match self.groups.iter_mut().find(|g| g.key.admits(key, &request.inputs)) {
             Some(group) => {
                 group.requests.push_back(request);
                 group.rows += rows;
                 group.rows >= options.max_batch && group.rows - rows < options.max_batch
             }
             None => {
+                let key = GroupKey::new(key, &request.inputs);
                 self.groups.push(RequestGroup { key, requests: [request].into(), rows });
                 true
             }
@@ -197,10 +208,9 @@ mod tests {
         fn push(&mut self, millis: u64, rows: usize, width: usize, key: u64) -> Arc<ReplySlot> {
             let inputs = vec![Tensor::zeros([rows, width]).to_literal().unwrap()];
             let slot = Arc::new(ReplySlot::default());
-            let group = GroupKey::new(key, &inputs);
             let arrived = self.at(millis);
             let request = QueuedRequest { inputs, rows, arrived, slot: slot.clone() };
-            self.queue.push(group, request, &self.options);
+            self.queue.push(key, request, &self.options);
             slot
         }
 

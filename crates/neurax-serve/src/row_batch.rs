@@ -23,7 +23,14 @@ pub struct RowBatch {
     /// The number of rows of each request.
     rows: Vec<usize>,
     size: usize,
-    key: u64,
+    origin: BatchOrigin,
+}
+
+/// The key of the requests of a batch, and the partition that runs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct BatchOrigin {
+    pub(crate) key: u64,
+    pub(crate) partition: usize,
 }
 
 impl RowBatch {
@@ -36,14 +43,14 @@ impl RowBatch {
         requests: &[&[Literal]],
         rows: Vec<usize>,
         size: usize,
-        key: u64,
+        origin: BatchOrigin,
     ) -> Result<RowBatch> {
         let count = requests.first().map_or(0, |inputs| inputs.len());
         let inputs = (0..count).map(|i| {
             let parts: Vec<&Literal> = requests.iter().filter_map(|r| r.get(i)).collect();
             stacked(&parts, size)
         });
-        Ok(RowBatch { inputs: inputs.collect::<Result<_>>()?, rows, size, key })
+        Ok(RowBatch { inputs: inputs.collect::<Result<_>>()?, rows, size, origin })
     }
 
     /// Returns the inputs, in the model's order, with [`RowBatch::size`] rows each.
@@ -69,7 +76,13 @@ impl RowBatch {
 
     /// Returns the key of the requests; see [`Serving::batch_key`](crate::Serving::batch_key).
     pub fn key(&self) -> u64 {
-        self.key
+        self.origin.key
+    }
+
+    /// Returns the number of the partition that runs the batch, from 0 on; see
+    /// [`Serving::partitions`](crate::Serving::partitions).
+    pub fn partition(&self) -> usize {
+        self.origin.partition
     }
 
     /// Returns the rows of `outputs` that belong to each request.
@@ -194,11 +207,13 @@ mod tests {
     fn rows_are_stacked_in_order_filled_up_and_split_again() {
         let a = literals(&[tensor([[1.0, 2.0]]), tensor([7])]);
         let b = literals(&[tensor([[3.0, 4.0], [5.0, 6.0]]), tensor([8, 9])]);
-        let batch = RowBatch::new(&[&a, &b], vec![1, 2], 4, 5).unwrap();
+        let batch =
+            RowBatch::new(&[&a, &b], vec![1, 2], 4, BatchOrigin { key: 5, partition: 1 }).unwrap();
         let x = batch.x().to_vec::<f32>().unwrap();
         assert_eq!(x, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 0.0]);
         assert_eq!(batch.inputs()[1].to_vec::<i32>().unwrap(), [7, 8, 9, 0]);
-        assert_eq!((batch.rows(), batch.size(), batch.key()), (3, 4, 5));
+        assert_eq!((batch.rows(), batch.size()), (3, 4));
+        assert_eq!((batch.key(), batch.partition()), (5, 1));
 
         let parts = batch.split(&[batch.x() * 2.0]).unwrap();
         assert_eq!(parts[0][0].shape(), [1, 2]);
@@ -213,7 +228,7 @@ mod tests {
             let ones = |rows| Tensor::ones([rows, width]).to(dtype);
             let parts = [ones(1), zeros(2), ones(3)].map(|x| literals(&[x]));
             let parts = parts.each_ref().map(Vec::as_slice);
-            let batch = RowBatch::new(&parts, vec![1, 2, 3], 8, 0).unwrap();
+            let batch = RowBatch::new(&parts, vec![1, 2, 3], 8, BatchOrigin::default()).unwrap();
             let x = batch.x().to_literal().unwrap();
             let rows: Vec<f64> = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0].into();
             let expected: Vec<f64> = rows.iter().flat_map(|x| vec![*x; width]).collect();
@@ -231,7 +246,7 @@ mod tests {
     #[test]
     fn outputs_of_other_rows_are_errors() {
         let a = literals(&[tensor([[1.0, 2.0]])]);
-        let batch = RowBatch::new(&[&a], vec![1], 4, 0).unwrap();
+        let batch = RowBatch::new(&[&a], vec![1], 4, BatchOrigin::default()).unwrap();
         for y in [tensor(1.0), Tensor::ones([3, 4])] {
             let e = batch.split(&[y]).unwrap_err().to_string();
             assert!(
@@ -246,7 +261,7 @@ mod tests {
     #[test]
     fn rows_without_elements_are_rows() {
         let a = literals(&[Tensor::zeros([2, 0])]);
-        let batch = RowBatch::new(&[&a, &a], vec![2, 2], 8, 0).unwrap();
+        let batch = RowBatch::new(&[&a, &a], vec![2, 2], 8, BatchOrigin::default()).unwrap();
         assert_eq!(batch.x().shape(), [8, 0]);
         assert_eq!(batch.split(&[batch.x()]).unwrap()[1][0].shape(), [2, 0]);
     }

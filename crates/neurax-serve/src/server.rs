@@ -1,15 +1,14 @@
 //! [`Server`]: a serving whose workers run.
 
-use crate::answer::{Answer, Answers, Ticket};
-use crate::reply_slot::{KeptResults, ReplySlot};
-use crate::request_queue::QueuedRequest;
-use crate::server_state::ServerState;
-use crate::serving::{CheckedRequest, PostProcess, Serving};
+use crate::answer::{Answer, Answers};
+use crate::pending_outputs::PendingOutputs;
+use crate::reply_slot::KeptResults;
+use crate::server_threads::{RunningServer, ServerThreads};
+use crate::serving::{PostProcess, Prepare, Prepared, Serving, prepared};
 use crate::stats::ServingStats;
-use neurax_tensor::{Error, Result, Tensor};
+use neurax_tensor::{Result, Tensor};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A serving whose workers run: many callers share batches.
@@ -31,18 +30,9 @@ use std::time::Instant;
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Server<I = Tensor, O = Tensor> {
-    serving: Serving<I, O>,
-    threads: Arc<ServerThreads>,
-}
-
-/// The threads of a server, which end with it.
-struct ServerThreads {
-    state: Arc<ServerState>,
-    workers: Mutex<Vec<JoinHandle<()>>>,
-    timer: Mutex<Option<JoinHandle<()>>>,
-    /// The workers and the timer, whose own calls of `drain` cannot wait for themselves: the timer
-    /// runs wakers, which may own the last handle of the server.
-    ids: Mutex<Vec<ThreadId>>,
+    prepare: Arc<Prepare<I, O>>,
+    /// The threads, which end with the last handle.
+    running: Arc<dyn RunningServer>,
 }
 
 impl<I: 'static, O: 'static> Serving<I, O> {
@@ -60,40 +50,11 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Errors
     /// If an option is invalid, the predictor cannot be compiled, or a thread cannot be started.
     pub fn start(&self) -> Result<Server<I, O>> {
-        let options = self.checked_options()?;
-        self.function.warm_up(&options.sizes)?;
-        Server::new(Serving { options, ..self.clone() })
+        Ok(Server { prepare: self.prepare.clone(), running: ServerThreads::start(&self.core)? })
     }
 }
 
 impl<I: 'static, O: 'static> Server<I, O> {
-    /// Starts the threads of a serving, whose options were checked.
-    ///
-    /// # Errors
-    /// If a thread cannot be started.
-    pub(crate) fn new(serving: Serving<I, O>) -> Result<Server<I, O>> {
-        let state = Arc::new(ServerState::new(serving.function.clone(), serving.options.clone()));
-        // If a thread cannot be started, dropping this ends the others.
-        let threads = ServerThreads {
-            state: state.clone(),
-            workers: Mutex::default(),
-            timer: Mutex::default(),
-            ids: Mutex::default(),
-        };
-        for i in 0..serving.options.workers {
-            let state = state.clone();
-            let worker = spawn(format!("neurax-serve-{i}"), move || state.work())?;
-            lock(&threads.ids).push(worker.thread().id());
-            lock(&threads.workers).push(worker);
-        }
-        if let Some(timeout) = serving.options.timeout {
-            let timer = spawn("neurax-serve-timer".into(), move || state.keep_time(timeout))?;
-            lock(&threads.ids).push(timer.thread().id());
-            *lock(&threads.timer) = Some(timer);
-        }
-        Ok(Server { serving, threads: Arc::new(threads) })
-    }
-
     /// Computes a request in a batch, and waits for the result.
     ///
     /// ```
@@ -139,8 +100,7 @@ impl<I: 'static, O: 'static> Server<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn stream(&self, x: I) -> Answers<O> {
-        let limit = self.threads.state.options.result_limit;
-        Answers::new(self.submit(x, KeptResults::AtMost(limit)))
+        Answers::new(self.submit(x, KeptResults::AtMost(self.running.result_limit())))
     }
 
     /// Returns the counts since the start, and quantiles of latency.
@@ -153,7 +113,7 @@ impl<I: 'static, O: 'static> Server<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn stats(&self) -> ServingStats {
-        self.threads.state.stats()
+        self.running.stats()
     }
 
     /// Refuses requests from now on, computes those that were accepted without waiting for more,
@@ -170,62 +130,30 @@ impl<I: 'static, O: 'static> Server<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn drain(&self) {
-        self.threads.drain();
+        self.running.drain();
     }
 
-    /// Preprocesses a request and puts it into the queue.
-    fn submit(&self, x: I, kept: KeptResults) -> Result<(Ticket, PostProcess<O>)> {
-        let state = &self.threads.state;
+    /// Preprocesses a request and puts it into the queue. The time of its arrival is that of the
+    /// call.
+    fn submit(&self, x: I, kept: KeptResults) -> (PendingOutputs, Option<PostProcess<O>>) {
         let arrived = Instant::now();
-        let CheckedRequest { inputs, rows, key, finish } = self.serving.check(x, &state.options)?;
-        let slot = Arc::new(ReplySlot::new(kept));
-        state.enqueue(key, QueuedRequest { inputs, rows, arrived, slot: slot.clone() })?;
-        Ok((Ticket::new(slot, state.clone()), finish))
-    }
-}
-
-impl ServerThreads {
-    fn drain(&self) {
-        self.state.start_draining();
-        if lock(&self.ids).contains(&thread::current().id()) {
-            return;
+        match prepared(&*self.prepare, x) {
+            Ok(Prepared { inputs, finish }) => {
+                (self.running.submit(&inputs, kept, arrived), Some(PostProcess(finish)))
+            }
+            Err(e) => (PendingOutputs::refused(e), None),
         }
-        // Locked until they have ended, so that another drain waits as well.
-        let mut workers = lock(&self.workers);
-        workers.drain(..).for_each(join);
-        lock(&self.timer).take().into_iter().for_each(join);
     }
-}
-
-impl Drop for ServerThreads {
-    fn drop(&mut self) {
-        self.drain();
-    }
-}
-
-/// Waits for the end of a thread.
-fn join(thread: JoinHandle<()>) {
-    // A thread catches the panics of the user's code; one of ours has been printed.
-    let _ = thread.join();
-}
-
-fn spawn(name: String, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let failed = |e| Error::new("serving", format!("cannot start the thread {name}: {e}"));
-    thread::Builder::new().name(name.clone()).spawn(f).map_err(failed)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<I, O> Clone for Server<I, O> {
     fn clone(&self) -> Server<I, O> {
-        Server { serving: self.serving.clone(), threads: self.threads.clone() }
+        Server { prepare: self.prepare.clone(), running: self.running.clone() }
     }
 }
 
 impl<I, O> fmt::Debug for Server<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Server").field("stats", &self.threads.state.stats()).finish()
+        f.debug_struct("Server").field("stats", &self.running.stats()).finish()
     }
 }

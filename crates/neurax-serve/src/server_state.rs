@@ -12,14 +12,14 @@
 //! - Requests are accepted only while `is_draining` is not set; then workers end all that wait, and
 //!   themselves.
 
-use crate::batch_function::BatchFunction;
 use crate::deadline_queue::{DeadlineQueue, RequestDeadline};
 use crate::panics::{caught, ignoring_panic};
+use crate::pending_outputs::CancelRequest;
 use crate::refusal::Refusal;
 use crate::reply_slot::{Outputs, PushedResult, ReplySlot, Wake};
-use crate::request_queue::{GroupKey, NextStep, QueuedRequest, RequestQueue};
-use crate::row_batch::RowBatch;
-use crate::serving_options::ServingOptions;
+use crate::request_queue::{NextStep, QueuedRequest, RequestQueue};
+use crate::row_batch::{BatchOrigin, RowBatch};
+use crate::serving_core::ServingCore;
 use crate::stats::{LatencyHistogram, ServingStats};
 use neurax_tensor::ir::OrBug;
 use neurax_tensor::{Error, Result};
@@ -28,8 +28,7 @@ use std::time::{Duration, Instant};
 
 /// The state of a server.
 pub(crate) struct ServerState {
-    function: BatchFunction,
-    pub(crate) options: ServingOptions,
+    pub(crate) core: ServingCore,
     queue: Mutex<QueueState>,
     /// Signals workers that the queue has changed.
     changed: Condvar,
@@ -55,11 +54,11 @@ struct StatsState {
 }
 
 impl ServerState {
-    pub(crate) fn new(function: BatchFunction, options: ServingOptions) -> ServerState {
-        let queue = QueueState { workers: options.workers, ..QueueState::default() };
+    /// Creates the state of a server of `core`, whose options were checked.
+    pub(crate) fn new(core: ServingCore) -> ServerState {
+        let queue = QueueState { workers: core.options.threads(), ..QueueState::default() };
         ServerState {
-            function,
-            options,
+            core,
             queue: Mutex::new(queue),
             changed: Condvar::new(),
             timed: Condvar::new(),
@@ -72,16 +71,15 @@ impl ServerState {
     /// # Errors
     /// If the queue is full or is being drained.
     pub(crate) fn enqueue(&self, key: u64, request: QueuedRequest) -> Result<()> {
-        let group = GroupKey::new(key, &request.inputs);
-        let deadline = self.options.timeout.and_then(|t| {
+        let deadline = self.core.options.timeout.and_then(|t| {
             let (arrived, slot) = (request.arrived, Arc::downgrade(&request.slot));
             Some(RequestDeadline { arrived, deadline: arrived.checked_add(t)?, slot })
         });
         let mut queue = lock(&self.queue);
         let refused = if queue.is_draining {
             Some(Refusal::shutting_down())
-        } else if queue.requests.len() >= self.options.queue_limit {
-            Some(Refusal::queue_full(self.options.queue_limit))
+        } else if queue.requests.len() >= self.core.options.queue_limit {
+            Some(Refusal::queue_full(self.core.options.queue_limit))
         } else {
             None
         };
@@ -90,7 +88,7 @@ impl ServerState {
             return Err(e);
         }
         lock(&self.stats).counts.accepted += 1;
-        let is_new_batch = queue.requests.push(group, request, &self.options);
+        let is_new_batch = queue.requests.push(key, request, &self.core.options);
         let is_first_deadline = deadline.is_some_and(|d| queue.deadlines.add(d));
         drop(queue);
         if is_new_batch {
@@ -100,17 +98,6 @@ impl ServerState {
             self.timed.notify_one();
         }
         Ok(())
-    }
-
-    /// Ends the request of a caller that gave up.
-    pub(crate) fn cancel(&self, slot: &Arc<ReplySlot>) {
-        let removed = lock(&self.queue).requests.remove(slot);
-        let mut stats = lock(&self.stats);
-        let wake = slot.end(Ok(None));
-        stats.counts.cancelled += u64::from(wake.is_ok());
-        drop(stats);
-        // There is no caller to wake. The waker may own other requests, which it cancels.
-        drop((removed, wake));
     }
 
     pub(crate) fn stats(&self) -> ServingStats {
@@ -129,11 +116,11 @@ impl ServerState {
         self.changed.notify_all();
     }
 
-    /// Runs batches until the server is drained: the function of a worker.
-    pub(crate) fn work(&self) {
+    /// Runs batches until the server is drained: the function of a worker of a partition.
+    pub(crate) fn work(&self, partition: usize) {
         let _running = RunningWorker(self);
         while let Some((key, requests)) = self.next_batch() {
-            self.run_batch(key, requests);
+            self.run_batch(BatchOrigin { partition, key }, requests);
         }
     }
 
@@ -142,7 +129,7 @@ impl ServerState {
         let mut queue = lock(&self.queue);
         loop {
             let (now, is_draining) = (Instant::now(), queue.is_draining);
-            match queue.requests.next(now, is_draining, &self.options) {
+            match queue.requests.next(now, is_draining, &self.core.options) {
                 NextStep::Run { key, requests } => {
                     if queue.requests.len() > 0 {
                         self.changed.notify_one();
@@ -160,10 +147,10 @@ impl ServerState {
 
     /// Runs the requests whose callers still wait, and ends them. A panic ends them with an error,
     /// and not the worker.
-    fn run_batch(&self, key: u64, requests: Vec<QueuedRequest>) {
+    fn run_batch(&self, origin: BatchOrigin, requests: Vec<QueuedRequest>) {
         let all: Vec<&QueuedRequest> = requests.iter().collect();
         let run = || {
-            self.run_waiting(key, &all);
+            self.run_waiting(origin, &all);
             Ok(())
         };
         if let Err(e) = caught("a worker", run) {
@@ -175,18 +162,18 @@ impl ServerState {
 
     /// Runs those of `requests` whose callers still wait, and ends them. If they fail, each half
     /// runs again without the other, so that only requests that fail themselves get an error.
-    fn run_waiting(&self, key: u64, requests: &[&QueuedRequest]) {
+    fn run_waiting(&self, origin: BatchOrigin, requests: &[&QueuedRequest]) {
         let waiting = requests.iter().copied().filter(|r| !r.slot.has_ended());
         let waiting: Vec<&QueuedRequest> = waiting.collect();
         if waiting.is_empty() {
             return;
         }
-        match self.attempt(key, &waiting) {
+        match self.attempt(origin, &waiting) {
             Ok(()) => (),
             Err(FailedBatch { has_results: false, .. }) if waiting.len() > 1 => {
                 let (first, second) = waiting.split_at(waiting.len() / 2);
-                self.run_waiting(key, first);
-                self.run_waiting(key, second);
+                self.run_waiting(origin, first);
+                self.run_waiting(origin, second);
             }
             Err(FailedBatch { e, .. }) => self.end(&waiting, |_| Err(e.clone())),
         }
@@ -196,17 +183,17 @@ impl ServerState {
     ///
     /// # Errors
     /// The error of the model; then the requests have not ended.
-    fn attempt(&self, key: u64, requests: &[&QueuedRequest]) -> Result<(), FailedBatch> {
-        let is_partial = self.function.is_partial();
+    fn attempt(&self, origin: BatchOrigin, requests: &[&QueuedRequest]) -> Result<(), FailedBatch> {
+        let is_partial = self.core.function.is_partial();
         let (mut results, mut has_results) = (Vec::new(), false);
         let rows: Vec<usize> = requests.iter().map(|r| r.rows).collect();
         let total = rows.iter().sum();
         *lock(&self.stats).counts.batches.entry(total).or_default() += 1;
         let mut run = || {
             let inputs: Vec<_> = requests.iter().map(|r| r.inputs.as_slice()).collect();
-            let size = self.options.size_for(total)?;
-            let batch = RowBatch::new(&inputs, rows.clone(), size, key)?;
-            self.function.run(&batch, &mut |parts| {
+            let size = self.core.options.size_for(total)?;
+            let batch = RowBatch::new(&inputs, rows.clone(), size, origin)?;
+            self.core.function.run(&batch, &mut |parts| {
                 if is_partial {
                     has_results = true;
                     return self.push_all(requests, parts);
@@ -320,6 +307,18 @@ impl ServerState {
     }
 }
 
+impl CancelRequest for ServerState {
+    fn cancel(&self, slot: &Arc<ReplySlot>) {
+        let removed = lock(&self.queue).requests.remove(slot);
+        let mut stats = lock(&self.stats);
+        let wake = slot.end(Ok(None));
+        stats.counts.cancelled += u64::from(wake.is_ok());
+        drop(stats);
+        // There is no caller to wake. The waker may own other requests, which it cancels.
+        drop((removed, wake));
+    }
+}
+
 /// A worker that runs. Dropping it counts the worker as ended, also if it panics.
 struct RunningWorker<'s>(&'s ServerState);
 
@@ -356,12 +355,13 @@ fn wait<'q, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch_function::BatchFunction;
+    use crate::serving_core::SharedCore;
 
     #[test]
     fn a_panic_of_a_worker_ends_its_requests_with_an_error() {
         let function = BatchFunction::whole(|batch| Ok(batch.inputs().to_vec()));
-        let options = ServingOptions::default().checked(None).unwrap();
-        let state = ServerState::new(function, options);
+        let state = ServerState::new(SharedCore::new(function).checked().unwrap());
         // The sum of these rows is out of range.
         let request = |slot: &Arc<ReplySlot>| QueuedRequest {
             inputs: vec![],
@@ -370,7 +370,7 @@ mod tests {
             slot: slot.clone(),
         };
         let slots = [Arc::<ReplySlot>::default(), Arc::default()];
-        state.run_batch(0, slots.iter().map(request).collect());
+        state.run_batch(BatchOrigin::default(), slots.iter().map(request).collect());
         for slot in slots {
             assert!(slot.wait().is_err());
         }

@@ -4,10 +4,10 @@ use crate::batch_function::{BatchFunction, Emit};
 use crate::panics::caught;
 use crate::reply_slot::Outputs;
 use crate::row_batch::RowBatch;
-use crate::serving_options::ServingOptions;
+use crate::serving_core::SharedCore;
 use neurax_nn::Predictor;
 use neurax_tensor::ir::OrBug;
-use neurax_tensor::{Error, Literal, Result, Tensor};
+use neurax_tensor::{Error, Result, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -36,14 +36,10 @@ use std::sync::Arc;
 /// # Ok::<(), Error>(())
 /// ```
 pub struct Serving<I = Tensor, O = Tensor> {
-    pub(crate) function: BatchFunction,
-    pub(crate) options: ServingOptions,
+    pub(crate) core: SharedCore,
     pub(crate) prepare: Arc<Prepare<I, O>>,
-    pub(crate) key: Option<Arc<BatchKey>>,
 }
 
-/// The key of the preprocessed inputs of a request.
-pub(crate) type BatchKey = dyn Fn(&[Tensor]) -> u64 + Send + Sync;
 /// The preprocessing of a request.
 pub(crate) type Prepare<I, O> = dyn Fn(I) -> Result<Prepared<O>> + Send + Sync;
 /// The postprocessing of each result of a request.
@@ -55,22 +51,19 @@ pub(crate) struct Prepared<O> {
     pub(crate) finish: Finish<O>,
 }
 
-/// A request that fits the model.
-pub(crate) struct CheckedRequest<O> {
-    pub(crate) inputs: Vec<Literal>,
-    pub(crate) rows: usize,
-    pub(crate) key: u64,
-    pub(crate) finish: PostProcess<O>,
-}
-
 /// The postprocessing of a request, whose panics are errors.
-pub(crate) struct PostProcess<O>(Finish<O>);
+pub(crate) struct PostProcess<O>(pub(crate) Finish<O>);
 
 impl<O> PostProcess<O> {
     /// Returns the result of the caller for `outputs` of the model.
     pub(crate) fn apply(&mut self, outputs: Outputs) -> Result<O> {
         caught("postprocessing", || (self.0)(outputs))
     }
+}
+
+/// Returns the preprocessed request `x`, or the error or panic of its preprocessing.
+pub(crate) fn prepared<I, O>(prepare: &Prepare<I, O>, x: I) -> Result<Prepared<O>> {
+    caught("preprocessing", || prepare(x))
 }
 
 impl Serving {
@@ -175,8 +168,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
         function: BatchFunction,
         prepare: impl Fn(I) -> Result<Prepared<O>> + Send + Sync + 'static,
     ) -> Serving<I, O> {
-        let options = ServingOptions::default();
-        Serving { function, options, prepare: Arc::new(prepare), key: None }
+        Serving { core: SharedCore::new(function), prepare: Arc::new(prepare) }
     }
 
     /// Computes one request in this thread, as a batch without others. Of a model with several
@@ -193,9 +185,8 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// If preprocessing, the model or postprocessing fails or panics, the inputs do not fit the
     /// model, or an option is invalid.
     pub fn run(&self, x: I) -> Result<O> {
-        let mut last = None;
-        let mut finish = self.run_inline(x, &mut |outputs| last = Some(outputs))?;
-        finish.apply(last.ok_or_else(no_result)?)
+        let Prepared { inputs, finish } = prepared(&*self.prepare, x)?;
+        PostProcess(finish).apply(self.core.run(&inputs)?)
     }
 
     /// Computes all results of one request in this thread; see [`Serving::of_stream`].
@@ -210,45 +201,10 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Errors
     /// As for [`Serving::run`].
     pub fn run_stream(&self, x: I) -> Result<Vec<O>> {
-        let mut all = Vec::new();
-        let mut finish = self.run_inline(x, &mut |outputs| all.push(outputs))?;
-        all.into_iter().map(|outputs| finish.apply(outputs)).collect()
+        let Prepared { inputs, finish } = prepared(&*self.prepare, x)?;
+        let mut finish = PostProcess(finish);
+        self.core.run_all(&inputs)?.into_iter().map(|outputs| finish.apply(outputs)).collect()
     }
-
-    /// Returns the options with all sizes of batches.
-    pub(crate) fn checked_options(&self) -> Result<ServingOptions> {
-        self.options.checked(self.function.fixed_rows()?)
-    }
-
-    /// Runs one request as a batch, and calls `emit` with its results.
-    fn run_inline(&self, x: I, emit: &mut dyn FnMut(Outputs)) -> Result<PostProcess<O>> {
-        let options = self.checked_options()?;
-        let CheckedRequest { inputs, rows, key, finish } = self.check(x, &options)?;
-        let batch = RowBatch::new(&[&inputs], vec![rows], options.size_for(rows)?, key)?;
-        self.function.run(&batch, &mut |parts| {
-            parts.into_iter().for_each(&mut *emit);
-            Ok(())
-        })?;
-        Ok(finish)
-    }
-
-    /// Preprocesses a request, and checks that it fits the model.
-    pub(crate) fn check(&self, x: I, options: &ServingOptions) -> Result<CheckedRequest<O>> {
-        let Prepared { inputs, finish } = caught("preprocessing", || (self.prepare)(x))?;
-        let key = match &self.key {
-            Some(key) => caught("the batch key", || Ok(key(&inputs)))?,
-            None => 0,
-        };
-        let inputs = inputs.iter().map(Tensor::to_literal).collect::<Result<Vec<_>>>()?;
-        let rows = self.function.rows_of(&inputs)?;
-        options.size_for(rows)?;
-        Ok(CheckedRequest { inputs, rows, key, finish: PostProcess(finish) })
-    }
-}
-
-/// Returns the error of a model with several results that had none.
-pub(crate) fn no_result() -> Error {
-    Error::new("serving", "expected a result of the model, got none: it has not called `emit`")
 }
 
 /// Returns the tensors `xs` in the order of `names`.
@@ -270,17 +226,12 @@ fn in_order(mut xs: BTreeMap<String, Tensor>, names: &[String]) -> Result<Vec<Te
 
 impl<I, O> Clone for Serving<I, O> {
     fn clone(&self) -> Serving<I, O> {
-        Serving {
-            function: self.function.clone(),
-            options: self.options.clone(),
-            prepare: self.prepare.clone(),
-            key: self.key.clone(),
-        }
+        Serving { core: self.core.clone(), prepare: self.prepare.clone() }
     }
 }
 
 impl<I, O> fmt::Debug for Serving<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Serving").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Serving").field("options", &self.core.options).finish_non_exhaustive()
     }
 }

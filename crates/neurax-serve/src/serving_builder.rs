@@ -21,7 +21,8 @@ impl<I: 'static, O: 'static> Serving<I, O> {
         self,
         f: impl Fn(J) -> Result<I> + Send + Sync + 'static,
     ) -> Serving<J, O> {
-        self.around(move |x| Ok((f(x)?, Ok)))
+        let Serving { core, prepare } = self;
+        Serving { core, prepare: Arc::new(move |x: J| prepare(f(x)?)) }
     }
 
     /// Adds a function behind, which runs in the thread of the caller. Its error or panic is that
@@ -38,11 +39,12 @@ impl<I: 'static, O: 'static> Serving<I, O> {
         self,
         f: impl Fn(O) -> Result<P> + Send + Sync + 'static,
     ) -> Serving<I, P> {
-        let f = Arc::new(f);
-        self.around(move |x| {
-            let f = f.clone();
-            Ok((x, move |y| f(y)))
-        })
+        let (Serving { core, prepare }, f) = (self, Arc::new(f));
+        let prepare = move |x: I| {
+            let (Prepared { inputs, mut finish }, f) = (prepare(x)?, f.clone());
+            Ok(Prepared { inputs, finish: Box::new(move |outputs| f(finish(outputs)?)) })
+        };
+        Serving { core, prepare: Arc::new(prepare) }
     }
 
     /// Adds a function in front that returns the one behind as well, for postprocessing that needs
@@ -65,13 +67,13 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     where
         F: FnMut(O) -> Result<P> + Send + 'static,
     {
-        let Serving { function, options, prepare, key } = self;
+        let Serving { core, prepare } = self;
         let prepare = move |x: J| {
             let (x, mut after) = f(x)?;
             let Prepared { inputs, mut finish } = prepare(x)?;
             Ok(Prepared { inputs, finish: Box::new(move |outputs| after(finish(outputs)?)) })
         };
-        Serving { function, options, prepare: Arc::new(prepare), key }
+        Serving { core, prepare: Arc::new(prepare) }
     }
 
     /// Keeps requests apart whose preprocessed inputs have different keys, such as the lengths to
@@ -85,7 +87,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn batch_key(self, f: impl Fn(&[Tensor]) -> u64 + Send + Sync + 'static) -> Serving<I, O> {
-        Serving { key: Some(Arc::new(f)), ..self }
+        Serving { core: self.core.with_key(Arc::new(f)), prepare: self.prepare }
     }
 
     /// Sets the most rows of a batch, 64 by default. A predictor that was compiled for one number
@@ -100,7 +102,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn max_batch(self, rows: usize) -> Serving<I, O> {
-        self.with_options(|o| o.max_batch = rows)
+        self.with_options(&mut |o| o.max_batch = rows)
     }
 
     /// Sets the sizes of batches, by default the powers of two up to `max_batch`: a batch is filled
@@ -115,7 +117,8 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn batch_sizes(self, sizes: impl IntoIterator<Item = usize>) -> Serving<I, O> {
-        self.with_options(|o| o.sizes = sizes.into_iter().collect())
+        let sizes: Vec<usize> = sizes.into_iter().collect();
+        self.with_options(&mut |o| o.sizes = sizes.clone())
     }
 
     /// Sets the time that a request waits for others to fill a batch, zero by default: an idle
@@ -131,7 +134,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn max_delay(self, delay: Duration) -> Serving<I, O> {
-        self.with_options(|o| o.max_delay = delay)
+        self.with_options(&mut |o| o.max_delay = delay)
     }
 
     /// Sets the number of requests that may wait, 1024 by default. Beyond it, requests are refused.
@@ -144,7 +147,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn queue_limit(self, requests: usize) -> Serving<I, O> {
-        self.with_options(|o| o.queue_limit = requests)
+        self.with_options(&mut |o| o.queue_limit = requests)
     }
 
     /// Sets the number of results of [`Server::stream`] that may wait for the caller, 1024 by
@@ -168,7 +171,7 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn result_limit(self, results: usize) -> Serving<I, O> {
-        self.with_options(|o| o.result_limit = results)
+        self.with_options(&mut |o| o.result_limit = results)
     }
 
     /// Sets the time after which a caller gets an error instead of a result; none by default.
@@ -187,11 +190,12 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn timeout(self, timeout: Duration) -> Serving<I, O> {
-        self.with_options(|o| o.timeout = Some(timeout))
+        self.with_options(&mut |o| o.timeout = Some(timeout))
     }
 
-    /// Sets the number of threads that run batches, one by default. They share the model; more than
-    /// one keep the CPU busy while results are distributed, or if the model does not use all CPUs.
+    /// Sets the number of threads that run batches, one by default; with
+    /// [`partitions`](Serving::partitions), of each partition. They share the model; more than one
+    /// keep the CPU busy while results are distributed, or if the model does not use all CPUs.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -200,11 +204,34 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn workers(self, threads: usize) -> Serving<I, O> {
-        self.with_options(|o| o.workers = threads)
+        self.with_options(&mut |o| o.workers = threads)
     }
 
-    fn with_options(mut self, set: impl FnOnce(&mut ServingOptions)) -> Serving<I, O> {
-        set(&mut self.options);
-        self
+    /// Divides the threads of the device into `count` partitions, one by default. Each runs batches
+    /// of the same queue on its own threads, so that several batches run simultaneously: more rows
+    /// per second where a model does not use all threads well, at the price of a longer time for
+    /// each batch. The results have the same bits. A function of batches learns its partition by
+    /// [`RowBatch::partition`], to choose a device for example.
+    ///
+    /// [`RowBatch::partition`]: crate::RowBatch::partition
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 3]).dense(2);
+    /// let net = model.bind(model.init(key(0), &types![f32[_, 3]])?);
+    /// let serving = Serving::new(net.predictor(types![f32[_, 3]])?);
+    /// let server = serving.partitions(2).max_batch(8).start()?;
+    /// let answers: Vec<_> = (0..100).map(|_| server.predict(Tensor::ones([1, 3]))).collect();
+    /// for answer in answers {
+    ///     assert_eq!(answer.wait()?.shape(), [1, 2]);
+    /// }
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn partitions(self, count: usize) -> Serving<I, O> {
+        self.with_options(&mut |o| o.partitions = count)
+    }
+
+    fn with_options(self, set: &mut dyn FnMut(&mut ServingOptions)) -> Serving<I, O> {
+        Serving { core: self.core.with_options(set), prepare: self.prepare }
     }
 }

@@ -24,7 +24,10 @@ pub(crate) struct ServingOptions {
     /// The number of results of a stream that may wait for the caller.
     pub(crate) result_limit: usize,
     pub(crate) timeout: Option<Duration>,
+    /// The number of threads that run batches, in each partition.
     pub(crate) workers: usize,
+    /// The number of parts into which the threads of the device are divided.
+    pub(crate) partitions: usize,
 }
 
 impl Default for ServingOptions {
@@ -37,6 +40,7 @@ impl Default for ServingOptions {
             result_limit: DEFAULT_RESULT_LIMIT,
             timeout: None,
             workers: 1,
+            partitions: 1,
         }
     }
 }
@@ -54,6 +58,7 @@ impl ServingOptions {
             ("queue_limit", self.queue_limit),
             ("result_limit", self.result_limit),
             ("workers", self.workers),
+            ("partitions", self.partitions),
         ];
         if let Some((name, _)) = numbers.iter().find(|(_, n)| *n == 0) {
             return invalid(format!("expected {name} of at least 1, got 0"));
@@ -77,6 +82,11 @@ impl ServingOptions {
             ));
         }
         Ok(ServingOptions { max_batch: largest, sizes, ..self.clone() })
+    }
+
+    /// Returns the number of threads that run batches, in all partitions.
+    pub(crate) fn threads(&self) -> usize {
+        self.workers.saturating_mul(self.partitions)
     }
 
     /// Returns the size of a batch for `rows` rows: the smallest one that is large enough.
@@ -124,6 +134,7 @@ mod tests {
         for (options, fixed, why) in [
             (ServingOptions { max_batch: 0, ..base.clone() }, None, "max_batch of at least 1"),
             (ServingOptions { workers: 0, ..base.clone() }, None, "workers of at least 1"),
+            (ServingOptions { partitions: 0, ..base.clone() }, None, "partitions of at least 1"),
             (ServingOptions { queue_limit: 0, ..base.clone() }, None, "queue_limit of at least 1"),
             (ServingOptions { result_limit: 0, ..base.clone() }, None, "result_limit of at least"),
             (ServingOptions { sizes: vec![0, 4], ..base.clone() }, None, "got [0, 4]"),

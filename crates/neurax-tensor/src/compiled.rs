@@ -15,7 +15,7 @@ use crate::{
     tree::{AnyTree, first_error, into_vec, map, rebuild, visit_leaves},
 };
 use neurax_ir::{Place, mismatch};
-use neurax_runtime::{Buffer, CompiledGraph};
+use neurax_runtime::{Buffer, CompiledGraph, ProgramSummary};
 use smallvec::SmallVec;
 use std::{borrow::Cow, fmt, marker::PhantomData, panic::Location, sync::Arc};
 
@@ -165,6 +165,35 @@ impl<A: Tree, O: Tree> Compiled<A, O> {
     /// ```
     pub fn rewrites(&self) -> &[(&'static str, usize)] {
         &self.core.rewrites
+    }
+
+    /// Returns the steps that the function was compiled to, and the constants in them; `None` if
+    /// the device does not know.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| x.matmul(&x).exp()).compile(types![f32[64, 64]])?;
+    /// // The exponential is computed for rows of the product while they are in the cache.
+    /// assert!(f.summary().is_none_or(|s| s.equations == 2 && s.steps_text() == "1 product"));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn summary(&self) -> Option<ProgramSummary> {
+        self.core.compiled.summary()
+    }
+
+    /// Returns the bytes of the tensors that the function captures, and of what is computed from
+    /// them before all calls, as far as calls read them.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let weights = key(0).normal([64, 64]);
+    /// let f = jit(|x: Tensor| x.matmul(&weights)).compile(types![f32[1, 64]])?;
+    /// assert_eq!(f.captured_bytes(), 4 * 64 * 64);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn captured_bytes(&self) -> usize {
+        let bytes = |x: &Buffer| x.ty().bytes().unwrap_or(usize::MAX);
+        self.core.captures.iter().map(bytes).fold(0, usize::saturating_add)
     }
 }
 

@@ -122,8 +122,8 @@ fn key(frozen: &FrozenGraph, i: usize, captures: &[Buffer]) -> Result<ConstantKe
     Ok((graph, addresses))
 }
 
-/// Optimizes a graph, and rewrites it for inference and for the device; `is_constant` has an element
-/// for each input.
+/// Optimizes a graph, and rewrites it for inference and for the device; `is_constant` has an
+/// element for each input.
 fn rewrite(graph: &Graph, is_constant: &[bool], device: &Device) -> Result<RewrittenGraph> {
     let optimized = passes::optimize(&*passes::discard_rules(graph)?, &mut |_, _| {})?;
     let RewrittenGraph { graph, applied } = passes::inference(&optimized)?;

@@ -85,7 +85,7 @@ pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,
 };
 pub use neurax_macros::Tree;
-pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, Stages};
+pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, ProgramSummary, Stages};
 pub use number_options::{CloseOptions, NanToNumOptions};
 pub use polyfit_options::PolyfitOptions;
 pub use reduce_options::{ArgOptions, ReduceOptions};

@@ -16,13 +16,16 @@ const OVERLOAD: f64 = 2.0;
 /// The requests that may wait: two batches, beyond which a longer queue is only a longer delay.
 const WAITING_REQUESTS: usize = 128;
 /// The shortest time for which callers send requests, in seconds: many batches.
-const MIN_OVERLOAD_SECONDS: f64 = 0.3;
+const MIN_OVERLOAD_SECONDS: f64 = 0.5;
+/// The time after which answers are counted, in seconds: then the queue is full.
+const FILL_SECONDS: f64 = 0.1;
 /// The rounds of full batches and of overload.
 const ROUNDS: usize = 5;
 
 /// Measures `serving-row`, a row of a small network by its predictor; `serving-offline`, the rate
-/// of full batches of a larger one; and `serving-overload`, the answers, refusals and latencies of
-/// 64 callers who send twice that rate.
+/// of full batches of a larger one; `serving-overload`, the answers, refusals and latencies of 64
+/// callers who send twice that rate; and `serving-partitions`, the same with a partition for each
+/// thread.
 pub fn run(report: &mut Report) -> Result<()> {
     if report.is_selected("serving-row") {
         let predictor = network(&[30, 64, 32, 1])?.predictor(types![f32[1, 30]])?;
@@ -30,24 +33,32 @@ pub fn run(report: &mut Report) -> Result<()> {
         let row = || predictor.run_into(&x, &mut [&mut y]);
         report.measure("serving-row", 1, DisplayUnit::Micros, row)?;
     }
-    let is_overloaded = report.is_selected("serving-overload");
-    if !report.is_selected("serving-offline") && !is_overloaded {
+    let partitions = report.threads();
+    let overloaded = [("serving-overload", 1), ("serving-partitions", partitions)];
+    let overloaded: Vec<(&str, usize)> =
+        overloaded.into_iter().filter(|(task, _)| report.is_selected(task)).collect();
+    if !report.is_selected("serving-offline") && overloaded.is_empty() {
         return Ok(());
     }
     let net = network(&[784, 2048, 2048, 10])?;
     for batch in report.args.batches(&[64]) {
         let predictor = net.predictor(types![f32[batch, 784]])?;
-        let (mut offline, mut rounds) = (vec![], vec![]);
-        // Both in turns, as other programs may slow the machine down for a while.
+        let (mut offline, mut rounds) = (vec![], vec![vec![]; overloaded.len()]);
+        // All in turns, as other programs may slow the machine down for a while.
         for _ in 0..ROUNDS {
-            let rate = offline_rate(report, &predictor, batch)?;
-            offline.push(rate);
-            if is_overloaded {
-                rounds.push(overload(report, &predictor, rate)?);
+            for (rounds, (_, partitions)) in rounds.iter_mut().zip(&overloaded) {
+                let rate = offline_rate(report, &predictor, batch)?;
+                offline.push(rate);
+                rounds.push(overload(report, &predictor, rate, *partitions)?);
+            }
+            if overloaded.is_empty() {
+                offline.push(offline_rate(report, &predictor, batch)?);
             }
         }
         report.add_values("serving-offline", batch, "rows/s", offline);
-        show(report, batch, &rounds);
+        for (rounds, (task, _)) in rounds.iter().zip(&overloaded) {
+            show(report, task, batch, rounds);
+        }
     }
     Ok(())
 }
@@ -73,60 +84,97 @@ fn offline_rate(report: &Report, predictor: &nn::Predictor, batch: usize) -> Res
 }
 
 /// The results of callers who send more than the model can answer.
+#[derive(Clone)]
 struct Overload {
     /// The answers and the refusals per second.
     answered: f64,
     refused: f64,
+    /// The answers per row of the full batches that were measured before.
+    share: f64,
     latency: LatencyQuantiles,
 }
 
 /// Lets callers send more than `rate` rows per second.
-fn overload(report: &Report, predictor: &nn::Predictor, rate: f64) -> Result<Overload> {
+fn overload(
+    report: &Report,
+    predictor: &nn::Predictor,
+    rate: f64,
+    partitions: usize,
+) -> Result<Overload> {
     let serving = Serving::new(predictor.clone()).queue_limit(WAITING_REQUESTS);
-    let server = serving.start()?;
+    let server = serving.partitions(partitions).start()?;
     let seconds = (report.args.seconds / ROUNDS as f64).max(MIN_OVERLOAD_SECONDS);
-    let start = Instant::now();
     let [answered, refused] = send(&server, OVERLOAD * rate, seconds)?;
-    let elapsed = start.elapsed().as_secs_f64();
-    let stats = server.stats();
-    if (stats.answered, stats.refused) != (answered, refused) {
-        return Err(Error::bug("a server has counted other requests than its callers"));
-    }
-    let [answered, refused] = [answered, refused].map(|count| count as f64 / elapsed);
-    Ok(Overload { answered, refused, latency: stats.latency })
+    let latency = server.stats().latency;
+    Ok(Overload { answered, refused, share: 100.0 * answered / rate, latency })
 }
 
 /// Shows the results of all rounds.
-fn show(report: &mut Report, batch: usize, rounds: &[Overload]) {
+fn show(report: &mut Report, task: &str, batch: usize, rounds: &[Overload]) {
     let mut row = |name: &str, unit, value: fn(&Overload) -> f64| {
         let values = rounds.iter().map(value).collect();
-        report.add_values(&format!("serving-overload-{name}"), batch, unit, values);
+        report.add_values(&format!("{task}-{name}"), batch, unit, values);
     };
     row("answered", "rows/s", |r| r.answered);
+    row("share", "% of offline", |r| r.share);
     row("refused", "rows/s", |r| r.refused);
     row("p50", "ms", |r| r.latency.p50.as_secs_f64() * 1e3);
     row("p99", "ms", |r| r.latency.p99.as_secs_f64() * 1e3);
 }
 
+/// The counts of a server at a time.
+struct ServingSample {
+    time: Instant,
+    answered: u64,
+    refused: u64,
+}
+
+impl ServingSample {
+    fn of(server: &Server) -> ServingSample {
+        let stats = server.stats();
+        ServingSample { time: Instant::now(), answered: stats.answered, refused: stats.refused }
+    }
+
+    /// Returns the answers and the refusals per second since the sample `first`.
+    fn rates_since(&self, first: &ServingSample) -> [f64; 2] {
+        let seconds = self.time.duration_since(first.time).as_secs_f64();
+        let counts = [self.answered - first.answered, self.refused - first.refused];
+        counts.map(|n| n as f64 / seconds)
+    }
+}
+
 /// Sends `rate` requests per second of one row each, those of the callers in turns, without waiting
-/// for the results, and then waits for them. Returns the numbers of answers and refusals.
-fn send(server: &Server, rate: f64, seconds: f64) -> Result<[u64; 2]> {
+/// for the results, and then waits for them. Returns the answers and refusals per second from the
+/// time when the queue is full until the last request is sent.
+///
+/// # Errors
+/// If a request has another error, or the server has counted other requests.
+fn send(server: &Server, rate: f64, seconds: f64) -> Result<[f64; 2]> {
     let rows: Vec<Tensor> = (0..CALLERS).map(|i| data::uniform(i as u64, [1, 784])).collect();
-    let (start, mut answers) = (Instant::now(), Vec::new());
-    while start.elapsed().as_secs_f64() < seconds {
+    let (start, mut answers, mut full) = (Instant::now(), Vec::new(), None);
+    while start.elapsed().as_secs_f64() < FILL_SECONDS + seconds {
         let due = (start.elapsed().as_secs_f64() * rate) as usize;
         for i in answers.len()..due {
             answers.push(server.predict(rows[i % CALLERS].clone()));
         }
+        if full.is_none() && start.elapsed().as_secs_f64() >= FILL_SECONDS {
+            full = Some(ServingSample::of(server));
+        }
         thread::sleep(TICK);
     }
-    let mut counts = [0, 0];
+    let full = full.ok_or_else(|| Error::bug("no requests were sent"))?;
+    let rates = ServingSample::of(server).rates_since(&full);
+    let (mut answered, mut refused) = (0, 0);
     for answer in answers {
         match answer.wait() {
-            Ok(_) => counts[0] += 1,
-            Err(e) if Refusal::of(&e) == Some(Refusal::QueueFull) => counts[1] += 1,
+            Ok(_) => answered += 1,
+            Err(e) if Refusal::of(&e) == Some(Refusal::QueueFull) => refused += 1,
             Err(e) => return Err(e),
         }
     }
-    Ok(counts)
+    let end = ServingSample::of(server);
+    match (end.answered, end.refused) == (answered, refused) {
+        true => Ok(rates),
+        false => Err(Error::bug("a server has counted other requests than its callers")),
+    }
 }

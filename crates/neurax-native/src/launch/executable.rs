@@ -17,14 +17,16 @@
 
 use super::{
     frame::{CallMemory, Frame},
-    pool::Pool,
+    pool::{Pool, PoolLease},
     program::Program,
     subnormal::with_flush_to_zero,
 };
 use crate::address::Address;
 use crate::tuning::{LARGE_CALL_BYTES, MAX_KEPT_CALLS};
 use neurax_ir::{Bytes, Error, Literal, OrBug, Result, Type, check_types, mismatch};
-use neurax_runtime::{Buffer, CheckedArgs, CheckedCall, Profile, Results};
+use neurax_runtime::{
+    Buffer, CheckedArgs, CheckedCall, Profile, ProgramSummary, Results, ThreadShare,
+};
 use smallvec::SmallVec;
 use std::{
     alloc::Layout,
@@ -166,8 +168,12 @@ impl NativeExecutable {
         p.set_inputs(f, inputs);
         p.set_outputs(f, outputs);
         let mut done = Ok(());
-        // SAFETY: the frame is of this program; the caller promises the rest.
-        with_flush_to_zero(&mut || done = unsafe { p.run(f, self.pool) });
+        ThreadShare::with_current(|share| {
+            // other: the threads are not divided, or another backend has divided them.
+            let pool = share.and_then(|share| pool_of(share, self.pool)).unwrap_or(self.pool);
+            // SAFETY: the frame is of this program; the caller promises the rest.
+            with_flush_to_zero(&mut || done = unsafe { p.run(f, pool) });
+        });
         if done.is_ok() {
             // SAFETY: as above.
             outputs
@@ -190,6 +196,12 @@ impl NativeExecutable {
         let found = addresses(args.clone(), &self.inputs).filter(|_| count == self.inputs.len());
         found.ok_or_else(|| mismatch("run", "arguments", &self.types, args.map(Buffer::ty)))
     }
+}
+
+/// Returns the pool of a share of the threads of `all`, which is kept with the share.
+fn pool_of(share: &ThreadShare, all: &Pool) -> Option<&'static Pool> {
+    let lease = share.threads(|| PoolLease::new(share.threads_of(all.threads())))?;
+    Some(lease.pool())
 }
 
 /// The addresses of the arguments or the results of a call.
@@ -251,6 +263,12 @@ impl neurax_runtime::Executable for NativeExecutable {
         };
         let results = self.outputs.iter().enumerate().map(fresh).fold(0, usize::saturating_add);
         Some(block.saturating_add(results).saturating_add(self.scratch))
+    }
+
+    fn summary(&self) -> Option<ProgramSummary> {
+        let mut summary = ProgramSummary::default();
+        self.program.summarize(&mut summary);
+        Some(summary)
     }
 
     fn profile(&self, args: &[Buffer], calls: u32) -> Result<Profile> {
@@ -356,6 +374,25 @@ mod tests {
         fn as_ref(&self) -> &[u8] {
             let begin = self.0.as_ptr().align_offset(2) + 1;
             &self.0[begin..begin + 32]
+        }
+    }
+
+    #[test]
+    fn a_program_runs_on_the_threads_of_the_share_of_its_caller() {
+        let mut b = Builder::new();
+        let x = b.input(Type::new(DType::F32, [8]));
+        let y = b.emit(Sort { axis: 0, keys: 1 }, &[x]);
+        let graph = b.finish(&[y]).unwrap();
+        let native = Native::new().unwrap().with_threads(5);
+        let program = native.executable(&graph, &mut Stages::muted()).unwrap();
+        let x = Literal::from_f64s(DType::F32, [8], &[3.0, 1.0, 2.0, 0.0, 7.0, 6.0, 5.0, 4.0]);
+        let run = || program.call(&mut [Cow::Owned(x.clone().into())]).unwrap();
+        let expected = run()[0].clone().into_literal().unwrap();
+        for (share, threads) in ThreadShare::divide(2).iter().zip([3, 2]) {
+            let y = share.run(run)[0].clone().into_literal().unwrap();
+            assert_eq!(y.bytes(), expected.bytes());
+            let lease: &PoolLease = share.threads(|| PoolLease::new(1)).unwrap();
+            assert_eq!(lease.pool().threads(), threads);
         }
     }
 

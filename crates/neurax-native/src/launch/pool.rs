@@ -250,6 +250,33 @@ impl Pool {
     }
 }
 
+/// A pool of one user, until the lease is dropped. Then the next lease of a pool of this size gets
+/// it: the threads of a pool live as long as the process.
+#[derive(Debug)]
+pub(crate) struct PoolLease(&'static Pool);
+
+/// The pools that were leased before, and are not in use now.
+static FREE_POOLS: Mutex<Vec<&'static Pool>> = Mutex::new(vec![]);
+
+impl PoolLease {
+    /// Leases a pool of `threads` threads, at least one.
+    pub(crate) fn new(threads: usize) -> PoolLease {
+        let (mut free, threads) = (lock(&FREE_POOLS), threads.clamp(1, MAX_THREADS));
+        let found = free.iter().position(|pool| pool.threads == threads);
+        PoolLease(found.map_or_else(|| Pool::start(threads), |i| free.swap_remove(i)))
+    }
+
+    pub(crate) fn pool(&self) -> &'static Pool {
+        self.0
+    }
+}
+
+impl Drop for PoolLease {
+    fn drop(&mut self) {
+        lock(&FREE_POOLS).push(self.0);
+    }
+}
+
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "Pool({} threads)", self.threads)
@@ -348,6 +375,17 @@ mod tests {
                 "device: expected NEURAX_THREADS to be a number of threads from 1 to 1024, got";
             assert_eq!(e, format!("{why} `{wrong}`"));
         }
+    }
+
+    #[test]
+    fn a_leased_pool_has_one_user_and_is_leased_again() {
+        // Another test may lease pools, but none of this size.
+        let (first, second) = (PoolLease::new(5), PoolLease::new(5));
+        assert!(!std::ptr::eq(first.pool(), second.pool()));
+        assert_eq!((first.pool().threads(), PoolLease::new(0).pool().threads()), (5, 1));
+        let before = first.pool();
+        drop(first);
+        assert!(std::ptr::eq(PoolLease::new(5).pool(), before));
     }
 
     #[test]

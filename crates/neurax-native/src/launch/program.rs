@@ -22,7 +22,7 @@ use crate::{
     support::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
-use neurax_runtime::ProfiledStep;
+use neurax_runtime::{ProfiledStep, ProgramSummary};
 use std::{sync::Arc, time::Instant};
 
 /// A compiled graph.
@@ -101,6 +101,24 @@ impl Task {
 }
 
 impl Task {
+    /// Returns the kind of the step in one or two words.
+    fn kind(&self) -> &'static str {
+        match self {
+            Task::Kernel(_) => "kernel",
+            Task::Product(_) => "product",
+            Task::ChannelsLast(_) | Task::Convolution(_) => "convolution",
+            Task::Windows(_) => "windows",
+            Task::Sort(_) => "sort",
+            Task::Fft(_) => "Fourier transform",
+            Task::SparseDot(_) => "sparse product",
+            #[cfg(feature = "linalg")]
+            Task::Factor(_) => "factorization",
+            Task::Control(_) => "loop or branch",
+            Task::Fallback(_) => "reference interpreter",
+            Task::Copy { .. } => "copy",
+        }
+    }
+
     /// Returns the bytes that the task allocates at most at a time when it runs on `threads`
     /// threads.
     fn scratch(&self, threads: usize) -> usize {
@@ -274,6 +292,14 @@ impl Program {
     pub(super) fn scratch(&self, threads: usize) -> usize {
         let own = self.tasks.iter().map(|task| task.scratch(threads)).fold(0, usize::max);
         self.inner.iter().map(|p| p.scratch(threads)).fold(own, usize::max)
+    }
+
+    /// Adds the steps of the program, and of those of its loops and branches.
+    pub(super) fn summarize(&self, out: &mut ProgramSummary) {
+        out.equations += self.schedule.equations.iter().map(Vec::len).sum::<usize>();
+        out.constant_bytes += self.constants.iter().map(|c| c.bytes().len()).sum::<usize>();
+        self.tasks.iter().for_each(|task| *out.steps.entry(task.kind()).or_default() += 1);
+        self.inner.iter().for_each(|p| p.summarize(out));
     }
 
     /// Starts to measure the time of every step that runs in `f`.

@@ -23,6 +23,7 @@ pub use dlpack::{
     DLDataType, DLDevice, DLManagedTensorVersioned, DLPackVersion, DLTensor, DlpackTensor,
 };
 pub use heatmap::HeatmapOptions;
+pub use map::{FileBytes, read_file, read_or_map_file};
 pub use nested::Nested;
 pub use open::open_file;
 pub use serialize::{deserialize, deserialize_like, serialize};

@@ -6,7 +6,7 @@ mod header;
 use super::{
     elements::little_endian,
     in_file,
-    map::{MappedFile, map},
+    map::{FileBytes, map},
     open_file,
     replace::replace,
 };
@@ -164,7 +164,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
 pub unsafe fn load_mapped(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     load_from(path.as_ref(), |file| {
         // SAFETY: the caller ensures that the file does not change.
-        unsafe { map(&file) }.map(Elements::Mapped)
+        Ok(Elements::Mapped(unsafe { map(&file)? }))
     })
 }
 
@@ -334,7 +334,7 @@ enum Elements<F> {
     /// Copied from this file.
     Copied(F),
     /// Borrowed from a mapped file.
-    Mapped(MappedFile),
+    Mapped(FileBytes),
 }
 
 /// Reads the header of a file and returns its tensors, with the elements that `elements` opens.

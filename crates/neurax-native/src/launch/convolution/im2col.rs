@@ -9,7 +9,7 @@
 
 use super::multiply::ConvElement;
 use crate::{launch::tap_range::TapRange, strided_view::StridedView};
-use neurax_ir::op::Slide;
+use neurax_ir::{Result, check_memory, op::Slide};
 use smallvec::SmallVec;
 use std::ops::Range;
 
@@ -79,28 +79,38 @@ impl Im2colSide {
 impl Im2col {
     /// Creates the patches of `x` under windows with `taps` taps, `windows` of them along each
     /// spatial axis.
-    pub fn new(x: &StridedView, slides: &[Slide], taps: &[usize], windows: &[usize]) -> Im2col {
+    ///
+    /// # Errors
+    /// If there is not enough memory for the ranges of an axis, of which the sizes may be absurd.
+    pub fn new(
+        x: &StridedView,
+        slides: &[Slide],
+        taps: &[usize],
+        windows: &[usize],
+    ) -> Result<Im2col> {
         let mut strides: SpatialVec<isize> = x.strides[2..].into();
         // Only the ranges of the side that is packed along are computed: there may be one of the
         // others for each element of the operand.
         let wide = windows.last() >= taps.last();
         let of = |f: fn(&Slide, usize, usize, usize) -> Box<[TapRange]>,
-                  wanted: bool|
-         -> SpatialVec<Box<[TapRange]>> {
+                  counts: Option<&[usize]>|
+         -> Result<SpatialVec<Box<[TapRange]>>> {
             let runs = |(i, s): (usize, &Slide)| {
-                if wanted { f(s, x.sizes[i + 2], taps[i], windows[i]) } else { Box::default() }
+                let Some(counts) = counts else { return Ok(Box::default()) };
+                check_memory(counts[i].saturating_mul(size_of::<TapRange>()))?;
+                Ok(f(s, x.sizes[i + 2], taps[i], windows[i]))
             };
             slides.iter().enumerate().map(runs).collect()
         };
         let mut depth = Im2colSide {
             step: x.strides[1],
             sizes: taps.into(),
-            runs: of(TapRange::of_windows, !wide),
+            runs: of(TapRange::of_windows, (!wide).then_some(windows))?,
         };
         let mut columns = Im2colSide {
             step: x.strides[0],
             sizes: windows.into(),
-            runs: of(TapRange::of_taps, wide),
+            runs: of(TapRange::of_taps, wide.then_some(taps))?,
         };
         // Copies go plane by plane: there are at least two axes.
         for _ in slides.len()..2 {
@@ -110,7 +120,7 @@ impl Im2col {
                 side.runs.insert(0, TapRange::of_taps(&Slide::default(), 1, 1, 1));
             }
         }
-        Im2col { depth, columns, strides }
+        Ok(Im2col { depth, columns, strides })
     }
 
     /// Returns true if consecutive windows make longer rows than consecutive taps.

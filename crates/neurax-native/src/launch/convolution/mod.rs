@@ -73,7 +73,7 @@ impl ConvolutionTask {
         let no_product = || bug(format!("a convolution of {} has no product", op.dtype));
         let lost = || bug("the taps of a convolution's weights have no common stride".into());
         let windows = &graph.ty(e.outputs[0]).shape[2..];
-        let im2col = Im2col::new(&x, &op.slides, &w.sizes[2..], windows);
+        let im2col = Im2col::new(&x, &op.slides, &w.sizes[2..], windows)?;
         let kernel = KernelView::new(&w).ok_or_else(lost)?;
         let sizes = ConvSizes {
             batch: x.sizes[0],
