@@ -298,7 +298,8 @@ fn scan_once(c: &NodeCall, start: Vec<Tensor>, xs: Vec<Tensor>, directions: &[i6
     let (states, rows) = scan(start.clone(), xs.clone(), step);
     let ys = [&states[..], &rows].concat();
     if let Err(f) = caught.check(&ys) {
-        return unrolled_scan(c, body, start, &xs).map_err(|_| f);
+        let is_invalid = matches!(f, RuleFailure::Error(_));
+        return unrolled_scan(c, body, start, &xs).map_err(|g| if is_invalid { f } else { g });
     }
     arranged(c, states, rows)
 }
@@ -324,7 +325,9 @@ fn unrolled_scan(c: &NodeCall, body: &OnnxGraph, start: Vec<Tensor>, xs: &[Tenso
         states = c.run(body, [states, x].concat())?;
         rows.push(states.split_off(count.min(states.len())));
     }
-    let Some(first) = rows.first() else { return Err(RuleFailure::NeedsValues) };
+    let Some(first) = rows.first() else {
+        return fail("expected a scan over one row at least, as the body needs to know its values");
+    };
     let column = |k: usize| {
         let column: Vec<OnnxValue> = rows.iter().map(|row| row[k].clone()).collect();
         tensors(vec![stacked(&column, 0)?])

@@ -364,33 +364,41 @@ fn center_crop_pad(c: &NodeCall) -> RuleOutcome {
 /// Moves channels `[n, c, h, w]` into blocks of the space axes.
 fn depth_to_space(c: &NodeCall) -> RuleOutcome {
     let x = c.x(0)?;
-    let (b, [n, channels, h, w]) = (block_size(c)?, images(&x)?);
+    let ((b, area), [n, channels, h, w]) = (block_size(c)?, images(&x)?);
+    if !channels.is_multiple_of(area) {
+        return fail(format!("expected a multiple of {area} channels, got {}", x.ty()?));
+    }
     let order = match c.str_or("mode", "DCR")?.as_str() {
-        "DCR" => ([n, b, b, channels / (b * b), h, w], [0, 3, 4, 1, 5, 2]),
-        "CRD" => ([n, channels / (b * b), b, b, h, w], [0, 1, 4, 2, 5, 3]),
+        "DCR" => ([n, b, b, channels / area, h, w], [0, 3, 4, 1, 5, 2]),
+        "CRD" => ([n, channels / area, b, b, h, w], [0, 1, 4, 2, 5, 3]),
         other => return fail(format!("expected the mode DCR or CRD, got `{other}`")),
     };
     let y = x.reshape(order.0).permute(order.1);
-    one(y.reshape([n, channels / (b * b), h * b, w * b]))
+    one(y.reshape([n, channels / area, h.saturating_mul(b), w.saturating_mul(b)]))
 }
 
 /// Moves blocks of the space axes into channels.
 fn space_to_depth(c: &NodeCall) -> RuleOutcome {
     let x = c.x(0)?;
-    let (b, [n, channels, h, w]) = (block_size(c)?, images(&x)?);
+    let ((b, area), [n, channels, h, w]) = (block_size(c)?, images(&x)?);
+    if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
+        return fail(format!("expected multiples of {b} as h and w, got {}", x.ty()?));
+    }
     let order = match c.str_or("mode", "DCR")?.as_str() {
         "DCR" => [0, 3, 5, 1, 2, 4],
         "CRD" => [0, 1, 3, 5, 2, 4],
         other => return fail(format!("expected the mode DCR or CRD, got `{other}`")),
     };
     let y = x.reshape([n, channels, h / b, b, w / b, b]).permute(order);
-    one(y.reshape([n, channels * b * b, h / b, w / b]))
+    one(y.reshape([n, channels.saturating_mul(area), h / b, w / b]))
 }
 
-fn block_size(c: &NodeCall) -> Result<usize, RuleFailure> {
-    match size_of(c.required("blocksize", c.int("blocksize")?)?)? {
-        0 => fail("expected a block size of at least 1"),
-        size => Ok(size),
+/// Returns the size of a block along an axis, and the number of its elements.
+fn block_size(c: &NodeCall) -> Result<(usize, usize), RuleFailure> {
+    let size = size_of(c.required("blocksize", c.int("blocksize")?)?)?;
+    match size.checked_mul(size) {
+        None | Some(0) => fail(format!("expected a block size from 1 on, got {size}")),
+        Some(area) => Ok((size, area)),
     }
 }
 

@@ -392,3 +392,25 @@ fn operators_of_onnx_runtime_are_known_in_both_domains() {
     let direction = node("GRU", "x w w", "y").with(string("direction", "sideways"));
     assert!(failure(&open(super::one_node(21, direction.clone(), &xs)), &xs).contains("GRU"));
 }
+
+#[test]
+fn a_scan_whose_body_needs_values_is_unrolled_or_says_why_it_cannot_be() {
+    let step = graph(
+        &[("s", &[2]), ("row", &[2])],
+        &["s", "y"],
+        vec![],
+        vec![node("Cast", "row", "shape").with(int("to", 7)), node("Reshape", "s shape", "y")],
+    );
+    let of_rows = |rows: &[f32]| {
+        let x = floats("x", &[rows.len() as i64 / 2, 2], rows);
+        let scan = node("Scan", "start x", "last ys").with(body("body", step.clone()));
+        let nodes = vec![scan.with(int("num_scan_inputs", 1))];
+        graph(&[], &["ys"], vec![floats("start", &[2], &[3.0, 4.0]), x], nodes)
+    };
+    let ys = results(of_rows(&[1.0, 2.0, 1.0, 2.0]), &[]);
+    assert_tensor(&ys[0], &[2, 1, 2], &[3.0, 4.0, 3.0, 4.0]);
+    for (rows, part) in [(&[1.0, 3.0][..], "reshape"), (&[], "one row at least")] {
+        let why = failure(&open(model(of_rows(rows))), &[]);
+        assert!(why.contains(part) && !why.contains("internal error"), "{why}");
+    }
+}

@@ -323,3 +323,16 @@ fn negative_indices_count_from_the_end() {
     let n = node("GatherElements", "x i", "y").with(int("axis", 1));
     assert_tensor(&call(n, &[x(), ("i", tensor([[-1i64], [-2]]))]), &[2, 1], &[2.0, 4.0]);
 }
+
+#[test]
+fn a_convolution_of_an_absurd_size_is_an_error() {
+    let pads = int_list("pads", &[1 << 40, 0, 0, 0]);
+    let g = graph(
+        &[("x", &[1, 1, 3, 8])],
+        &["y"],
+        vec![floats("w", &[1, 1, 2, 8], &[1.0; 16])],
+        vec![node("Conv", "x w", "y").with(pads)],
+    );
+    let why = failure(&open(model(g)), &[("x", Tensor::ones([1, 1, 3, 8]))]);
+    assert!(why.contains("not enough memory"), "{why}");
+}

@@ -204,7 +204,7 @@ fn links_lead_into_the_folders_of_the_model_and_of_its_target_alone() {
 fn places_that_are_no_files_are_refused() {
     let folder = Folder::new();
     let socket = std::os::unix::net::UnixListener::bind(folder.0.join("w.bin")).unwrap();
-    assert_refused(&folder.model("m.onnx", "w.bin"), "is no file");
+    assert_refused(&folder.model("m.onnx", "w.bin"), "expected a file, got a socket");
     drop(socket);
 }
 
