@@ -1,36 +1,59 @@
-"""Times ONNX models in Neurax and in ONNX Runtime, and writes a part of BENCHMARKS.md.
+"""Times ONNX models in Neurax, ONNX Runtime, tract and rten, and writes a part of BENCHMARKS.md.
 
     cargo build --release -p neurax-cli
+    cargo build --release --manifest-path bench/onnx_peers/Cargo.toml
     python3 bench/onnx_models.py --program target/release/neurax FOLDER..
 
 A folder has `model.onnx` and `test_data_set_0/input_*.pb`, as `scripts/onnx-models.sh` makes them.
-Needs the packages `onnx` and `onnxruntime`. A round runs each program once, in a new process; the
-table has the medians of the rounds' medians, and the smallest times to the first result, in
-which a program loads the model and computes one result. The last column is the peak memory of the
-process: that of ONNX Runtime includes Python.
+Needs the packages `onnx` and `onnxruntime`, whose library the crate `ort` loads, too. A round runs
+each program once, in a new process; the table has the medians of the rounds' medians, and the
+smallest times to the first result, in which a program loads the model and computes one result. The
+last column is the peak memory of the process. `--no-peers` measures ONNX Runtime in Python alone.
 """
 
-import argparse, importlib.metadata, json, os, resource, subprocess, sys, tempfile
+import argparse, importlib.metadata, importlib.util, json, os, resource, subprocess, sys, tempfile
 from pathlib import Path
 from statistics import geometric_mean, median
 
 TITLE = "## ONNX models"
+PACKAGE = Path(__file__).parent / "onnx_peers"
+# The programs in the order of the columns, with their titles.
+COLUMNS = {
+    "neurax": "Neurax",
+    "python": "ONNX Runtime",
+    "ort": "`ort`",
+    "tract": "tract",
+    "rten": "rten",
+}
+# The seconds after which a program that has no result is stopped.
+TIMEOUT = 600
 
 
-def head(a):
+def versions():
+    """Returns the crates of the peers with their versions, from their lock file."""
+    blocks = (PACKAGE / "Cargo.lock").read_text(encoding="utf-8").split("[[package]]")
+    pairs = [dict(l.split(" = ", 1) for l in b.splitlines() if " = " in l) for b in blocks[1:]]
+    found = {p["name"].strip('"'): p["version"].strip('"') for p in pairs}
+    return ", ".join(f"{name} {found[name]}" for name in ["ort", "tract-onnx", "rten"])
+
+
+def head(a, columns):
     """Returns the lines above the rows."""
+    peers = f", {versions()}" if "ort" in columns else ""
+    other = COLUMNS["ort" if "ort" in columns else "python"]
     return [
         TITLE,
         "",
-        f"{a.threads} threads, {a.rounds} rounds of {a.seconds} s: microseconds for a call, Neurax "
-        f"and onnxruntime {importlib.metadata.version('onnxruntime')}.",
-        "The ratio is the time of ONNX Runtime divided by that of Neurax: above 1, Neurax is "
-        "faster.",
-        "The first result includes loading and compiling, in ms; the last column is the peak "
-        "memory of the process in MB, that of ONNX Runtime with Python.",
+        f"{a.threads} threads, {a.rounds} rounds of {a.seconds} s: microseconds for a call, "
+        f"Neurax, onnxruntime {importlib.metadata.version('onnxruntime')} in Python{peers}.",
+        "The ratio is the time of ONNX Runtime, the shorter one if there are two, divided by that "
+        "of Neurax: above 1, Neurax is faster.",
+        f"The first result includes loading and compiling, in ms, and the last column is the peak "
+        f"memory of the process in MB; both are those of Neurax and {other}.",
         "",
-        "| model | Neurax | ONNX Runtime | ratio | first result | memory |",
-        "|---|---|---|---|---|---|",
+        "| model | " + " | ".join(COLUMNS[c] for c in columns)
+        + " | ratio | first result | memory |",
+        "|---" * (len(columns) + 4) + "|",
     ]
 
 
@@ -71,29 +94,83 @@ def run_onnxruntime(folder, threads, seconds):
     print(json.dumps(found))
 
 
-def times(command, threads):
-    """Runs a program that prints JSON in its last line; returns it with the peak memory."""
-    environment = {**os.environ, "NEURAX_THREADS": str(threads)}
+def times(command, a):
+    """Runs a program that prints JSON in its last line; returns it with the peak memory, or the
+    reason why the program failed as `error`."""
+    environment = {**os.environ, "NEURAX_THREADS": str(a.threads)}
     # The peak of the children is that of the largest one: another process measures one program.
     script = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; " \
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024); sys.exit(code)"
-    done = subprocess.run([sys.executable, "-c", script, *map(str, command)],
-                          capture_output=True, text=True, env=environment)
+    done = subprocess.run(["timeout", str(TIMEOUT), sys.executable, "-c", script,
+                           *map(str, command)], capture_output=True, text=True, env=environment)
     if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+        lines = done.stderr.strip().splitlines()
+        return {"error": lines[-1] if lines else f"exit status {done.returncode}"}
     *_, result, peak = done.stdout.strip().splitlines()
     return {"peak": int(peak), **json.loads(result)}
 
 
-def neurax_command(program, folder, arrays, to, seconds):
+def library():
+    """Returns the path of the library in the package `onnxruntime`."""
+    folder = Path(importlib.util.find_spec("onnxruntime").origin).parent / "capi"
+    names = ["libonnxruntime.so*", "libonnxruntime*.dylib", "onnxruntime.dll"]
+    return next(path for name in names for path in sorted(folder.glob(name)))
+
+
+def commands(a, folder, columns, to):
+    """Returns the command of each program; the inputs are written to the folder `to`."""
     import numpy
 
-    command = [program, "onnx", "bench", folder / "model.onnx", "--seconds", seconds, "--json"]
-    for i, (name, array) in enumerate(arrays.items()):
+    given = []
+    for i, (name, array) in enumerate(inputs_of(folder).items()):
         path = Path(to) / f"{i}.npy"
         numpy.save(path, array)
-        command += ["--input", f"{name}={path}"]
-    return command
+        given += ["--input", f"{name}={path}"]
+    model, seconds = folder / "model.onnx", ["--seconds", a.seconds]
+    threads = ["--threads", a.threads, *seconds]
+    all = {
+        "neurax": [a.program, "onnx", "bench", model, "--json", *seconds, *given],
+        "python": [sys.executable, __file__, folder, "--onnxruntime", *threads],
+    }
+    for peer in columns[2:]:
+        all[peer] = [a.peers, peer, model, *threads, *given]
+        if peer == "ort":
+            all[peer] += ["--library", library()]
+    return all
+
+
+def measured(a, folder, columns):
+    """Returns the results of each program, one for each round, or its error."""
+    found = {c: [] for c in columns}
+    with tempfile.TemporaryDirectory() as to:
+        programs = commands(a, folder, columns, to)
+        for _ in range(a.rounds):
+            for c in columns:
+                if not any("error" in x for x in found[c]):
+                    found[c].append(times(programs[c], a))
+    for c in ["neurax", "python"]:
+        if "error" in found[c][-1]:
+            sys.exit(f"{folder.name} in {COLUMNS[c]}: {found[c][-1]['error']}")
+    return found
+
+
+def row(folder, columns, found, notes):
+    """Returns the row of a model and its ratio; adds the errors of peers to `notes`."""
+    has = [c for c in columns if "error" not in found[c][-1]]
+    us = {c: median(x["median_us"] for x in found[c]) for c in has}
+    cells = []
+    for c in columns:
+        if c not in has:
+            why = " ".join(found[c][-1]["error"].split())
+            notes.append(f"{COLUMNS[c]} on {folder.name}: {why[:200].replace('|', '/')}")
+        cells.append(f"{us[c]:.4g}" if c in has else f"- ({len(notes)})")
+    other = "ort" if "ort" in has else "python"
+    both = lambda key, unit: ", ".join(
+        f"{min(x[key] for x in found[c]) / unit:.0f}" for c in ["neurax", other]
+    )
+    ratio = min(us[c] for c in ["python", "ort"] if c in has) / us["neurax"]
+    cells += [f"{ratio:.2f} ×", both("first_result_us", 1e3), both("peak", 1e6)]
+    return f"| {folder.name} | {' | '.join(cells)} |", ratio
 
 
 def main():
@@ -103,33 +180,27 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--seconds", type=float, default=1.5)
     p.add_argument("--program", default="target/release/neurax")
+    p.add_argument("--peers", type=Path, default=PACKAGE / "target/release/onnx-peers")
+    p.add_argument("--no-peers", action="store_true", help="measure ONNX Runtime in Python alone")
     p.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "BENCHMARKS.md")
     p.add_argument("--onnxruntime", action="store_true", help=argparse.SUPPRESS)
     a = p.parse_args()
     if a.onnxruntime:
         return run_onnxruntime(a.folders[0], a.threads, a.seconds)
-    lines, ratios = head(a), []
+    columns = list(COLUMNS)[:2] if a.no_peers else list(COLUMNS)
+    if not a.no_peers and not a.peers.exists():
+        sys.exit(f"expected the program {a.peers}; build it as the header of this file says, or "
+                 "use --no-peers")
+    lines, ratios, notes = head(a, columns), [], []
     for folder in a.folders:
-        found = {"neurax": [], "peer": []}
-        with tempfile.TemporaryDirectory() as to:
-            own = neurax_command(a.program, folder, inputs_of(folder), to, a.seconds)
-            peer = [sys.executable, __file__, folder, "--threads", a.threads, "--seconds",
-                    a.seconds, "--onnxruntime"]
-            for _ in range(a.rounds):
-                found["neurax"].append(times(own, a.threads))
-                found["peer"].append(times(peer, a.threads))
-        pick = lambda which, key, f: f(x[key] for x in found[which])
-        us = {w: pick(w, "median_us", median) for w in found}
-        first = {w: pick(w, "first_result_us", min) / 1e3 for w in found}
-        peak = {w: pick(w, "peak", min) / 1e6 for w in found}
-        ratios.append(us["peer"] / us["neurax"])
-        both = lambda x: f"{x['neurax']:.0f}, {x['peer']:.0f}"
-        lines.append(
-            f"| {folder.name} | {us['neurax']:.4g} | {us['peer']:.4g} | {ratios[-1]:.2f} × "
-            f"| {both(first)} | {both(peak)} |"
-        )
-        print(lines[-1], flush=True)
+        line, ratio = row(folder, columns, measured(a, folder, columns), notes)
+        lines.append(line)
+        ratios.append(ratio)
+        print(line, flush=True)
     lines += ["", f"The geometric mean of the ratios is {geometric_mean(ratios):.2f}."]
+    if notes:
+        lines += ["", "What has no time failed:", ""]
+        lines += [f"{i}. {note}" for i, note in enumerate(notes, 1)]
     before = a.out.read_text(encoding="utf-8").partition("\n" + TITLE + "\n")[0]
     a.out.write_text("\n".join([before.rstrip("\n"), "", *lines, ""]), encoding="utf-8")
 
