@@ -10,6 +10,7 @@ mod devices;
 mod inspect;
 mod onnx;
 mod output;
+mod progress;
 
 use clap::{Parser, Subcommand};
 use neurax::{Result, default_device};

@@ -4,27 +4,46 @@
 //! resolved against the folder of the path as the user gave it, as links of a cache point to files
 //! with other names. It must be relative and without `..`; a link is followed only if its target is
 //! in the folder of the model, or of the file that the model's own path links to.
+//!
+//! Tensors share the bytes of their file, which is read once. A large one is mapped, so that
+//! only the pages that a model uses are read.
 
 use crate::proto::StringEntry;
 use bytes::Bytes;
 use neurax_ir::{Error, Result};
+use neurax_tensor::io::{FileBytes, read_file};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// A function that reads a file, or maps it.
+pub(crate) type FileReader = fn(&Path) -> std::io::Result<FileBytes>;
 
 /// The source of external data.
 #[derive(Debug)]
 pub(crate) struct ExternalData {
     /// The path of the model; `None` if it is in memory.
     model: Option<PathBuf>,
+    /// The function that reads a file.
+    reader: FileReader,
     /// The files by location: those that the user gave, and those that were read.
     files: Mutex<HashMap<String, Bytes>>,
 }
 
 impl ExternalData {
     /// Creates the source of a model at `path`, or of one in memory with the files that are given.
+    /// Other files are copied.
     pub(crate) fn new(path: Option<&Path>, files: HashMap<String, Bytes>) -> ExternalData {
-        ExternalData { model: path.map(Path::to_path_buf), files: Mutex::new(files) }
+        ExternalData {
+            model: path.map(Path::to_path_buf),
+            reader: |path| read_file(path),
+            files: Mutex::new(files),
+        }
+    }
+
+    /// Reads files by `reader`.
+    pub(crate) fn with_reader(self, reader: FileReader) -> ExternalData {
+        ExternalData { reader, ..self }
     }
 
     /// Returns the bytes that the entries of a tensor select; `want` is their number if the entries
@@ -68,16 +87,23 @@ impl ExternalData {
             )));
         };
         let path = allowed_path(model, location)?;
-        // A pipe would keep the reader waiting.
-        if !path.is_file() {
-            return Err(invalid(format!("{} is no file", path.display())));
-        }
-        let bytes = std::fs::read(&path)
+        let bytes = (self.reader)(&path)
             .map_err(|e| invalid(format!("cannot read {}: {e}", path.display())))?;
-        let bytes = Bytes::from(bytes);
+        let bytes = shared(bytes);
         files.insert(location.to_string(), bytes.clone());
         Ok(bytes)
     }
+}
+
+/// Returns the bytes of a file, of which slices share the memory.
+pub(crate) fn shared(file: FileBytes) -> Bytes {
+    struct Owner(FileBytes);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            (*self.0).as_ref()
+        }
+    }
+    Bytes::from_owner(Owner(file))
 }
 
 /// Returns the path of a location beside a model.

@@ -1,6 +1,7 @@
 //! Reading of models: options, the file, and the list of everything that is wrong with it.
 
-use crate::external::ExternalData;
+use crate::external::{ExternalData, FileReader, shared};
+use crate::graph::OnnxGraph;
 use crate::info::ModelInfo;
 use crate::proto::ModelProto;
 use crate::reader::Reader;
@@ -8,6 +9,7 @@ use crate::session::Session;
 use bytes::Bytes;
 use neurax_ir::{Error, Result};
 use neurax_nn::{Net, Predictor};
+use neurax_tensor::io::{read_file, read_or_map_file};
 use prost::Message;
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,6 +30,7 @@ const OVERRIDABLE_SINCE: i64 = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Importer {
     is_newer_allowed: bool,
+    copies_files: bool,
     files: HashMap<String, Bytes>,
 }
 
@@ -40,6 +43,13 @@ impl Importer {
     /// Allows models of operator sets that are newer than the newest known one: they get its rules.
     pub fn allow_newer_opsets(self) -> Importer {
         Importer { is_newer_allowed: true, ..self }
+    }
+
+    /// Copies files of every size. Without this option, files of 1 GiB and more are mapped into
+    /// memory as [`read_or_map_file`] does: they must not be changed in place while the model is in
+    /// use.
+    pub fn copy_files(self) -> Importer {
+        Importer { copies_files: true, ..self }
     }
 
     /// Adds a file of external data, for a model in memory: `location` is its name in the model.
@@ -100,16 +110,17 @@ impl Importer {
         predictor_of(&self.import_bytes(bytes)?)
     }
 
-    /// Reads the model in a file, and its external data beside it.
+    /// Reads the model in a file, and its external data beside it. Files of 1 GiB and more are
+    /// mapped: see [`Importer::copy_files`].
     ///
     /// # Errors
     /// If the file cannot be read, is no model, or has nodes that are not supported: the message
     /// lists all of them.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Session> {
         let path = path.as_ref();
-        let read = std::fs::read(path).map_err(|e| e.to_string());
+        let read = (self.reader())(path).map_err(|e| e.to_string());
         let read = read.map_err(|why| Error::new("onnx", format!("{}: {why}", path.display())))?;
-        let session = self.read(Bytes::from(read), Some(path));
+        let session = self.read(shared(read), Some(path));
         session.map_err(|e| Error::new("onnx", format!("{}: {}", path.display(), e.message())))
     }
 
@@ -121,14 +132,35 @@ impl Importer {
         self.read(Bytes::from(bytes.into()), None)
     }
 
+    fn reader(&self) -> FileReader {
+        match self.copies_files {
+            true => |path| read_file(path),
+            false => |path| read_or_map_file(path),
+        }
+    }
+
     fn read(&self, bytes: Bytes, path: Option<&Path>) -> Result<Session> {
+        let (model, main) = self.model(bytes, path)?;
+        let info = ModelInfo::of(&model, &main);
+        Ok(Session::new(main, info))
+    }
+
+    /// Reads a model with external data beside `path`, and its main graph.
+    ///
+    /// # Errors
+    /// As for [`Importer::open`].
+    pub(crate) fn model(
+        &self,
+        bytes: Bytes,
+        path: Option<&Path>,
+    ) -> Result<(ModelProto, OnnxGraph)> {
         let invalid = |why: String| Error::new("onnx", why);
         let model =
             ModelProto::decode(bytes).map_err(|e| invalid(format!("no ONNX model: {e}")))?;
         let Some(graph) = &model.graph else {
             return Err(invalid("the model has no graph".into()));
         };
-        let files = ExternalData::new(path, self.files.clone());
+        let files = ExternalData::new(path, self.files.clone()).with_reader(self.reader());
         let (opsets, functions) = (&model.opset_import, &model.functions);
         let mut reader = Reader::new(opsets, functions, &files, self.is_newer_allowed);
         let mut main = reader.graph(graph);
@@ -141,8 +173,7 @@ impl Importer {
         if model.ir_version < OVERRIDABLE_SINCE {
             main.inputs.retain(|i| !main.initializers.contains_key(&i.name));
         }
-        let info = ModelInfo::of(&model, &main);
-        Ok(Session::new(main, info))
+        Ok((model, main))
     }
 }
 

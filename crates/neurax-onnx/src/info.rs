@@ -38,8 +38,9 @@ pub struct ValueInfo {
 
 impl ModelInfo {
     pub(crate) fn of(model: &ModelProto, main: &OnnxGraph) -> ModelInfo {
-        let graph = model.graph.clone().unwrap_or_default();
         let is_input = |i: &&ValueInfoProto| main.inputs.iter().any(|input| input.name == i.name);
+        let inputs = model.graph.iter().flat_map(|g| &g.input);
+        let outputs = model.graph.iter().flat_map(|g| &g.output);
         let mut operators = BTreeMap::new();
         for node in &main.nodes {
             *operators.entry(node.operator().to_string()).or_default() += 1;
@@ -52,8 +53,8 @@ impl ModelInfo {
             producer: format!("{} {}", model.producer_name, model.producer_version).trim().into(),
             ir_version: model.ir_version,
             opsets: model.opset_import.iter().map(|o| (o.domain.clone(), o.version)).collect(),
-            inputs: graph.input.iter().filter(is_input).map(ValueInfo::of).collect(),
-            outputs: graph.output.iter().map(ValueInfo::of).collect(),
+            inputs: inputs.filter(is_input).map(ValueInfo::of).collect(),
+            outputs: outputs.map(ValueInfo::of).collect(),
             operators,
             initializers: main.initializers.len(),
             initializer_bytes: main.initializers.values().map(bytes).sum(),

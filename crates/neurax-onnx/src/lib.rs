@@ -48,6 +48,7 @@ mod reader;
 mod registry;
 mod removed;
 mod segment;
+mod segment_info;
 mod session;
 mod strings;
 #[cfg(test)]
@@ -57,9 +58,10 @@ mod value;
 mod value_type;
 
 pub use export::conformance::{ExportOutcome, ExportedTest, run_exported};
-pub use export::{Exporter, write_weights};
+pub use export::{Exporter, optimize, write_weights};
 pub use importer::Importer;
 pub use info::{ModelInfo, ValueInfo};
+pub use segment_info::SegmentInfo;
 pub use session::Session;
 pub use value::{MapKey, OnnxValue, Strings};
 

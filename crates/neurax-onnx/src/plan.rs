@@ -28,6 +28,7 @@ use crate::call::RuleFailure;
 use crate::evaluate::GraphScope;
 use crate::graph::{OnnxGraph, OnnxNode};
 use crate::segment::{SegmentCache, ValuesByName};
+use crate::segment_info::SegmentInfo;
 use crate::tracer::Rest;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
@@ -44,6 +45,13 @@ pub(crate) struct SegmentPlan {
 impl SegmentPlan {
     pub(crate) fn new(graph: Arc<OnnxGraph>) -> SegmentPlan {
         SegmentPlan { graph, first: SegmentCache::default() }
+    }
+
+    /// Returns the descriptions of the segments, those that follow one behind it.
+    pub(crate) fn segments(&self) -> Vec<SegmentInfo> {
+        let mut all = vec![];
+        self.first.list(&self.graph, 0, &mut all);
+        all
     }
 
     /// Computes the outputs.
@@ -99,12 +107,6 @@ impl SegmentPlan {
                 .ok_or_else(|| Error::new("onnx", format!("nothing computes the output `{name}`")))
         };
         self.graph.outputs.iter().map(result).collect()
-    }
-}
-
-impl std::fmt::Display for SegmentPlan {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        self.first.write(&self.graph, 0, f)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use neurax::io::npy;
-use neurax::onnx::{OnnxValue, Session, ValueInfo};
+use neurax::onnx::{Exporter, OnnxValue, Session, ValueInfo};
 use neurax::prelude::*;
 use std::collections::HashMap;
 
@@ -44,6 +44,30 @@ impl ModelArgs {
         }
         Ok(values)
     }
+
+    /// Returns the types of the values of [`ModelArgs::values`], and where these come from.
+    ///
+    /// # Errors
+    /// If a value has no type.
+    pub fn described(
+        &self,
+        session: &Session,
+        values: &HashMap<String, OnnxValue>,
+    ) -> Result<Vec<String>> {
+        let (files, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
+        let mut lines = vec![];
+        for input in &session.info().inputs {
+            let Some(OnnxValue::Tensor(x)) = values.get(&input.name) else { continue };
+            let (name, ty) = (&input.name, x.ty()?.to_string());
+            let source = match (files.get(name), shapes.contains_key(name)) {
+                (Some(file), _) => file.as_str(),
+                (None, false) if ty != input.r#type => "random numbers, open sizes are 1",
+                (None, _) => "random numbers",
+            };
+            lines.push(format!("{name}: {ty} ({source})"));
+        }
+        Ok(lines)
+    }
 }
 
 /// Returns the pairs of `NAME=VALUE`.
@@ -53,6 +77,48 @@ pub fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> 
         None => Err(invalid(format!("expected NAME=VALUE for {option}, got `{text}`"))),
     };
     given.iter().map(pair).collect()
+}
+
+/// Returns the network of a model, and the types of its inputs for an export: those that the file
+/// declares, or of `--shape NAME=_,3,224,224`, where `_` is any size.
+///
+/// # Errors
+/// If the model is no network, or an argument is malformed or names no input.
+pub fn export_types(session: &Session, shapes: &[String]) -> Result<(Net, Vec<TypeSpec>)> {
+    let net = session.net()?;
+    let mut types: HashMap<String, TypeSpec> = session.input_types()?.into_iter().collect();
+    for (name, sizes) in &pairs("--shape", shapes)? {
+        let spec = types.get_mut(name).ok_or_else(|| {
+            let names = session.inputs().collect::<Vec<_>>().join(", ");
+            invalid(format!("expected the inputs {names}, got `{name}`"))
+        })?;
+        let size = |text: &str| match text.trim() {
+            "_" => Ok(Dim::Any),
+            text => text
+                .parse()
+                .map(Dim::Size)
+                .map_err(|_| invalid(format!("expected a size or `_`, got `{text}`"))),
+        };
+        spec.dims = sizes.split(',').map(size).collect::<Result<_>>()?;
+    }
+    // In the order of the network, which is that of the file.
+    let types = net.model.inputs().filter_map(|name| types.get(name).cloned()).collect();
+    Ok((net, types))
+}
+
+/// Returns a writer of models in an opset, with computations in the dtype `float`.
+///
+/// # Errors
+/// If `float` is not the name of a dtype.
+pub fn exporter_of(opset: Option<i64>, float: Option<&str>) -> Result<Exporter> {
+    let exporter = match opset {
+        Some(opset) => Exporter::new().opset(opset),
+        None => Exporter::new(),
+    };
+    let Some(name) = float else { return Ok(exporter) };
+    let dtype = DType::parse(name);
+    let dtype = dtype.ok_or_else(|| invalid(format!("expected f16 or bf16, got `{name}`")))?;
+    Ok(exporter.float(dtype))
 }
 
 /// Returns random numbers of the declared type: floats from 0 to 1, other numbers 0 or 1.

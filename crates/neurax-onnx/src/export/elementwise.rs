@@ -7,8 +7,7 @@ use super::draft::{Lowered, Wire};
 use super::emitter::{Emitter, FormResult};
 use crate::proto::AttributeProto;
 use neurax_ir::op::{Binary, Unary};
-use neurax_ir::{DType, Shape};
-use std::f64::consts::{FRAC_PI_2, PI};
+use neurax_ir::{DType, Literal, Shape};
 
 /// The absolute value up to which `log(1 + x)` is computed without the sum.
 const SMALL_ARGUMENT: f64 = 0.5;
@@ -67,28 +66,53 @@ impl Emitter {
     }
 
     /// Emits a conversion of the IR. Floats saturate when they become integers, which ONNX leaves
-    /// open: they are clipped, except for integers of 32 bits or more, whose limits floats rarely
-    /// reach.
+    /// open: they are clipped.
     pub(super) fn converted(&mut self, x: &Lowered, dtype: DType) -> FormResult<Lowered> {
         let from = x.wire.ty.dtype;
         let is_float = from.is_float() || from.is_storage();
         if dtype == DType::F8E8M0FNU && from != dtype {
             return Err("ONNX rounds to f8e8m0fnu differently; convert to another dtype".into());
         }
-        let narrow =
-            dtype.int_range().filter(|r| is_float && (dtype.bits() < 32 || *r.start() == 0));
-        let Some(range) = narrow.filter(|_| self.literal_of(&x.wire).is_none()) else {
-            return Ok(self.convert(x, dtype));
-        };
+        match dtype.int_range() {
+            Some(range) if is_float && self.literal_of(&x.wire).is_none() => {
+                self.saturated(x, dtype, *range.start(), *range.end())
+            }
+            _ => Ok(self.convert(x, dtype)),
+        }
+    }
+
+    /// Emits a conversion of floats to integers from `first` to `last`.
+    fn saturated(
+        &mut self,
+        x: &Lowered,
+        dtype: DType,
+        first: i128,
+        last: i128,
+    ) -> FormResult<Lowered> {
+        let from = x.wire.ty.dtype;
         let wide = self.convert(x, if from == DType::F64 { from } else { DType::F32 });
         // The largest float that is not above the limit.
         let bits = if wide.wire.ty.dtype == DType::F64 { 53 } else { 24 };
-        let last = *range.end();
         let unit = 1i128 << (128 - last.leading_zeros() as i32 - bits).max(0);
-        let low = self.splat(&wide, *range.start() as f64);
-        let high = self.splat(&wide, (last / unit * unit) as f64);
+        let (low, high) = (first as f64, (last / unit * unit) as f64);
+        let (low, high) = (self.splat(&wide, low), self.splat(&wide, high));
         let clipped = self.clamp(&low, &wide, &high)?;
-        Ok(self.convert(&clipped, dtype))
+        let y = self.convert(&clipped, dtype);
+        if unit == 1 {
+            return Ok(y);
+        }
+        // No float is the limit.
+        let limit = self.splat(&wide, (last + 1) as f64);
+        // A number of the IR is an f64, which rounds the largest integers of 64 bits up.
+        let most = match dtype {
+            DType::I64 => Literal::from_slice([0; 0], &[i64::MAX]),
+            DType::U64 => Literal::from_slice([0; 0], &[u64::MAX]),
+            _ => Ok(Literal::scalar(dtype, last as f64)),
+        };
+        let most = most.map_err(|e| e.to_string())?;
+        let most = Lowered { wire: self.literal(most), shape: y.shape.clone() };
+        let is_above = self.comparison("GreaterOrEqual", &wide, &limit)?;
+        self.choice(&is_above, &most, &y)
     }
 
     /// Converts to a dtype.
@@ -314,23 +338,6 @@ impl Emitter {
         let up = self.convert(&up, x.wire.ty.dtype);
         let size = self.elementwise("Add", &[&whole, &up])?;
         self.elementwise("Mul", &[&sign, &size])
-    }
-
-    /// Emits the angle of the point with ordinate `x` and abscissa `y`.
-    fn atan2(&mut self, x: &Lowered, y: &Lowered) -> FormResult<Lowered> {
-        let zero = self.splat(x, 0.0);
-        let ratio = self.elementwise("Div", &[x, y])?;
-        let angle = self.elementwise("Atan", &[&ratio])?;
-        let above = self.comparison("GreaterOrEqual", x, &zero)?;
-        let (half_turn, back) = (self.splat(x, PI), self.splat(x, -PI));
-        let turn = self.choice(&above, &half_turn, &back)?;
-        let turned = self.elementwise("Add", &[&angle, &turn])?;
-        let left = self.comparison("Less", y, &zero)?;
-        let angle = self.choice(&left, &turned, &angle)?;
-        let sign = self.elementwise("Sign", &[x])?;
-        let upright = self.with_number("Mul", &sign, FRAC_PI_2)?;
-        let on_axis = self.comparison("Equal", y, &zero)?;
-        self.choice(&on_axis, &upright, &angle)
     }
 }
 

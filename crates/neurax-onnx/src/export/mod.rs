@@ -2,7 +2,8 @@
 //!
 //! A function is traced to a graph of the IR, and each equation becomes nodes. The steps:
 //!
-//! 1. `trace.rs`: traces the function; for open sizes, four times with different numbers.
+//! 1. `trace.rs`: traces the function; for open sizes, four times with different numbers. For
+//!    inference, `inference.rs` computes what depends on weights alone.
 //! 2. `emitter.rs`: appends the nodes of each equation. `ops.rs` is the table of all ops, and the
 //!    file of each family has its ONNX forms.
 //! 3. `patterns.rs`: nodes that ONNX has one operator for become that one: means, biases of
@@ -11,18 +12,21 @@
 //!    shapes of values at run time.
 //! 5. `cleanup.rs`, `model_file.rs`: drops what is unused, and writes the file.
 
+mod angle;
 mod captures;
 mod cleanup;
 mod composites;
 pub(crate) mod conformance;
 mod control;
 mod convolutions;
+mod copied_data;
 mod draft;
 mod elementwise;
 mod emitter;
 mod exporter;
 mod float_type;
 mod gather;
+mod inference;
 mod integers;
 #[cfg(test)]
 mod law;
@@ -31,6 +35,7 @@ mod model_file;
 mod movement;
 mod open_shapes;
 mod ops;
+mod optimized;
 mod options;
 mod patterns;
 mod products;
@@ -48,5 +53,6 @@ mod trace;
 mod weights;
 mod windows;
 
+pub use optimized::optimize;
 pub use options::Exporter;
 pub use weights::write_weights;

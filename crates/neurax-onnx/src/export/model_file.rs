@@ -12,7 +12,7 @@ use crate::proto::{
 use bytes::Bytes;
 use neurax_ir::{Error, Literal, OrBug, Result};
 use prost::Message;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +92,27 @@ impl OnnxModelFile {
         Ok(file)
     }
 
+    /// Creates the file of a model that exists, with `tensors` as initializers more. If it would be
+    /// too large, they are moved to the file `data`.
+    ///
+    /// # Errors
+    /// If a dtype has no number.
+    pub fn edited(
+        model: ModelProto,
+        tensors: BTreeMap<String, Literal>,
+        data: &str,
+    ) -> Result<OnnxModelFile> {
+        let new: usize = tensors.values().map(|x| x.bytes().len()).sum();
+        let threshold = threshold(None, model.encoded_len().saturating_add(new));
+        let mut file = OnnxModelFile { model, external: vec![] };
+        for (name, value) in tensors {
+            let is_outside = threshold.is_some_and(|n| value.bytes().len() >= n);
+            let tensor = file.tensor(&name, &value, is_outside.then_some(data))?;
+            file.model.graph.get_or_insert_default().initializer.push(tensor);
+        }
+        Ok(file)
+    }
+
     /// Returns the message, if all tensors are in it.
     ///
     /// # Errors
@@ -128,7 +149,7 @@ impl OnnxModelFile {
     }
 
     /// Returns the bytes of the model without its external data.
-    fn message(&self) -> Result<Vec<u8>> {
+    pub fn message(&self) -> Result<Vec<u8>> {
         check_message(self.model.encoded_len())?;
         Ok(self.model.encode_to_vec())
     }

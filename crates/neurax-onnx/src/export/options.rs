@@ -31,6 +31,7 @@ pub struct Exporter {
     pub(super) properties: Vec<(String, String)>,
     pub(super) external_threshold: Option<usize>,
     pub(super) float: Option<DType>,
+    pub(super) is_for_inference: bool,
 }
 
 impl Default for Exporter {
@@ -46,6 +47,7 @@ impl Default for Exporter {
             properties: vec![],
             external_threshold: None,
             float: None,
+            is_for_inference: false,
         }
     }
 }
@@ -110,5 +112,28 @@ impl Exporter {
     /// outputs stay f32 and are converted in the model.
     pub fn float(self, dtype: DType) -> Exporter {
         Exporter { float: Some(dtype), ..self }
+    }
+
+    /// Computes what depends on weights alone, as compiled programs do, so that other runtimes need
+    /// not: batch normalizations are folded into the weights in front of them, transposed weights
+    /// are stored as they are read. A computed weight has the name of its layer and `.folded`, so
+    /// that the file has other parameters than the network.
+    ///
+    /// ```
+    /// use neurax::onnx::{Exporter, Importer};
+    /// use neurax::prelude::*;
+    /// let model = nn::input("x", dims![_, 1, 8, 8]).conv(4, 3).batch_norm().model();
+    /// let net = model.bind(model.init(key(0), &types![f32[_, 1, 8, 8]])?);
+    /// let operators = |exporter: Exporter| {
+    ///     let file = exporter.to_bytes(&net, types![f32[_, 1, 8, 8]])?;
+    ///     let operators = Importer::new().open_bytes(file)?.info().operators.clone();
+    ///     Ok::<_, Error>(operators.into_keys().collect::<Vec<String>>())
+    /// };
+    /// assert_eq!(operators(Exporter::new())?, ["BatchNormalization", "Conv"]);
+    /// assert_eq!(operators(Exporter::new().for_inference())?, ["Conv"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn for_inference(self) -> Exporter {
+        Exporter { is_for_inference: true, ..self }
     }
 }

@@ -78,6 +78,11 @@ impl TensorSurvey {
         self.kept.extend(s.values.iter().chain(&s.indices).filter_map(location));
     }
 
+    /// Returns the locations of all tensors that are in other files.
+    pub fn locations(&self) -> impl Iterator<Item = &String> {
+        self.replaced.union(&self.kept)
+    }
+
     /// Checks that the new model replaces no data of the original.
     pub fn check_path(&self, original: &Path, new: &Path) -> Result<()> {
         let name = file_name(new)?;

@@ -299,3 +299,25 @@ fn steps_of_composites_become_their_operators() {
     let new = Exporter::new().opset(20).to_bytes(&import_bytes(old).unwrap(), types()).unwrap();
     assert_eq!(operators(&new), ["Gelu"]);
 }
+
+#[test]
+fn angles_and_conversions_are_right_at_their_limits() {
+    let inf = f32::INFINITY;
+    let ends = [0.0, -0.0, 1.0, -2.0, inf, -inf];
+    let pairs: Vec<(f32, f32)> = ends.iter().flat_map(|&y| ends.map(|x| (y, x))).collect();
+    let column = |f: fn(&(f32, f32)) -> f32| tensor(pairs.iter().map(f).collect::<Vec<_>>());
+    let (y, x) = (column(|p| p.0), column(|p| p.1));
+    let exporter = Exporter::new();
+    let file =
+        exporter.to_bytes_fn(|(y, x): (Tensor, Tensor)| y.atan2(x), types![f32[36], f32[36]]);
+    let angles = import_bytes(file.unwrap()).unwrap().apply([("x0", y), ("x1", x)]);
+    let want: Vec<f32> = pairs.iter().map(|(y, x)| y.atan2(*x)).collect();
+    assert_close(angles.y(), &tensor(want));
+    let numbers = vec![1e20, -1e20, inf, -inf, 2147483648.0, 2147483520.0, 3e9, -3e9, 1.5, 9.3e18];
+    for dtype in [I32, I64, U32, U64, I8] {
+        let file = exporter.to_bytes_fn(move |x: Tensor| x.to(dtype), types![f32[10]]).unwrap();
+        let y = import_bytes(file).unwrap().apply(tensor(numbers.clone()));
+        let want = tensor(numbers.clone()).to(dtype);
+        assert_eq!(y.y().to_string(), want.to_string(), "{dtype}");
+    }
+}

@@ -14,6 +14,7 @@ use super::composites::has_operator;
 use super::draft::Draft;
 use super::emitter::Emitter;
 use super::float_type::with_float;
+use super::inference::NamedGraphs;
 use super::merge::merged;
 use super::model_file::OpenSizes;
 use super::open_shapes::{OpenShapes, TRACE_COUNT};
@@ -132,17 +133,23 @@ impl Exporter {
         let names = variables.iter().map(name).chain(inputs.iter().cloned());
         let names: Vec<String> = names.chain(captured.iter().map(name)).collect();
         let weights = [variables, captured].concat();
-        let prepared = |graph: &Graph| {
+        let simplified = |graph: &Graph| {
             let graph = passes::discard_rules(graph)?;
             let graph = passes::dce(&passes::cse(&passes::simplify(&graph)?)?)?;
             let has_operator = |op: &Composite| has_operator(op, self.opset);
-            let graph = passes::recognize(&graph, &has_operator)?.graph;
-            match self.float {
-                Some(dtype) => with_float(&graph, dtype, &|i| inputs.contains(&names[i])),
-                None => Ok(graph),
-            }
+            Ok(passes::recognize(&graph, &has_operator)?.graph)
         };
-        let graphs = graphs.iter().map(prepared).collect::<Result<_>>()?;
+        let graphs = graphs.iter().map(simplified).collect::<Result<_>>()?;
+        let named = NamedGraphs { graphs, names, weights };
+        let named = match self.is_for_inference {
+            true => named.for_inference(&mut |name| free_name(name, &mut taken))?,
+            false => named,
+        };
+        let NamedGraphs { mut graphs, names, weights } = named;
+        if let Some(dtype) = self.float {
+            let narrow = |g: &Graph| with_float(g, dtype, &|i| inputs.contains(&names[i]));
+            graphs = graphs.iter().map(narrow).collect::<Result<_>>()?;
+        }
         let OpenShapes { open, axes: open_axes, unchecked, .. } = shapes;
         Ok(TracedModel { graphs, inputs: names, outputs, weights, open, unchecked, open_axes })
     }

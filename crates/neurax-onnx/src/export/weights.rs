@@ -11,10 +11,10 @@
 //!
 //! Tensors in another file stay outside of the model: the new ones are written to a file beside it.
 
+use super::copied_data::copy_data;
 use super::proto_fields::{fields, replaced};
 use super::replaced_file::ReplacedFile;
 use super::tensor_survey::{TensorSurvey, failed, parameter_type};
-use crate::external::allowed_path;
 use crate::param_names::{is_shadowed, layer_and_name};
 use crate::proto::{DataLocation, StringEntry, TensorProto};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use neurax_nn::Vars;
 use prost::Message;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The numbers of the fields in which a message of a tensor may have its elements.
 const ELEMENT_FIELDS: [u64; 9] = [4, 5, 6, 7, 9, 10, 11, 13, 14];
@@ -55,7 +55,7 @@ pub fn write_weights(original: impl AsRef<Path>, vars: &Vars, new: impl AsRef<Pa
     let mut writer = WeightWriter::new(vars, survey, original, new)?;
     let file = writer.model(&bytes)?;
     writer.check_written()?;
-    writer.copy_kept(original, new)?;
+    copy_data("write_weights", &writer.survey.kept, original, new)?;
     writer.write(new, &file)
 }
 
@@ -205,24 +205,6 @@ impl WeightWriter<'_> {
             ))),
         }
     }
-
-    /// Copies the files that tensors still use beside the new model.
-    fn copy_kept(&self, original: &Path, new: &Path) -> Result<()> {
-        for location in &self.survey.kept {
-            let from = allowed_path(original, location)?;
-            let to: PathBuf = new.with_file_name(location);
-            if to.canonicalize().is_ok_and(|to| to == from) {
-                continue;
-            }
-            let copied = to.parent().map_or(Ok(()), std::fs::create_dir_all);
-            let copied = copied.and_then(|()| {
-                let mut from = std::fs::File::open(&from)?;
-                ReplacedFile::write(&to, |file| std::io::copy(&mut from, file).map(drop))?.rename()
-            });
-            copied.map_err(|e| unwritten(&to, &e))?;
-        }
-        Ok(())
-    }
 }
 
 fn unwritten(path: &Path, e: &std::io::Error) -> Error {
@@ -235,6 +217,7 @@ mod tests {
     use crate::testing::{external, floats, graph, ints, model, node};
     use crate::{Importer, import_bytes};
     use neurax::prelude::*;
+    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
         let folder =
