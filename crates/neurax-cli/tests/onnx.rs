@@ -21,6 +21,8 @@ fn neurax(args: &[&str], file: &Path) -> Output {
         .args(["onnx", args[0]])
         .arg(file)
         .args(&args[1..])
+        // The default device, as the tests may run on another one.
+        .env_remove("NEURAX_DEVICE")
         .output()
         .unwrap()
 }

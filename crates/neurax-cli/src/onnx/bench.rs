@@ -1,6 +1,6 @@
 //! `neurax onnx bench`: the times of a model.
 
-use super::inputs::ModelArgs;
+use super::inputs::{ModelArgs, not_negative};
 use crate::output::print_line;
 use clap::Args;
 use neurax::onnx::Importer;
@@ -14,7 +14,7 @@ pub struct OnnxBenchArgs {
     #[command(flatten)]
     model: ModelArgs,
     /// The time to measure, in seconds.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = not_negative)]
     seconds: f64,
     /// Prints one JSON object.
     #[arg(long)]

@@ -63,14 +63,20 @@ impl ConformanceArgs {
     fn tests(&self) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
         for folder in &self.folders {
-            all.extend(conformance::tests(folder)?);
+            let failed = |e: Error| {
+                invalid(format!("cannot read the folder {}: {}", folder.display(), e.message()))
+            };
+            all.extend(conformance::tests(folder).map_err(failed)?);
         }
         all.retain(|test| {
             let name = test.file_name().unwrap_or_default().to_string_lossy();
             self.filter.as_ref().is_none_or(|part| name.contains(part))
         });
         match all.is_empty() {
-            true => Err(invalid("expected folders with tests, got none".into())),
+            true => Err(invalid(match &self.filter {
+                Some(part) => format!("expected tests with `{part}` in their names, got none"),
+                None => "expected folders of tests, each test a folder, got none".into(),
+            })),
             false => Ok(all),
         }
     }

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 pub struct ModelArgs {
     /// The ONNX file.
     pub file: String,
-    /// The value of an input: NAME=FILE.npy. Inputs without one are random numbers.
+    /// The value of an input: NAME=FILE.npy. Inputs without one are random numbers: floats from 0
+    /// to 1, other numbers 0 or 1.
     #[arg(long = "input", value_name = "NAME=FILE")]
     inputs: Vec<String>,
     /// The shape of a random input: NAME=1,3,224,224. Without one, named and open sizes are 1.
@@ -29,6 +30,10 @@ impl ModelArgs {
     /// If a file cannot be read, or an argument is malformed or names no input.
     pub fn values(&self, session: &Session) -> Result<HashMap<String, OnnxValue>> {
         let (files, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
+        if let Some(name) = files.keys().find(|name| shapes.contains_key(*name)) {
+            let why = "--shape is for random numbers, and --input has the shape of its file";
+            return Err(invalid(format!("expected --input or --shape for `{name}`: {why}")));
+        }
         let known: Vec<&str> = session.inputs().collect();
         if let Some(name) = files.keys().chain(shapes.keys()).find(|n| !known.contains(&n.as_str()))
         {
@@ -76,7 +81,17 @@ pub fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> 
         Some((name, value)) => Ok((name.to_string(), value.to_string())),
         None => Err(invalid(format!("expected NAME=VALUE for {option}, got `{text}`"))),
     };
-    given.iter().map(pair).collect()
+    let mut all = HashMap::new();
+    for text in given {
+        let (name, value) = pair(text)?;
+        if value.is_empty() && option == "--input" {
+            return Err(invalid(format!("expected NAME=FILE for {option}, got `{text}`")));
+        }
+        if all.insert(name.clone(), value).is_some() {
+            return Err(invalid(format!("{option} is given twice for `{name}`")));
+        }
+    }
+    Ok(all)
 }
 
 /// Returns the network of a model, and the types of its inputs for an export: those that the file
@@ -125,14 +140,21 @@ pub fn exporter_of(opset: Option<i64>, float: Option<&str>) -> Result<Exporter> 
 fn random(input: &ValueInfo, shape: Option<&String>, key: Key) -> Result<Tensor> {
     let unknown = || {
         let (name, ty) = (&input.name, &input.r#type);
-        invalid(format!("the input `{name}` has the type {ty}; give a file with --input"))
+        let advice = match ty.starts_with("string") {
+            true => "strings cannot be given on the command line; use Session::run",
+            false => "give a file with --input",
+        };
+        invalid(format!("the input `{name}` has the type {ty}; {advice}"))
     };
     let (dtype, declared) =
         input.r#type.strip_suffix(']').and_then(|t| t.split_once('[')).ok_or_else(unknown)?;
     let dtype = DType::parse(dtype).ok_or_else(unknown)?;
     let sizes = shape.map_or(declared, |s| s.as_str());
     let size = |text: &str| match (text.trim(), shape.is_some()) {
-        (text, true) => text.parse().map_err(|_| invalid(format!("expected a size, got `{text}`"))),
+        (text, true) => text.parse().map_err(|_| {
+            let name = &input.name;
+            invalid(format!("expected sizes in --shape {name}=SIZES, got `{text}`"))
+        }),
         (text, false) => Ok(text.parse().unwrap_or(1)),
     };
     let sizes: Vec<usize> = match sizes.trim() {
@@ -142,6 +164,17 @@ fn random(input: &ValueInfo, shape: Option<&String>, key: Key) -> Result<Tensor>
     };
     let x = key.uniform(&sizes);
     Ok(if dtype.is_float() { x.to(dtype) } else { x.round().to(dtype) })
+}
+
+/// Returns a number that is not negative, as `clap` parses it.
+///
+/// # Errors
+/// If it is another one.
+pub fn not_negative(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(x) if x >= 0.0 && f64::is_finite(x) => Ok(x),
+        _ => Err("expected a number of at least 0".into()),
+    }
 }
 
 pub fn invalid(why: String) -> Error {

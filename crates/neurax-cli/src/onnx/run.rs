@@ -1,6 +1,6 @@
 //! `neurax onnx run`: the outputs of a model.
 
-use super::inputs::ModelArgs;
+use super::inputs::{ModelArgs, invalid};
 use crate::output::print_line;
 use clap::Args;
 use neurax::io::npy;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct RunArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// A folder to which each output is written, as NAME.npy.
+    /// A folder to which each output that is a tensor is written, as NAME.npy.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -24,9 +24,13 @@ impl RunArgs {
         let outputs = session.run(self.model.values(&session)?)?;
         for (name, y) in session.outputs().zip(&outputs) {
             print_line(format!("{name}: {}", text(y)?))?;
-            if let (Some(folder), OnnxValue::Tensor(y)) = (&self.out, y) {
-                std::fs::create_dir_all(folder)?;
+            let Some(folder) = &self.out else { continue };
+            let failed = |e| invalid(format!("cannot write to {}: {e}", folder.display()));
+            if let OnnxValue::Tensor(y) = y {
+                std::fs::create_dir_all(folder).map_err(failed)?;
                 npy::save(y, folder.join(format!("{}.npy", name.replace(['/', '\\'], "_"))))?;
+            } else {
+                print_line(format!("{name}: not written, as it is no tensor"))?;
             }
         }
         Ok(())
