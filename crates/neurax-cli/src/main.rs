@@ -36,7 +36,7 @@ enum CliCommand {
     Devices,
     /// Measures training, inference, single operations and compilation.
     Bench(neurax_bench::BenchArgs),
-    /// Inspects, runs, checks and measures ONNX models.
+    /// Inspects, runs, checks, measures, optimizes and converts ONNX models.
     #[command(subcommand)]
     Onnx(onnx::OnnxCommand),
 }
