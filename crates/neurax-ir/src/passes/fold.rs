@@ -1,5 +1,6 @@
 //! Constant folding: evaluates small constant expressions at compile time.
 
+use super::elementwise::is_elementwise;
 use super::rewriter::{Rewriter, apply, apply_inside};
 use crate::transform::has_no_iterations;
 use crate::tuning::MAX_FOLDED_ELEMENTS;
@@ -49,18 +50,8 @@ fn is_generator(op: &Op) -> bool {
 
 /// Folds an elementwise op on splats by evaluating it for one element.
 fn fold_splats(w: &mut Rewriter, e: &Eqn) -> Option<Values> {
-    let elementwise = matches!(
-        e.op,
-        Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Compare(_)
-            | Op::Select(_)
-            | Op::Clamp(_)
-            | Op::IncompleteBeta(_)
-            | Op::Convert(_)
-            | Op::BitcastConvert(_)
-            | Op::Threefry(_)
-    );
+    let elementwise =
+        is_elementwise(&e.op) || matches!(e.op, Op::IncompleteBeta(_) | Op::Threefry(_));
     if !elementwise {
         return None;
     }

@@ -10,6 +10,7 @@ mod channels_last;
 mod cse;
 mod dce;
 mod discard_rules;
+mod elementwise;
 mod fold;
 mod freeze;
 mod hoist;

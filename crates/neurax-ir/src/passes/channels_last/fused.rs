@@ -1,5 +1,5 @@
-//! What becomes part of the convolution in front of it: a bias, an array of the same shape, and the
-//! limits of an activation.
+//! Fusion into the convolution in front: of a bias, an array of the same shape, and the limits of
+//! an activation.
 
 use super::pass::{ChannelsLastPass, LastConvolution};
 use crate::op::{Binary, Compare, Direction};

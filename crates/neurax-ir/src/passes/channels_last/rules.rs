@@ -6,6 +6,7 @@ use super::{
 };
 use crate::composite::Composite;
 use crate::op::{Concatenate, Pad, Reduce, ReduceWindow};
+use crate::passes::elementwise::is_elementwise;
 use crate::{Eqn, Op, Result, Value, Values};
 
 impl<'g> ChannelsLastPass<'g> {
@@ -53,9 +54,7 @@ impl<'g> ChannelsLastPass<'g> {
                 new.into_iter().for_each(|new| self.layouts.set_last(y, new));
                 Ok(new.is_some())
             }
-            op if is_elementwise(op) && self.has_one_shape(e) => {
-                self.emit(op.clone(), &e.inputs, y)
-            }
+            op if keeps_places(op) && self.has_one_shape(e) => self.emit(op.clone(), &e.inputs, y),
             // other: the op needs its axes in order.
             _ => Ok(false),
         }
@@ -95,16 +94,7 @@ impl<'g> ChannelsLastPass<'g> {
     }
 }
 
-/// Returns true if each element of the result is a function of the elements at the same place.
-fn is_elementwise(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Compare(_)
-            | Op::Select(_)
-            | Op::Clamp(_)
-            | Op::Convert(_)
-            | Op::Composite(Composite::Silu(_) | Composite::Gelu(_))
-    )
+/// Returns true if the op is elementwise, alone or as a composite.
+fn keeps_places(op: &Op) -> bool {
+    is_elementwise(op) || matches!(op, Op::Composite(Composite::Silu(_) | Composite::Gelu(_)))
 }

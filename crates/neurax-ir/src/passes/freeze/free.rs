@@ -1,5 +1,6 @@
 //! Constants that cost less to compute than to read.
 
+use crate::passes::elementwise::is_elementwise;
 use crate::{Eqn, Graph, Op, Value};
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ pub(super) fn free_equations(graph: &Graph, constant: &[bool]) -> Vec<bool> {
             let behind = behind().iter().map(bytes).fold(0, usize::saturating_add);
             e.outputs.iter().map(bytes).fold(0, usize::saturating_add) > behind
         };
-        let is_free = is_constant && (is_structural(e) || is_elementwise(e) && is_larger());
+        let is_free = is_constant && (is_structural(e) || is_elementwise(&e.op) && is_larger());
         let own = |v: &Value| if is_free { behind() } else { BTreeSet::from([*v]) };
         let of_outputs: Vec<BTreeSet<Value>> = e.outputs.iter().map(own).collect();
         read.extend(of_outputs);
@@ -31,17 +32,4 @@ pub(super) fn free_equations(graph: &Graph, constant: &[bool]) -> Vec<bool> {
 
 fn is_structural(e: &Eqn) -> bool {
     matches!(e.op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_))
-}
-
-fn is_elementwise(e: &Eqn) -> bool {
-    matches!(
-        e.op,
-        Op::Unary(_)
-            | Op::Binary(_)
-            | Op::Compare(_)
-            | Op::Select(_)
-            | Op::Clamp(_)
-            | Op::Convert(_)
-            | Op::BitcastConvert(_)
-    )
 }

@@ -1,4 +1,4 @@
-//! What is done with the sums of a convolution before they are stored.
+//! The last step of a convolution: bias, addition and limits, before sums are stored.
 
 #![allow(unsafe_code, reason = "arrays are read by address")]
 
