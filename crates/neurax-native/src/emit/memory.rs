@@ -99,10 +99,63 @@ impl KernelEmitter<'_, '_> {
         if bits == 8 * 16 / shape.width && ty != DType::Bool {
             return self.b.ins().load(shape.vector(ty), trusted(), address, offset);
         }
+        if shape.width == 4 && bits < 32 {
+            return self.widening_load(ty, address, offset, shape);
+        }
         let lanes: Vec<Value> = (0..shape.width)
             .map(|l| self.scalar_load(ty, address, offset + (l * bits / 8) as i32))
             .collect();
         self.assemble(&lanes, ty, shape)
+    }
+
+    /// Loads 4 contiguous elements of 1 or 2 bytes by one instruction, and widens them to 4 bytes.
+    fn widening_load(
+        &mut self,
+        ty: DType,
+        address: Value,
+        offset: i32,
+        shape: VectorShape,
+    ) -> Value {
+        let (all, words, mut narrow) = match ty.bits() {
+            8 => (types::I32, types::I32X4, types::I8X16),
+            // other: 2 bytes.
+            _ => (types::I64, types::I64X2, types::I16X8),
+        };
+        let loaded = self.b.ins().load(all, trusted(), address, offset);
+        let mut v = self.b.ins().scalar_to_vector(words, loaded);
+        while narrow != types::I32X4 {
+            v = self.bitcast(v, narrow);
+            v = match ty.kind() {
+                Kind::Signed => self.b.ins().swiden_low(v),
+                Kind::Bool | Kind::Unsigned | Kind::Float | Kind::Storage | Kind::Complex => {
+                    self.b.ins().uwiden_low(v)
+                }
+            };
+            narrow = self.b.func.dfg.value_type(v);
+        }
+        match ty {
+            DType::Bool => self.b.ins().ineg(v),
+            // other: lanes hold the number itself.
+            _ => self.bitcast(v, shape.vector(ty)),
+        }
+    }
+
+    /// Stores the low bytes of 4 lanes to contiguous elements of 1 or 2 bytes, by one instruction.
+    fn narrowing_store(&mut self, v: Value, ty: DType, address: Value, offset: i32) {
+        let v = match ty {
+            DType::Bool => self.b.ins().ineg(v),
+            // other: lanes hold the number itself.
+            _ => v,
+        };
+        let bytes = ty.bits() / 8;
+        let order = (0..16).map(|i| (i / bytes % 4 * 4 + i % bytes) as u8);
+        let order = self.b.func.dfg.immediates.push(order.collect::<Vec<u8>>().into());
+        let v = self.bitcast(v, types::I8X16);
+        let packed = self.b.ins().shuffle(v, v, order);
+        let words = if bytes == 1 { types::I32X4 } else { types::I64X2 };
+        let packed = self.bitcast(packed, words);
+        let packed = self.b.ins().extractlane(packed, 0);
+        self.b.ins().store(trusted(), packed, address, offset);
     }
 
     /// Gathers a vector from offsets that vary between lanes.
@@ -186,6 +239,10 @@ impl KernelEmitter<'_, '_> {
                 Stride::Unit if bytes == 16 / shape.width && ty != DType::Bool => {
                     let offset = (unrolled * shape.width * bytes) as i32;
                     self.b.ins().store(trusted(), v, address, offset);
+                }
+                Stride::Unit if bytes < 4 && shape.width == 4 => {
+                    let offset = (unrolled * shape.width * bytes) as i32;
+                    self.narrowing_store(v, ty, address, offset);
                 }
                 Stride::Zero | Stride::Unit | Stride::Param(_) => {
                     self.store_lanes(v, ty, address, stride, unrolled, shape)
