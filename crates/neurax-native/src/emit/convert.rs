@@ -120,8 +120,7 @@ impl KernelEmitter<'_, '_> {
             (Float, Signed | Unsigned) | (Signed | Unsigned, Float) => {
                 self.convert_lanes(v, from, to, shape)
             }
-            // Narrow integers wrap when they are stored; all others have the same width here.
-            (Signed | Unsigned, Signed | Unsigned) => v,
+            (Signed | Unsigned, Signed | Unsigned) => self.wrap_lanes(v, to),
             (Float, Bool | Float | Storage | Complex)
             | (Complex | Storage, _)
             | (Bool | Unsigned | Signed, Bool | Storage | Complex) => {
@@ -134,6 +133,21 @@ impl KernelEmitter<'_, '_> {
     fn mask_to_ones(&mut self, v: Value, shape: VectorShape) -> Value {
         let bits = self.bitcast(v, shape.mask());
         self.b.ins().ineg(bits)
+    }
+
+    /// Wraps integers of 4 bytes to a narrow integer dtype, whose numbers the lanes then hold in 4
+    /// bytes; other dtypes have the width of the lanes.
+    fn wrap_lanes(&mut self, v: Value, to: DType) -> Value {
+        if to.bits() >= 32 {
+            return v;
+        }
+        if to.kind() == Kind::Unsigned {
+            let low = self.int_like(types::I32X4, (1 << to.bits()) - 1);
+            return self.b.ins().band(v, low);
+        }
+        let above = 32 - to.bits() as i64;
+        let high = self.b.ins().ishl_imm_u(v, above);
+        self.b.ins().sshr_imm_u(high, above)
     }
 
     /// Converts a vector lane by lane.
