@@ -20,7 +20,8 @@ use crate::{
     kernel::{Kernel, verify},
     launch::{
         ChannelsLastTask, ControlTask, ConvolutionTask, FallbackTask, FftTask, KernelTask,
-        ProductTask, Program, SortTask, SparseDotTask, Task, Tasks, WindowsTask, carried,
+        ProductTask, Program, QuantizedDotTask, SortTask, SparseDotTask, Task, Tasks, WindowsTask,
+        carried,
     },
     lower,
     plan::{self, Carried, MemoryPlan},
@@ -184,6 +185,10 @@ fn library_task(
         (Op::Composite(Composite::ChannelsLastConvolution(op)), EqnClass::ChannelsLast) => {
             let task = ChannelsLastTask::new(graph, e, op, reads, writes[0], epilogue);
             Task::ChannelsLast(Box::new(task.map_err(|bug| bug.at_origin(&e.at))?))
+        }
+        (Op::Composite(Composite::QuantizedDot(op)), EqnClass::QuantizedDot) => {
+            let task = QuantizedDotTask::new(graph, e, op, reads, writes[0], epilogue);
+            Task::QuantizedDot(Box::new(task.map_err(|bug| bug.at_origin(&e.at))?))
         }
         (op, EqnClass::Windows) => Task::Windows(WindowsTask::new(graph, e, op, reads, writes[0])?),
         (Op::Sort(op), EqnClass::Sort) => Task::Sort(SortTask::new(graph, e, op, reads, writes)?),

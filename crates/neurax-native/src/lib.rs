@@ -152,6 +152,10 @@ impl Backend for Native {
         true
     }
 
+    fn prefers_integer_products(&self) -> bool {
+        true
+    }
+
     fn compile(&self, graph: &Graph, device: usize) -> Result<Arc<dyn Executable>> {
         self.compile_logged(graph, device, &mut Stages::muted())
     }

@@ -4,7 +4,9 @@
 use crate::tuning::{MATMUL_MIN_MULTIPLIES, MATMUL_MIN_SIDE, REAL_PRODUCTS_PER_COMPLEX};
 use neurax_ir::{
     DType, Eqn, FloatFormat, Graph, Type, Value,
-    composite::{ChannelsLastConvolution, FEATURE_BLOCK, MAX_DEPTHWISE_PLACES, SparseDot},
+    composite::{
+        ChannelsLastConvolution, FEATURE_BLOCK, MAX_DEPTHWISE_PLACES, QuantizedDot, SparseDot,
+    },
     op::DotGeneral,
 };
 
@@ -84,6 +86,11 @@ pub fn is_native_sparse_dot(op: &SparseDot, types: [&Type; 4]) -> bool {
         && types.iter().all(|t| t.size() > 0 && fits(t.size()))
         && fits(op.rows)
         && op.rows > 0
+}
+
+/// Returns true if a quantized product of rows of type `x` has native code: if it has elements.
+pub fn is_native_quantized_dot(op: &QuantizedDot, x: &Type) -> bool {
+    x.size() > 0 && op.columns > 0
 }
 
 /// Returns true if a convolution with features last has native code: of f32, over one or two space

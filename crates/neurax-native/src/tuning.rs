@@ -442,3 +442,18 @@ pub const LAST_MIN_TILE_PLACES: usize = 48;
 
 /// The most bytes of a band of a depthwise convolution with large dilations. Not measured.
 pub const CONV_MAX_BAND_BYTES: usize = 4 * CONV_BAND_BYTES;
+
+/// The multiplications of a quantized product that are worth waking a thread for: 4 times those of
+/// f32. Not measured.
+pub const QUANTIZED_GRAIN_PRODUCTS: usize = 1 << 19;
+
+/// The tiles of a quantized product that threads share evenly. Not measured.
+pub const QUANTIZED_MAX_TILES: usize = 8;
+
+/// The rows of a tile of a quantized product, at least: each tile reads all weights of its columns.
+/// Not measured.
+pub const QUANTIZED_MIN_TILE_ROWS: usize = 48;
+
+/// The bytes of the rows and of the result of a tile of a quantized product: they stay in the
+/// second-level cache beside the weights. Not measured.
+pub const QUANTIZED_TILE_BYTES: usize = 1 << 18;

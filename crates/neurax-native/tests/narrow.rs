@@ -18,7 +18,7 @@ const SIZES: [usize; 6] = [1, 3, 4, 7, 16, 101];
 fn check(dtype: DType, n: usize, f: impl FnOnce(&mut Builder, Value) -> Vec<Value>) {
     let ty = Type::new(dtype, [n]);
     let number = |k: usize| match dtype {
-        DType::Bool => (k % 3 == 0) as u8 as f64,
+        DType::Bool => k.is_multiple_of(3) as u8 as f64,
         DType::I32 => (k * 2654435761 % 1_000_000_007) as f64 - 5e8,
         _ => {
             (k * 37 % 256) as f64

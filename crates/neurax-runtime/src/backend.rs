@@ -25,6 +25,12 @@ pub trait Backend: Debug + Send + Sync {
         false
     }
 
+    /// Returns true if products of quantized numbers are faster with integers than with floats: see
+    /// [`neurax_ir::passes::integer_products`]. False by default.
+    fn prefers_integer_products(&self) -> bool {
+        false
+    }
+
     /// Compiles `graph` for the device with index `device`.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ pub(crate) struct FrozenProgram {
 /// A compiled graph, its constants and the rewrites.
 type FrozenParts = (Arc<CompiledGraph>, Vec<Buffer>, Vec<(&'static str, usize)>);
 
+/// The most zero points that are read: a number for each column of a large matrix.
+const MAX_ZERO_POINTS: usize = 1 << 16;
+
 /// A way to compile a graph for a device.
 pub(crate) type GraphCompiler = fn(&Device, &Graph) -> Result<Arc<CompiledGraph>>;
 
@@ -122,20 +125,69 @@ fn key(frozen: &FrozenGraph, i: usize, captures: &[Buffer]) -> Result<ConstantKe
     Ok((graph, addresses))
 }
 
-/// Optimizes a graph, and rewrites it for inference and for the device; `is_constant` has an
-/// element for each input.
-fn rewrite(graph: &Graph, is_constant: &[bool], device: &Device) -> Result<RewrittenGraph> {
+/// Optimizes a graph, and rewrites it for inference and for the device. Its last inputs are
+/// `captures`; `is_constant` has an element for each input.
+fn rewrite(
+    graph: &Graph,
+    is_constant: &[bool],
+    captures: &[Buffer],
+    device: &Device,
+) -> Result<RewrittenGraph> {
     let optimized = passes::optimize(&*passes::discard_rules(graph)?, &mut |_, _| {})?;
     let RewrittenGraph { graph, applied } = passes::inference(&optimized)?;
     let folded = passes::fold_batch_norms(&graph, is_constant)?;
     // empty: nothing to fold.
-    let mut graph = folded.unwrap_or(graph);
-    if device.backend().prefers_channels_last()
+    let graph = folded.unwrap_or(graph);
+    for_device(RewrittenGraph { graph, applied }, is_constant, captures, device)
+}
+
+/// Rewrites a graph in the forms that the device is fast at.
+fn for_device(
+    rewritten: RewrittenGraph,
+    is_constant: &[bool],
+    captures: &[Buffer],
+    device: &Device,
+) -> Result<RewrittenGraph> {
+    let RewrittenGraph { mut graph, mut applied } = rewritten;
+    let (backend, before) = (device.backend(), graph.clone());
+    if backend.prefers_channels_last()
         && let Some(new) = passes::channels_last(&graph, is_constant)?
     {
-        graph = passes::optimize(&new, &mut |_, _| {})?;
+        graph = new;
+    }
+    if backend.prefers_integer_products() {
+        // In front of other passes, as it finds weights by the equations that order them.
+        let is_zero = zero_inputs(graph.input_types().len(), captures)?;
+        let products = passes::integer_products(&graph, is_constant, &is_zero)?;
+        let products = products.unwrap_or(RewrittenGraph { graph, applied: vec![] });
+        let tables = passes::lookup_tables(&products.graph, is_constant)?;
+        let tables = tables.unwrap_or(RewrittenGraph { graph: products.graph, applied: vec![] });
+        graph = tables.graph;
+        applied.extend(products.applied.into_iter().chain(tables.applied));
+    }
+    if backend.prefers_channels_last()
+        && let Some(new) = passes::packed_products(&graph, is_constant)?
+    {
+        graph = new.graph;
+        applied.extend(new.applied);
+    }
+    applied.sort_unstable();
+    if graph != before {
+        graph = passes::optimize(&graph, &mut |_, _| {})?;
     }
     Ok(RewrittenGraph { graph, applied })
+}
+
+/// Returns for each of `inputs` inputs of a graph, the last of which are `captures`, whether it is
+/// a short array of integers that are all 0: zero points of weights are.
+fn zero_inputs(inputs: usize, captures: &[Buffer]) -> Result<Vec<bool>> {
+    let mut is_zero = vec![false; inputs - captures.len()];
+    for capture in captures {
+        let ty = capture.ty();
+        let is_short = ty.dtype.is_int() && ty.size() <= MAX_ZERO_POINTS;
+        is_zero.push(is_short && capture.to_literal()?.to_f64s().iter().all(|x| *x == 0.0));
+    }
+    Ok(is_zero)
 }
 
 /// Rewrites a graph for inference and compiles it. Its last inputs are `captures`; the result has
@@ -149,7 +201,7 @@ fn freeze(
 ) -> Result<FrozenParts> {
     let leaves = graph.input_types().len() - captures.len();
     let is_constant: Vec<bool> = (0..graph.input_types().len()).map(|i| i >= leaves).collect();
-    let RewrittenGraph { graph, applied } = rewrite(graph, &is_constant, device)?;
+    let RewrittenGraph { graph, applied } = rewrite(graph, &is_constant, &captures, device)?;
     let Some(frozen) = passes::freeze(&graph, &is_constant)? else {
         return Ok((compile(device, &graph)?, captures, applied));
     };

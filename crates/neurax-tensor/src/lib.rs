@@ -25,6 +25,7 @@ mod function;
 pub mod io;
 mod jit;
 mod lazy;
+mod lazy_function;
 mod linear_options;
 mod logits;
 mod macros;
@@ -74,6 +75,8 @@ pub use function::{Failed, Func, Function, Loss};
 #[doc(hidden)]
 pub use jit::compile_uncached;
 pub use jit::{Jit, jit};
+#[doc(hidden)]
+pub use lazy_function::lazy_function;
 pub use linear_options::{RankOptions, TriangularOptions};
 #[doc(hidden)]
 pub use logits::{sigmoid_logits, softmax_logits};

@@ -6,6 +6,7 @@
 use neurax::prelude::*;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    ops::Range,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
@@ -70,13 +71,21 @@ fn check_predictors() -> Result<()> {
     let model = nn::input("x", dims![_, 2048]).dense(4096).relu().dense(1).model();
     let net = model.bind(model.init(key(0), &types![f32[_, 2048]])?);
     let predictor = net.predictor(types![f32[_, 2048]])?;
-    let before = BYTES.load(Relaxed);
-    for rows in 1..5 {
-        assert_eq!(predictor.run(Tensor::ones([rows, 2048]))?.shape(), [rows, 1]);
-    }
-    let allocated = BYTES.load(Relaxed) - before;
-    assert_eq!((predictor.memory().programs, predictor.memory().weights / weights), (4, 1));
-    assert!(allocated < weights, "four programs of one network took {allocated} bytes");
+    let bytes_of = |rows: Range<usize>| -> Result<usize> {
+        let before = BYTES.load(Relaxed);
+        for rows in rows {
+            assert_eq!(predictor.run(Tensor::ones([rows, 2048]))?.shape(), [rows, 1]);
+        }
+        Ok(BYTES.load(Relaxed) - before)
+    };
+    let allocated = bytes_of(1..4)?;
+    assert_eq!((predictor.memory().programs, predictor.memory().weights / weights), (3, 1));
+    assert!(allocated < weights, "three programs of one network took {allocated} bytes");
+    // The weights of products of more rows are packed, once for all programs.
+    bytes_of(4..5)?;
+    let allocated = bytes_of(5..8)?;
+    assert_eq!((predictor.memory().programs, predictor.memory().weights / weights), (7, 2));
+    assert!(allocated < weights, "three programs of packed weights took {allocated} bytes");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod linear_solve;
 mod log_softmax;
 mod logaddexp;
 mod logsumexp;
+mod quantized_dot;
 mod rms_norm;
 mod row_norm;
 mod rules;
@@ -136,6 +137,7 @@ composites! {
     linear_solve: LinearSolve;
     sparse_dot: SparseDot;
     channels_last_convolution: ChannelsLastConvolution;
+    quantized_dot: QuantizedDot;
 }
 
 impl Composite {
@@ -181,7 +183,8 @@ impl Composite {
             | Composite::CustomFunction(_)
             | Composite::LinearSolve(_)
             | Composite::SparseDot(_)
-            | Composite::ChannelsLastConvolution(_) => None,
+            | Composite::ChannelsLastConvolution(_)
+            | Composite::QuantizedDot(_) => None,
         }
     }
 }

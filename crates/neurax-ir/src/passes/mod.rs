@@ -2,11 +2,12 @@
 //!
 //! A pass keeps the signature and the value of the graph, bit for bit; every NaN counts as equal.
 //! It returns `None` if it changes nothing, which ends the pipeline without comparing graphs.
-//! [`inference`], [`recognize`], [`fold_batch_norms`], [`channels_last`] and [`freeze`] are no
-//! steps of the pipeline: they keep the value but for rounding, and the last three need to know
-//! which inputs are constant.
+//! [`inference`], [`recognize`], [`fold_batch_norms`], [`channels_last`], [`integer_products`],
+//! [`lookup_tables`], [`packed_products`] and [`freeze`] are no steps of the pipeline: they keep
+//! the value but for rounding, and the last six need to know which inputs are constant.
 
 mod channels_last;
+mod constant_facts;
 mod cse;
 mod dce;
 mod discard_rules;
@@ -15,6 +16,9 @@ mod fold;
 mod freeze;
 mod hoist;
 mod inference;
+mod integer_products;
+mod lookup_tables;
+mod packed_products;
 mod pipeline;
 mod rewriter;
 mod simplify;
@@ -27,6 +31,9 @@ pub use fold::fold;
 pub use freeze::{FrozenGraph, fold_batch_norms, freeze, freeze_where};
 pub use hoist::hoist;
 pub use inference::{RewrittenGraph, inference, recognize};
+pub use integer_products::integer_products;
+pub use lookup_tables::lookup_tables;
+pub use packed_products::packed_products;
 pub use pipeline::{PIPELINE, PassStep, optimize};
 pub use simplify::simplify;
 

@@ -53,6 +53,8 @@ pub enum Task {
     Convolution(ConvolutionTask),
     /// A convolution with features last.
     ChannelsLast(Box<super::ChannelsLastTask>),
+    /// A product of quantized numbers.
+    QuantizedDot(Box<super::QuantizedDotTask>),
     /// Sliding windows.
     Windows(WindowsTask),
     /// A sort.
@@ -89,6 +91,7 @@ impl Task {
             Task::Fft(t) => StepMemory { in_place: t.in_place(), scratch: t.spare() },
             Task::Kernel(_)
             | Task::ChannelsLast(_)
+            | Task::QuantizedDot(_)
             | Task::Convolution(_)
             | Task::Windows(_)
             | Task::SparseDot(_)
@@ -106,6 +109,7 @@ impl Task {
         match self {
             Task::Kernel(_) => "kernel",
             Task::Product(_) => "product",
+            Task::QuantizedDot(_) => "quantized product",
             Task::ChannelsLast(_) | Task::Convolution(_) => "convolution",
             Task::Windows(_) => "windows",
             Task::Sort(_) => "sort",
@@ -133,7 +137,11 @@ impl Task {
             Task::Factor(t) => t.scratch(threads),
             Task::Fallback(f) => f.scratch(),
             // empty: the plan has their memory, or it is bounded by a constant.
-            Task::Kernel(_) | Task::Product(_) | Task::Control(_) | Task::Copy { .. } => 0,
+            Task::Kernel(_)
+            | Task::Product(_)
+            | Task::QuantizedDot(_)
+            | Task::Control(_)
+            | Task::Copy { .. } => 0,
         }
     }
 }
@@ -272,6 +280,7 @@ impl Program {
                 Task::Kernel(k) => k.run(f, pool),
                 Task::Product(p) => p.run(f, pool, scratch),
                 Task::ChannelsLast(c) => c.run(f, pool),
+                Task::QuantizedDot(q) => q.run(f, pool),
                 Task::Convolution(c) => c.run(f, pool),
                 Task::Windows(w) => w.run(&f.slots, pool),
                 Task::Sort(s) => s.run(&f.slots, pool),

@@ -18,6 +18,7 @@
 
 mod channels_last;
 mod products;
+mod quantized_dot;
 mod reductions;
 mod scatter;
 mod sparse;
@@ -40,6 +41,7 @@ const LOWERING_RULES: &[(&str, LoweringRule)] = &[
     ("compute nothing without elements", without_elements),
     ("sparse product of plain numbers", sparse::sparse_dot),
     ("convolution with features last", channels_last::channels_last),
+    ("quantized product", quantized_dot::quantized_dot),
     ("inline a call or composite", inline),
     ("expand random bits", random_bits),
     ("swap the operands of a transposed product", products::transposed),

@@ -175,6 +175,7 @@ impl<'g> Analysis<'g> {
                 | EqnClass::Sort
                 | EqnClass::Fft
                 | EqnClass::ChannelsLast
+                | EqnClass::QuantizedDot
                 | EqnClass::SparseDot
                 | EqnClass::Factor
                 | EqnClass::Fallback => {

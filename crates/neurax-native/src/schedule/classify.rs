@@ -23,8 +23,8 @@
 use crate::{
     strided_view::StridedView,
     support::{
-        has_machine_code, is_half, is_large_product, is_native_channels_last, is_native_sparse_dot,
-        moved_as,
+        has_machine_code, is_half, is_large_product, is_native_channels_last,
+        is_native_quantized_dot, is_native_sparse_dot, moved_as,
     },
     tuning::{
         CHEAP_COST, DIVISION_COST, FETCH_COST, INTEGER_MULTIPLY_COST, LONG_FUNCTION_COST,
@@ -55,6 +55,8 @@ pub enum EqnClass {
     Convolution,
     /// A convolution with features last.
     ChannelsLast,
+    /// A product of quantized numbers.
+    QuantizedDot,
     /// Sliding windows.
     Windows,
     /// A sort.
@@ -115,6 +117,11 @@ pub fn classify(graph: &Graph, e: &Eqn) -> EqnClass {
             if is_native_channels_last(op, graph.ty(e.inputs[0]), graph.ty(e.inputs[1])) =>
         {
             EqnClass::ChannelsLast
+        }
+        Composite(composite::Composite::QuantizedDot(op))
+            if is_native_quantized_dot(op, graph.ty(e.inputs[0])) =>
+        {
+            EqnClass::QuantizedDot
         }
         Composite(composite::Composite::SparseDot(op))
             if is_native_sparse_dot(op, [0, 1, 2, 3].map(|i| graph.ty(e.inputs[i]))) =>
@@ -203,7 +210,7 @@ fn is_map(f: Unary) -> bool {
 
 /// Returns true if a kernel that reads the result of the step can be its epilogue.
 pub fn has_epilogue(class: EqnClass) -> bool {
-    is_strided(class) || class == EqnClass::ChannelsLast
+    is_strided(class) || matches!(class, EqnClass::ChannelsLast | EqnClass::QuantizedDot)
 }
 
 /// Returns true if the step reads its operands through strides.

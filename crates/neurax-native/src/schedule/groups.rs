@@ -140,6 +140,7 @@ fn append<'a>(
         | EqnClass::Sort
         | EqnClass::Fft
         | EqnClass::ChannelsLast
+        | EqnClass::QuantizedDot
         | EqnClass::SparseDot
         | EqnClass::Factor
         | EqnClass::Control

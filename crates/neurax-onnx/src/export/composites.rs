@@ -59,7 +59,8 @@ impl Emitter {
             | Composite::BatchNormTraining(_)
             | Composite::CustomFunction(_)
             | Composite::SparseDot(_)
-            | Composite::ChannelsLastConvolution(_) => None,
+            | Composite::ChannelsLastConvolution(_)
+            | Composite::QuantizedDot(_) => None,
         };
         match found {
             Some(y) => Ok(vec![y]),

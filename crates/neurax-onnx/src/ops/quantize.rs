@@ -8,7 +8,7 @@ use super::cast::{converted, is_f8};
 use super::constants::dtype_attribute;
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
-use neurax_tensor::{DType, Tensor};
+use neurax_tensor::{DType, Tensor, lazy_function};
 
 pub(crate) const OPERATORS: &[Operator] =
     &[
@@ -65,8 +65,18 @@ fn dequantize_linear(c: &NodeCall) -> RuleOutcome {
         same_dtype(&x, zero)?;
     }
     let (scale, zero) = parameters(c, &x, scale, zero)?;
+    if !x.is_traced() && x.dtype().is_int() && x.size() >= MIN_LAZY_ELEMENTS {
+        // The program has the integers, so that it can multiply these.
+        let parameters = [Some(x), Some(scale), zero].into_iter().flatten().collect();
+        let weights = |xs: Vec<Tensor>| dequantized(&xs[0], &xs[1], xs.get(2)).to(dtype);
+        return one(lazy_function(parameters, weights));
+    }
     one(dequantized(&x, &scale, zero.as_ref()).to(dtype))
 }
+
+/// The number of elements from which a dequantized constant is a weight, which the program
+/// dequantizes. Smaller ones are computed by the importer, where rules need to know them.
+const MIN_LAZY_ELEMENTS: usize = 1024;
 
 /// Returns the dtype that an attribute names, where 0 means none.
 fn given_dtype(c: &NodeCall, name: &str) -> Result<Option<DType>, RuleFailure> {
@@ -167,6 +177,9 @@ pub(crate) fn dynamically_quantized(x: &Tensor) -> (Tensor, Tensor, Tensor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{floats, graph, int, model, node, raw};
+    use crate::{Importer, OnnxValue};
+    use std::collections::HashMap;
 
     #[test]
     fn parameters_of_blocks_are_repeated() {
@@ -183,5 +196,54 @@ mod tests {
         let (y, scale, zero) = dynamically_quantized(&Tensor::zeros(3));
         assert_eq!((scale.item().unwrap(), zero.item().unwrap()), (1.0, 0.0));
         assert_eq!(y.to_vec::<u8>().unwrap(), [0, 0, 0]);
+    }
+
+    // Both products have weights of 1,024 numbers; the second one reads the quantized result of the
+    // first one.
+    #[test]
+    fn quantized_models_agree_with_the_evaluation_in_floats() {
+        let bytes = |i: i64, n: i64| (i * 37 % n) as u8;
+        let weights: Vec<u8> = (0..1024).map(|i| bytes(i, 255)).collect();
+        let initializers = vec![
+            raw("w", 3, &[32, 32], &weights),
+            floats("w_scale", &[32], &(1..33).map(|i| i as f32 / 2000.0).collect::<Vec<_>>()),
+            raw("w_zero", 3, &[32], &[0; 32]),
+            floats("scale", &[], &[0.05]),
+            raw("zero", 2, &[], &[120]),
+        ];
+        let nodes = vec![
+            node("DequantizeLinear", "w w_scale w_zero", "wf").with(int("axis", 1)),
+            node("QuantizeLinear", "x scale zero", "xq"),
+            node("DequantizeLinear", "xq scale zero", "xf"),
+            node("MatMul", "xf wf", "a"),
+            node("QuantizeLinear", "a scale zero", "aq"),
+            node("DequantizeLinear", "aq scale zero", "af"),
+            node("Tanh", "af", "b"),
+            node("QuantizeLinear", "b scale zero", "bq"),
+            node("DequantizeLinear", "bq scale zero", "bf"),
+            node("MatMul", "bf wf", "y"),
+        ];
+        let file = model(graph(&[("x", &[9, 32])], &["y"], initializers, nodes));
+        let session = Importer::new().open_bytes(file).unwrap();
+        let x: Vec<f32> = (0..9 * 32).map(|i| bytes(i, 251) as f32 / 20.0 - 6.0).collect();
+        let inputs = || {
+            let x = Tensor::from_slice(&x, [9, 32]);
+            HashMap::from([("x".to_string(), OnnxValue::Tensor(x))])
+        };
+        let numbers = |ys: Vec<OnnxValue>| match &ys[..] {
+            [OnnxValue::Tensor(y)] => y.to_vec::<f32>().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let want = numbers(session.run_eagerly(inputs()).unwrap());
+        let have = numbers(session.run(inputs()).unwrap());
+        let most = want.iter().fold(0f32, |most, y| most.max(y.abs()));
+        for (have, want) in have.iter().zip(&want) {
+            assert!((have - want).abs() < 1e-5 * most, "{have} instead of {want}");
+        }
+        // The reference interpreter computes in floats.
+        if std::env::var("NEURAX_DEVICE").as_deref() != Ok("interp") {
+            let rewrites = &session.segments()[0].rewrites;
+            assert!(rewrites.contains(&("integer_product", 2)), "{rewrites:?}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Generator rules for named composites.
 
 use super::generate::{BoundedValue, Gen, GenRule, any_shape};
-use neurax_ir::composite::LinearSolve;
+use neurax_ir::composite::{COLUMN_BLOCK, LinearSolve, QuantizedDot};
 use neurax_ir::op::*;
-use neurax_ir::{Builder, DType, Sample, Shape};
+use neurax_ir::{Builder, DType, Literal, Sample, Shape};
 use std::sync::Arc;
 
 pub(super) const COMPOSITE_RULES: &[GenRule] = &[
@@ -18,6 +18,7 @@ pub(super) const COMPOSITE_RULES: &[GenRule] = &[
     hypot,
     linear_solve,
     sparse_dot,
+    quantized_dot,
 ];
 
 /// The composites that are smooth for all operands.
@@ -203,4 +204,25 @@ fn linear_solve(g: &mut Gen) -> Option<()> {
 
 thread_local! {
     static ROWS: Vec<Sample> = <Composite as Primitive>::samples();
+}
+
+/// Emits a quantized product of constants: a function that rounds has no derivative to compare.
+fn quantized_dot(g: &mut Gen) -> Option<()> {
+    let [rows, depth, columns] = [2, 3, 2].map(|most| g.rng.between(1, most));
+    let weights = [columns.div_ceil(COLUMN_BLOCK), 1, COLUMN_BLOCK, 4];
+    let mut constant = |dtype: DType, shape: &[usize], scale: f64| {
+        let n = shape.iter().product();
+        let x: Vec<f64> = (0..n).map(|_| g.rng.below(100) as f64 * scale).collect();
+        g.b.constant(Literal::from_f64s(dtype, shape.to_vec(), &x))
+    };
+    let operands = [
+        constant(DType::U8, &[rows, depth], 1.0),
+        constant(DType::I8, &weights, 1.0),
+        constant(DType::I32, &[columns], -1.0),
+        constant(DType::F32, &[columns], 1e-4),
+        constant(DType::F32, &[columns], 1e-2),
+    ];
+    let op = QuantizedDot { columns, zero_point: 0, dtype: DType::F32 };
+    let y = g.emit(Composite::from(op), &operands);
+    g.keep(y, 400.0)
 }

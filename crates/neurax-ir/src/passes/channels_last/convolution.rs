@@ -8,7 +8,7 @@ use crate::{DType, Eqn, Result, Value, Values};
 /// The least features of a result that fill a vector well enough.
 const MIN_FEATURES: usize = 8;
 /// The most products that one element of a result sums: more are added in parts elsewhere.
-const MAX_SUMMED_DEPTH: usize = 1 << 13;
+pub(in crate::passes) const MAX_SUMMED_DEPTH: usize = 1 << 13;
 /// The elements under a window that are worth being read as one run.
 const MIN_RUN: usize = 16;
 /// The least features of all phases of a transposed convolution.

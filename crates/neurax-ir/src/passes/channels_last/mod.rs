@@ -33,6 +33,8 @@ mod layouts;
 mod pass;
 mod rules;
 
+pub(super) use convolution::MAX_SUMMED_DEPTH;
+
 use super::dce;
 use crate::{Eqn, Graph, Op, Result};
 use pass::ChannelsLastPass;

@@ -28,8 +28,8 @@
 //!
 //! - Equations with effects stay.
 //! - What is cheaper to compute than to read stays: constants, counters, broadcasts, and functions
-//!   of elements that are larger than what they are computed from, such as masks and dequantized
-//!   weights; and so do reshapes, which cost nothing.
+//!   of elements that are larger than what they are computed from, such as masks, unless a product,
+//!   a convolution or a gather reads them from memory; and so do reshapes, which cost nothing.
 //! - The value is kept.
 
 mod batch_norm;
