@@ -23,6 +23,11 @@ impl ProgressLine {
     pub fn step(&self, step: impl Into<String>) {
         self.0.set_message(step.into());
     }
+
+    /// Prints without the line, which shares the terminal with standard output.
+    pub fn hidden<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.0.suspend(print)
+    }
 }
 
 impl Drop for ProgressLine {

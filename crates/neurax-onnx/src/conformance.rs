@@ -77,14 +77,23 @@ pub(crate) fn operator_of(test: &Path) -> Result<String> {
 fn try_run(test: &Path) -> Result<()> {
     let session = Importer::new().open(test.join("model.onnx"))?;
     let tolerance = stated_tolerance(test)?;
-    for k in 0.. {
-        let set = test.join(format!("test_data_set_{k}"));
-        if !set.is_dir() {
-            break;
+    data_sets(test)?.iter().try_for_each(|set| run_set(&session, set, tolerance))
+}
+
+/// Returns the folders of the inputs and outputs of a test.
+///
+/// # Errors
+/// If there is none: the test would show nothing.
+pub(crate) fn data_sets(test: &Path) -> Result<Vec<PathBuf>> {
+    let folders = (0..).map(|k| test.join(format!("test_data_set_{k}")));
+    let sets: Vec<PathBuf> = folders.take_while(|set| set.is_dir()).collect();
+    match sets.is_empty() {
+        true => {
+            let why = "expected a folder `test_data_set_0` with inputs and outputs, got none";
+            Err(Error::new("onnx", why))
         }
-        run_set(&session, &set, tolerance)?;
+        false => Ok(sets),
     }
-    Ok(())
 }
 
 /// Reads the tolerance of a test from its file `data.json`, if it has one.
@@ -152,7 +161,8 @@ pub(crate) fn read_like(path: &Path, y: &OnnxValue) -> Result<OnnxValue> {
 }
 
 pub(crate) fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M> {
-    M::decode(bytes).map_err(|e| Error::new("onnx", format!("no ONNX data: {e}")))
+    M::decode(bytes)
+        .map_err(|_| Error::new("onnx", "no ONNX data: the file is damaged or not complete"))
 }
 
 /// Returns how a value differs from the expected one; `None` if it agrees.

@@ -15,15 +15,19 @@ use std::sync::Arc;
 /// # Errors
 /// If the elements do not fit the type, or their file cannot be read.
 pub(crate) fn tensor_value(t: &TensorProto, files: &ExternalData) -> Result<OnnxValue> {
-    let read = || {
-        let shape = sizes(&t.dims)?;
-        match ElementType::of_number(t.data_type.into()) {
-            Some(ElementType::String) => strings(shape, &t.string_data).map(OnnxValue::Strings),
-            Some(ElementType::Number(dtype)) => number_tensor(t, dtype, &shape, files),
-            None => Err(invalid(format!("{} is not the number of a dtype", t.data_type))),
-        }
-    };
-    read().map_err(|e: Error| Error::new("onnx", format!("tensor `{}`: {}", t.name, e.message())))
+    tensor_elements(t, files)
+        .map_err(|e| Error::new("onnx", format!("tensor `{}`: {}", t.name, e.message())))
+}
+
+/// Returns the value of a tensor message, as [`tensor_value`] does, with errors that do not name
+/// the tensor.
+pub(crate) fn tensor_elements(t: &TensorProto, files: &ExternalData) -> Result<OnnxValue> {
+    let shape = sizes(&t.dims)?;
+    match ElementType::of_number(t.data_type.into()) {
+        Some(ElementType::String) => strings(shape, &t.string_data).map(OnnxValue::Strings),
+        Some(ElementType::Number(dtype)) => number_tensor(t, dtype, &shape, files),
+        None => Err(invalid(format!("{} is not the number of a dtype", t.data_type))),
+    }
 }
 
 /// Returns the dense tensor of a sparse one.

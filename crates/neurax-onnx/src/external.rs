@@ -6,7 +6,12 @@
 //! in the folder of the model, or of the file that the model's own path links to.
 //!
 //! Tensors share the bytes of their file, which is read once. A large one is mapped, so that
-//! only the pages that a model uses are read.
+//! only the pages that a model uses are read. That no other program changes it meanwhile is a
+//! condition of safe functions, which the documentation of [`Importer`](crate::Importer) states:
+//! `memmap2` and `candle` have an `unsafe` constructor in its place, with which each program that
+//! opens a model by its path would promise what it cannot know either. What was rejected: an
+//! advisory lock, which no other program asks for; comparing the time of the file, which is too
+//! late for a read behind its end; and copying by default, as files may be larger than memory.
 
 use crate::proto::StringEntry;
 use bytes::Bytes;

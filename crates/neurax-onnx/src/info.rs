@@ -1,9 +1,11 @@
 //! The description that a file gives about its model.
 
 use crate::dtype::ElementType;
-use crate::graph::OnnxGraph;
-use crate::proto::{Dimension, ModelProto, TypeProto, TypeValue, ValueInfoProto};
+use crate::graph::{GraphInput, OnnxGraph};
+use crate::proto::{Dimension, DimensionProto, ModelProto, TypeProto, TypeValue, ValueInfoProto};
 use crate::value::OnnxValue;
+use neurax_ir::{Error, Result};
+use neurax_tensor::{Dim, TypeSpec};
 use std::collections::BTreeMap;
 
 /// The description of a model in its file.
@@ -71,6 +73,38 @@ impl ValueInfo {
     }
 }
 
+/// Returns the declared type of an input of a network.
+///
+/// # Errors
+/// If it is no tensor of numbers, or its rank is unknown.
+pub(crate) fn declared_type(input: &GraphInput) -> Result<TypeSpec> {
+    let unknown = || {
+        let is = match &input.r#type {
+            Some(t) if t.value.is_some() => format!("is {}", type_text(t)),
+            _ => "has no declared type".into(),
+        };
+        let why = format!(
+            "the input `{}` {is}, and a network needs tensors of numbers with known ranks; run the \
+             model as a `Session`",
+            input.name
+        );
+        Error::new("onnx", why)
+    };
+    let Some(TypeValue::Tensor(t)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(unknown());
+    };
+    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.elem_type.into()) else {
+        return Err(unknown());
+    };
+    let dim = |d: &DimensionProto| match &d.value {
+        Some(Dimension::Size(n)) => usize::try_from(*n).map_or(Dim::Any, Dim::Size),
+        Some(Dimension::Name(name)) if !name.is_empty() => Dim::Named(name.clone()),
+        Some(Dimension::Name(_)) | None => Dim::Any,
+    };
+    let shape = t.shape.as_ref().ok_or_else(unknown)?;
+    Ok(TypeSpec { dtype, dims: shape.dim.iter().map(dim).collect() })
+}
+
 /// Returns a type as text.
 pub(crate) fn type_text(t: &TypeProto) -> String {
     let element = |t: &Option<Box<TypeProto>>| t.as_deref().map(type_text).unwrap_or_default();
@@ -81,7 +115,7 @@ pub(crate) fn type_text(t: &TypeProto) -> String {
                 Some(ElementType::String) => "string",
                 None => "?",
             };
-            let size = |d: &crate::proto::DimensionProto| match &d.value {
+            let size = |d: &DimensionProto| match &d.value {
                 Some(Dimension::Size(n)) if *n >= 0 => n.to_string(),
                 Some(Dimension::Name(name)) if !name.is_empty() => name.clone(),
                 _ => "_".into(),

@@ -35,6 +35,7 @@ mod fuzz;
 mod graph;
 mod importer;
 mod info;
+mod model_bytes;
 mod net;
 mod operator;
 mod ops;
@@ -71,7 +72,8 @@ use neurax_tensor::TypeSpec;
 use std::path::Path;
 
 /// Reads the ONNX model in a file as a network, whose parameters are the initializers, with the
-/// default options of [`Importer`].
+/// default options of [`Importer`]. A [large file](Importer#large-files) must not change in place
+/// while the network is in use.
 ///
 /// # Errors
 /// As for [`Importer::import`].
@@ -88,7 +90,8 @@ pub fn import_bytes(bytes: impl Into<Vec<u8>>) -> Result<Net> {
 }
 
 /// Reads the ONNX model in a file and compiles it for inference, with the default options of
-/// [`Importer`].
+/// [`Importer`]. A [large file](Importer#large-files) must not change in place while the predictor
+/// is in use.
 ///
 /// ```no_run
 /// use neurax::prelude::*;

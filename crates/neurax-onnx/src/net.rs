@@ -9,11 +9,10 @@
 //! there, as a shape cannot be trained.
 
 use crate::call::RuleFailure;
-use crate::dtype::ElementType;
 use crate::evaluate::GraphScope;
 use crate::graph::{Attribute, Callee, GraphInput, OnnxGraph, OnnxNode};
-use crate::param_names::{is_shadowed, layer_and_name};
-use crate::proto::{Dimension, TypeValue};
+use crate::info::declared_type;
+use crate::param_names::{free_name, is_shadowed, layer_and_name};
 use crate::registry::operator;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
@@ -273,36 +272,16 @@ fn param_layer(path: &str, values: &BTreeMap<String, Tensor>) -> Vec<neurax_nn::
 
 /// Returns the path of a layer for a label, which no other layer has.
 fn unique_path(label: &str, taken: &mut HashSet<String>) -> String {
-    let name = label.split('`').nth(1).unwrap_or(label).replace(' ', "_");
-    let mut path = name.clone();
-    let mut number = 0;
-    while !taken.insert(path.clone()) {
-        number += 1;
-        path = format!("{name}_{number}");
-    }
-    path
+    free_name(&label.split('`').nth(1).unwrap_or(label).replace(' ', "_"), taken)
 }
 
 /// Returns the node of an input, with the declared sizes; a name or a negative number is any size.
 fn input_node(input: &GraphInput) -> Result<neurax_nn::Node> {
-    let ty = input.r#type.as_ref().and_then(|t| t.value.as_ref());
-    let Some(TypeValue::Tensor(t)) = ty else {
-        return Err(invalid(format!("the input `{}` is no tensor; use a `Session`", input.name)));
-    };
-    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.elem_type.into()) else {
-        return Err(invalid(format!("the input `{}` has no dtype; use a `Session`", input.name)));
-    };
-    let Some(shape) = &t.shape else {
-        let why = format!("the input `{}` has no declared rank; use a `Session`", input.name);
-        return Err(invalid(why));
-    };
-    let dim = |d: &crate::proto::DimensionProto| match &d.value {
-        Some(Dimension::Size(n)) => usize::try_from(*n).map_or(Dim::Any, Dim::Size),
-        // Equal names do not promise equal sizes.
-        Some(Dimension::Name(_)) | None => Dim::Any,
-    };
-    let dims: Vec<Dim> = shape.dim.iter().map(dim).collect();
-    Ok(typed_input(&input.name, dtype, dims))
+    let spec = declared_type(input)?;
+    // Equal names do not promise equal sizes.
+    let dim = |d: Dim| if let Dim::Named(_) = d { Dim::Any } else { d };
+    let dims: Vec<Dim> = spec.dims.into_iter().map(dim).collect();
+    Ok(typed_input(&input.name, spec.dtype, dims))
 }
 
 fn no_tensor(name: &str, x: &OnnxValue) -> Error {

@@ -17,6 +17,17 @@ pub(crate) fn is_shadowed(initializer: &str, names: &HashSet<String>) -> bool {
     layer.is_some_and(|layer| names.contains(layer))
 }
 
+/// Returns `name`, with a number if it is taken, and takes it.
+pub(crate) fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut free = name.to_string();
+    let mut number = 0;
+    while !taken.insert(free.clone()) {
+        number += 1;
+        free = format!("{name}_{number}");
+    }
+    free
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

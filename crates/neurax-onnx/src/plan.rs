@@ -210,7 +210,7 @@ mod tests {
         let file = model(graph(&[("x", &[2])], &["y"], vec![], vec![node("Relu", "x", "y")]));
         let session = Importer::new().open_bytes(file).unwrap();
         let e = session.run(HashMap::new()).unwrap_err().to_string();
-        assert_eq!(e, "onnx: missing input `x`");
+        assert_eq!(e, "onnx: missing input `x`: expected f32[2]");
         let inputs = HashMap::from([("z".to_string(), OnnxValue::Tensor(Tensor::ones(2)))]);
         let e = session.run(inputs).unwrap_err().to_string();
         assert_eq!(e, "onnx: expected the inputs x, got `z`");

@@ -6,11 +6,11 @@
 //! without a rule or with an unknown attribute is a problem also where no output depends on it, as
 //! the file is not understood.
 
-use crate::elements::{sparse_value, tensor_value};
+use crate::elements::{sparse_value, tensor_elements, tensor_value};
 use crate::external::ExternalData;
 use crate::graph::{Attribute, Attributes, Callee, GraphInput, ModelFunction, OnnxGraph, OnnxNode};
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetId};
-use crate::registry::{canonical_domain, find, operator};
+use crate::registry::{canonical_domain, check_known, find, operator};
 use crate::removed::removed_in;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
@@ -30,6 +30,8 @@ pub(crate) struct Reader<'m> {
     /// The functions that are being read: a function must not call itself.
     open: Vec<FunctionKey>,
     is_newer_allowed: bool,
+    /// The results of nodes that call nothing that is known.
+    unread: HashSet<String>,
     /// The problems of the model.
     pub(crate) problems: Vec<String>,
 }
@@ -53,6 +55,7 @@ impl<'m> Reader<'m> {
             read: HashMap::new(),
             open: Vec::new(),
             is_newer_allowed,
+            unread: HashSet::new(),
             problems: Vec::new(),
         }
     }
@@ -61,7 +64,7 @@ impl<'m> Reader<'m> {
     pub(crate) fn graph(&mut self, g: &GraphProto) -> OnnxGraph {
         let mut initializers = BTreeMap::new();
         for t in &g.initializer {
-            self.initializer(&mut initializers, &t.name, tensor_value(t, self.files));
+            self.initializer(&mut initializers, &t.name, tensor_elements(t, self.files));
         }
         for t in &g.sparse_initializer {
             let name = t.values.as_ref().map_or("", |values| &values.name);
@@ -73,6 +76,23 @@ impl<'m> Reader<'m> {
         };
         let outputs = g.output.iter().map(|o| o.name.clone()).collect();
         self.body(g.input.iter().map(input).collect(), outputs, initializers, &g.node)
+    }
+
+    /// Adds a problem for each value of a whole graph that nothing computes.
+    pub(crate) fn check_computed(&mut self, graph: &OnnxGraph) {
+        let missing = self.missing(graph);
+        self.problems.extend(missing);
+    }
+
+    /// Returns what a whole graph needs and nothing computes. What a node without a rule would
+    /// compute is left out, as that node is a problem already.
+    fn missing(&self, graph: &OnnxGraph) -> Vec<String> {
+        let names = graph.captures.iter().filter(|name| !self.unread.contains(*name));
+        let text = |name: &String| match graph.nodes.iter().find(|n| n.needs().any(|x| x == name)) {
+            Some(n) => format!("{}: nothing computes its input `{name}`", n.label),
+            None => format!("nothing computes the output `{name}`"),
+        };
+        names.map(text).collect()
     }
 
     fn initializer(
@@ -144,6 +164,7 @@ impl<'m> Reader<'m> {
             Ok(callee) => callee,
             Err(why) => {
                 self.problems.push(format!("{label}: {why}"));
+                self.unread.extend(n.output.iter().cloned());
                 return None;
             }
         };
@@ -264,7 +285,13 @@ impl<'m> Reader<'m> {
                 return Err(format!("the model imports no operator set of the domain `{domain}`"));
             }
         };
-        let (op, since) = find(domain, &n.op_type, version, self.is_newer_allowed)?;
+        if let (Err(why), false) = (check_known(domain, version), self.is_newer_allowed)
+            && !self.problems.contains(&why)
+        {
+            // Once for all nodes; what else is wrong is found by the newest rules.
+            self.problems.push(why);
+        }
+        let (op, since) = find(domain, &n.op_type, version)?;
         Ok(Callee::Operator(op, since))
     }
 
@@ -294,8 +321,8 @@ impl<'m> Reader<'m> {
         let input = |name: &String| GraphInput { name: name.clone(), r#type: None };
         let inputs = f.input.iter().map(input).collect();
         let body = self.body(inputs, f.output.clone(), BTreeMap::new(), &f.node);
-        if let Some(name) = body.captures.first() {
-            self.problems.push(format!("function `{}`: nothing computes `{name}`", f.name));
+        if let Some(why) = self.missing(&body).first() {
+            self.problems.push(format!("function `{}`: {why}", f.name));
         }
         self.opsets = outer;
         self.open.pop();

@@ -21,20 +21,8 @@ pub(crate) fn canonical_domain(domain: &str) -> &str {
 ///
 /// # Errors
 /// Why there is none, and what to do.
-pub(crate) fn find(
-    domain: &str,
-    name: &str,
-    opset: i64,
-    is_newer_allowed: bool,
-) -> Result<(OperatorId, i64), String> {
-    let of = if domain.is_empty() { String::new() } else { format!(" of `{domain}`") };
-    let newest = newest(domain);
-    if opset > newest && !is_newer_allowed {
-        return Err(format!(
-            "opset {opset}{of} is newer than {newest}, the newest known one; to use the rules of \
-             {newest}, set `Importer::allow_newer_opsets`"
-        ));
-    }
+pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Result<(OperatorId, i64), String> {
+    let of = of_domain(domain);
     let Some(&id) = POSITIONS.get(&(domain, name)) else {
         return Err(format!(
             "the operator {name}{of} is not supported; export the model without it"
@@ -48,6 +36,28 @@ pub(crate) fn find(
         Some(&since) => Ok((id, since)),
         None => Err(format!("the operator {name} exists since opset {}, got {opset}", op.since[0])),
     }
+}
+
+/// Checks that an opset is not newer than the newest known one.
+///
+/// # Errors
+/// If it is: what to do.
+pub(crate) fn check_known(domain: &str, opset: i64) -> Result<(), String> {
+    let newest = newest(domain);
+    match opset > newest {
+        false => Ok(()),
+        true => Err(format!(
+            "opset {opset}{} is newer than {newest}, the newest known one; export the model with \
+             opset {newest}, or allow the rules of {newest} by `Importer::allow_newer_opsets` \
+             (`--allow-newer-opsets` on the command line)",
+            of_domain(domain)
+        )),
+    }
+}
+
+/// Returns the domain for messages; nothing for the default one.
+fn of_domain(domain: &str) -> String {
+    if domain.is_empty() { String::new() } else { format!(" of `{domain}`") }
 }
 
 /// Returns the newest known version of a domain's operator sets.
@@ -89,11 +99,13 @@ mod tests {
 
     #[test]
     fn the_rule_is_that_of_the_opset() {
-        let since = |opset| find("", "Add", opset, false).map(|found| found.1);
+        let since = |opset| find("", "Add", opset).map(|found| found.1);
         assert_eq!(since(6), Ok(6));
         assert_eq!(since(13), Ok(13));
         assert_eq!(since(NEWEST), Ok(14));
-        assert!(since(NEWEST + 1).unwrap_err().contains("allow_newer_opsets"));
-        assert!(find("", "NoSuch", 13, false).unwrap_err().contains("not supported"));
+        assert_eq!(since(NEWEST + 1), Ok(14));
+        assert!(check_known("", NEWEST).is_ok());
+        assert!(check_known("", NEWEST + 1).unwrap_err().contains("allow_newer_opsets"));
+        assert!(find("", "NoSuch", 13).unwrap_err().contains("not supported"));
     }
 }

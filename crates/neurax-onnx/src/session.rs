@@ -3,7 +3,7 @@
 use crate::dtype::ElementType;
 use crate::evaluate::GraphScope;
 use crate::graph::{GraphInput, OnnxGraph};
-use crate::info::{ModelInfo, type_text};
+use crate::info::{ModelInfo, declared_type, type_text};
 use crate::net::net;
 use crate::plan::SegmentPlan;
 use crate::proto::{Dimension, DimensionProto, TypeProto, TypeValue};
@@ -11,7 +11,7 @@ use crate::segment_info::SegmentInfo;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
 use neurax_nn::Net;
-use neurax_tensor::{Dim, TypeSpec};
+use neurax_tensor::TypeSpec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -80,6 +80,19 @@ impl Session {
         self.graph.outputs.iter().map(String::as_str)
     }
 
+    /// Returns true if the file has a value for the input `name`, so that a call may leave it out.
+    ///
+    /// ```no_run
+    /// use neurax::onnx::Importer;
+    /// // Older exporters list the weights among the inputs.
+    /// let session = Importer::new().open("resnet.onnx")?;
+    /// assert!(session.has_default("fc.weight") && !session.has_default("image"));
+    /// # Ok::<(), neurax::Error>(())
+    /// ```
+    pub fn has_default(&self, name: &str) -> bool {
+        self.graph.initializers.contains_key(name)
+    }
+
     /// Returns the names and declared types of the inputs that have no initializer, for an export
     /// of the network: a size with a name keeps it, and one without is open.
     ///
@@ -87,8 +100,8 @@ impl Session {
     /// If an input is no tensor of numbers, or has no declared rank.
     pub fn input_types(&self) -> Result<Vec<(String, TypeSpec)>> {
         let inputs = self.graph.inputs.iter();
-        let inputs = inputs.filter(|i| !self.graph.initializers.contains_key(&i.name));
-        inputs.map(|i| Ok((i.name.clone(), type_spec(i)?))).collect()
+        let inputs = inputs.filter(|i| !self.has_default(&i.name));
+        inputs.map(|i| Ok((i.name.clone(), declared_type(i)?))).collect()
     }
 
     /// Returns the declared type of an input.
@@ -143,33 +156,16 @@ impl Session {
             let name = &input.name;
             match inputs.get(name) {
                 Some(x) => check_type(input, x)?,
-                None if self.graph.initializers.contains_key(name) => (),
-                None => return invalid(format!("missing input `{name}`")),
+                None if self.has_default(name) => (),
+                None => {
+                    let declared = input.r#type.as_ref().map(type_text).unwrap_or_default();
+                    let of = if declared.is_empty() { "" } else { ": expected " };
+                    return invalid(format!("missing input `{name}`{of}{declared}"));
+                }
             }
         }
         Ok(())
     }
-}
-
-/// Returns the declared type of an input.
-fn type_spec(input: &GraphInput) -> Result<TypeSpec> {
-    let unknown = || {
-        let why = format!("the input `{}` has no declared dtype and rank", input.name);
-        Error::new("onnx", why)
-    };
-    let Some(TypeValue::Tensor(t)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
-        return Err(unknown());
-    };
-    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.elem_type.into()) else {
-        return Err(unknown());
-    };
-    let dim = |d: &DimensionProto| match &d.value {
-        Some(Dimension::Size(n)) => usize::try_from(*n).map_or(Dim::Any, Dim::Size),
-        Some(Dimension::Name(name)) if !name.is_empty() => Dim::Named(name.clone()),
-        Some(Dimension::Name(_)) | None => Dim::Any,
-    };
-    let shape = t.shape.as_ref().ok_or_else(unknown)?;
-    Ok(TypeSpec { dtype, dims: shape.dim.iter().map(dim).collect() })
 }
 
 /// Checks that a tensor has the declared type; a name or a negative number is any size.

@@ -1,15 +1,20 @@
 //! `neurax onnx conformance`: the tests of ONNX backends.
 
-use super::inputs::invalid;
+use super::invalid::invalid;
 use super::page;
 use crate::output::print_line;
+use crate::progress::ProgressLine;
 use clap::Args;
 use neurax::onnx::conformance::{self, TestResult};
-use neurax::onnx::{ExportOutcome, run_exported};
+use neurax::onnx::{ExportOutcome, ExportedTest, run_exported};
 use neurax::prelude::*;
 use serde_json::json;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// The number of tests that a message names.
+const MAX_NAMES: usize = 20;
 
 /// The arguments.
 #[derive(Args)]
@@ -22,40 +27,81 @@ pub struct ConformanceArgs {
     filter: Option<String>,
     /// Prints a JSON object for each test, and for all in the last line.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Writes the page of all results.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// The number of tests that have to pass; without it, all.
+    /// The number of tests that have to pass; without it, all, or all that are not refused.
     #[arg(long, value_name = "COUNT")]
     expect: Option<usize>,
-    /// Runs each test after export and import; models that cannot be exported are refused.
+    /// Runs each test after export and import. Models that are read and cannot be exported are
+    /// refused.
     #[arg(long, conflicts_with_all = ["page"])]
     export: bool,
+}
+
+/// The number of tests that passed and the names of those that failed; the others are refused.
+struct TestCounts {
+    passed: usize,
+    failed: Vec<String>,
 }
 
 impl ConformanceArgs {
     pub fn run(&self) -> Result<ExitCode> {
         let tests = self.tests()?;
-        if self.export {
-            return self.run_exported(&tests);
-        }
+        let counts = match self.export {
+            true => self.run_exported(&tests)?,
+            false => self.run_imported(&tests)?,
+        };
+        self.report(&counts, tests.len())
+    }
+
+    /// Runs the tests as they are.
+    fn run_imported(&self, tests: &[PathBuf]) -> Result<TestCounts> {
         let mut results = Vec::new();
-        for test in &tests {
+        let progress = ProgressLine::new("");
+        for (i, test) in tests.iter().enumerate() {
+            progress.step(step(i, test, tests.len()));
             let result = conformance::run(test);
-            self.print(&result)?;
+            progress.hidden(|| self.print(&result))?;
             results.push(result);
         }
         if let Some(file) = &self.page {
-            std::fs::write(file, page::text(&results))?;
+            std::fs::write(file, page::text(&results)).map_err(|e| {
+                invalid(format!("cannot write the page to {}: {e}", file.display()))
+            })?;
         }
-        let passed = results.iter().filter(|r| r.failure.is_none()).count();
-        let total = results.len();
-        match self.json {
-            true => print_line(json!({ "passed": passed, "total": total }))?,
-            false => print_line(format!("{passed} of {total} passed"))?,
+        let failed = results.iter().filter(|r| r.failure.is_some());
+        let failed: Vec<String> = failed.map(|r| r.name.clone()).collect();
+        Ok(TestCounts { passed: results.len() - failed.len(), failed })
+    }
+
+    /// Prints the numbers, and why they are not those that are expected.
+    fn report(&self, counts: &TestCounts, total: usize) -> Result<ExitCode> {
+        let TestCounts { passed, failed } = counts;
+        let refused = total - passed - failed.len();
+        let expected = self.expect.unwrap_or(total - refused);
+        let is_enough = *passed >= expected;
+        if !is_enough {
+            let end = match refused {
+                0 => String::new(),
+                n => format!("; {n} are refused"),
+            };
+            let failed = failed_text(failed);
+            let line = format!("expected {expected} of {total} tests to pass, got {passed}");
+            // The standard error may be closed; the exit code still reports the failure.
+            let _ = writeln!(std::io::stderr(), "error: {line}; {failed}{end}");
         }
-        let is_enough = passed >= self.expect.unwrap_or(total);
+        match (self.json, self.export) {
+            (true, false) => {
+                print_line(json!({ "passed": passed, "total": total, "expected": expected }))?
+            }
+            (true, true) => print_line(json!({
+                "passed": passed, "refused": refused, "total": total, "expected": expected,
+            }))?,
+            (false, false) => print_line(format!("{passed} of {total} passed"))?,
+            (false, true) => print_line(format!("{passed} of {total} passed, {refused} refused"))?,
+        }
         Ok(if is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -82,37 +128,38 @@ impl ConformanceArgs {
     }
 
     /// Runs the tests after export and import.
-    fn run_exported(&self, tests: &[PathBuf]) -> Result<ExitCode> {
-        let (mut passed, mut refused) = (0, 0);
-        for test in tests {
+    fn run_exported(&self, tests: &[PathBuf]) -> Result<TestCounts> {
+        let mut counts = TestCounts { passed: 0, failed: vec![] };
+        let progress = ProgressLine::new("");
+        for (i, test) in tests.iter().enumerate() {
+            progress.step(step(i, test, tests.len()));
             let result = run_exported(test);
-            let (word, why) = match &result.outcome {
-                ExportOutcome::Passed => ("passed", ""),
-                ExportOutcome::Refused(why) => ("refused", why.as_str()),
-                ExportOutcome::Failed(why) => ("FAILED", why.as_str()),
-            };
-            passed += usize::from(word == "passed");
-            refused += usize::from(word == "refused");
-            match self.json {
-                true => print_line(json!({
-                    "name": result.name,
-                    "operator": result.operator,
-                    "outcome": word.to_lowercase(),
-                    "reason": why,
-                }))?,
-                false if word != "passed" => {
-                    print_line(format!("{word} {}: {}", result.name, why.replace('\n', " ")))?
-                }
-                false => (),
+            match &result.outcome {
+                ExportOutcome::Passed => counts.passed += 1,
+                ExportOutcome::Refused(_) => (),
+                ExportOutcome::Failed(_) => counts.failed.push(result.name.clone()),
             }
+            progress.hidden(|| self.print_exported(&result))?;
         }
-        let total = tests.len();
-        match self.json {
-            true => print_line(json!({ "passed": passed, "refused": refused, "total": total }))?,
-            false => print_line(format!("{passed} of {total} passed, {refused} refused"))?,
+        Ok(counts)
+    }
+
+    fn print_exported(&self, r: &ExportedTest) -> Result<()> {
+        let (word, why) = match &r.outcome {
+            ExportOutcome::Passed => ("passed", ""),
+            ExportOutcome::Refused(why) => ("refused", why.as_str()),
+            ExportOutcome::Failed(why) => ("FAILED", why.as_str()),
+        };
+        match (self.json, &r.outcome) {
+            (true, _) => print_line(json!({
+                "name": r.name,
+                "operator": r.operator,
+                "outcome": word.to_lowercase(),
+                "reason": why,
+            })),
+            (false, ExportOutcome::Passed) => Ok(()),
+            (false, _) => print_line(format!("{word} {}: {}", r.name, why.replace('\n', " "))),
         }
-        let is_enough = passed >= self.expect.unwrap_or(total - refused);
-        Ok(if is_enough { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn print(&self, r: &TestResult) -> Result<()> {
@@ -128,5 +175,43 @@ impl ConformanceArgs {
             }
             (None, false) => Ok(()),
         }
+    }
+}
+
+/// Returns the text that is shown while a test runs.
+fn step(i: usize, test: &Path, total: usize) -> String {
+    let name = test.file_name().unwrap_or_default().to_string_lossy();
+    format!("{} of {total}: {name}", i + 1)
+}
+
+/// Returns which tests failed: those whose reasons are not known, and the number of the others.
+fn failed_text(failed: &[String]) -> String {
+    let is_new = |name: &&String| page::known_reason(name).is_none();
+    let new: Vec<&str> = failed.iter().filter(is_new).map(String::as_str).collect();
+    let known = failed.len() - new.len();
+    let names = match new.len() {
+        0 => String::new(),
+        n if n > MAX_NAMES => format!(": {}, ..", new[..MAX_NAMES].join(", ")),
+        _ => format!(": {}", new.join(", ")),
+    };
+    match known {
+        0 => format!("{} failed{names}", new.len()),
+        _ => format!("{known} failed for known reasons, {} for others{names}", new.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_failures_are_counted_and_others_named() {
+        let failed =
+            |names: &[&str]| failed_text(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+        assert_eq!(failed(&["test_abs", "test_add"]), "2 failed: test_abs, test_add");
+        let text = "1 failed for known reasons, 1 for others: test_abs";
+        assert_eq!(failed(&["test_bernoulli_seed", "test_abs"]), text);
+        let many = vec!["test"; MAX_NAMES + 1];
+        assert!(failed(&many).ends_with(", test, .."));
     }
 }

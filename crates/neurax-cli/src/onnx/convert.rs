@@ -1,11 +1,12 @@
 //! `neurax onnx convert`: a model in another opset or float type.
 
-use super::inputs::{export_types, exporter_of};
-use crate::output::print_line;
+use super::inputs::{export_types, exporter_of, importer};
+use super::written_file::WrittenFile;
 use crate::progress::ProgressLine;
 use clap::Args;
 use neurax::onnx::Importer;
 use neurax::prelude::*;
+use std::time::Instant;
 
 /// The arguments.
 #[derive(Args)]
@@ -27,22 +28,45 @@ pub struct ConvertArgs {
     /// Computes what depends on weights alone: folds batch normalizations and transposes weights.
     #[arg(long)]
     for_inference: bool,
+    /// Reads a model of a newer operator set by the rules of the newest known one.
+    #[arg(long)]
+    allow_newer_opsets: bool,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 impl ConvertArgs {
     pub fn run(&self) -> Result<()> {
+        let start = Instant::now();
         let progress = ProgressLine::new(format!("reading {}", self.file));
-        let session = Importer::new().open(&self.file)?;
+        let session = importer(self.allow_newer_opsets).open(&self.file)?;
+        let before = session.info().clone();
         progress.step("tracing");
         let (net, types) = export_types(&session, &self.shapes)?;
         let exporter = exporter_of(self.opset, self.float.as_deref())?;
         let exporter = if self.for_inference { exporter.for_inference() } else { exporter };
-        exporter.export(&net, types, &self.out).map_err(|e| {
-            let advice = "open sizes are traced as several small numbers; \
-                          --shape NAME=SIZES gives an input the sizes that the model allows";
-            Error::new("onnx", format!("{}; {advice}", e.message()))
-        })?;
+        exporter.export(&net, &types, &self.out).map_err(|e| with_advice(e, &net, &types))?;
+        progress.step(format!("reading {}", self.out));
+        let after = Importer::new().open(&self.out)?.info().clone();
         drop(progress);
-        print_line(format!("wrote {}", self.out))
+        let seconds = start.elapsed().as_secs_f64();
+        WrittenFile { path: &self.out, before, after, seconds }.print(self.json)
     }
+}
+
+/// Returns the error of an export with the inputs whose sizes can be fixed, if there are any.
+fn with_advice(e: Error, net: &Net, types: &[TypeSpec]) -> Error {
+    let is_open = |t: &TypeSpec| t.dims.iter().any(|d| matches!(d, Dim::Any | Dim::Named(_)));
+    let named = net.model.inputs().zip(types).filter(|(_, t)| is_open(t));
+    let open: Vec<String> = named.map(|(name, t)| format!("{name}: {t}")).collect();
+    if open.is_empty() {
+        return e;
+    }
+    let why = format!(
+        "{}; --shape NAME=SIZES fixes open sizes, which are those of {}",
+        e.message(),
+        open.join(", ")
+    );
+    Error::new(e.op(), why).at_origin(e.origin())
 }

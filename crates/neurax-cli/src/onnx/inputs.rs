@@ -1,8 +1,11 @@
-//! The inputs of a model on the command line: files, and random numbers for the others.
+//! The inputs of a model on the command line: files and written values, and random numbers for the
+//! others.
 
+use super::invalid::invalid;
+use super::literals;
 use clap::Args;
 use neurax::io::npy;
-use neurax::onnx::{Exporter, OnnxValue, Session, ValueInfo};
+use neurax::onnx::{Exporter, Importer, OnnxValue, Session, ValueInfo};
 use neurax::prelude::*;
 use std::collections::HashMap;
 
@@ -11,9 +14,10 @@ use std::collections::HashMap;
 pub struct ModelArgs {
     /// The ONNX file.
     pub file: String,
-    /// The value of an input: NAME=FILE.npy. Inputs without one are random numbers: floats from 0
-    /// to 1, other numbers 0 or 1.
-    #[arg(long = "input", value_name = "NAME=FILE")]
+    /// The value of an input: NAME=FILE.npy, NAME=5 or NAME=[[1, 2], [3, 4]] for numbers, NAME=text
+    /// or NAME=["a", "b"] for strings. Numbers without a value are random: floats from 0 to 1,
+    /// others 0 or 1. An input whose value the file has keeps that.
+    #[arg(long = "input", value_name = "NAME=VALUE")]
     inputs: Vec<String>,
     /// The shape of a random input: NAME=1,3,224,224. Without one, named and open sizes are 1.
     #[arg(long = "shape", value_name = "NAME=SIZES")]
@@ -21,31 +25,48 @@ pub struct ModelArgs {
     /// The seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: i64,
+    /// Reads a model of a newer operator set by the rules of the newest known one.
+    #[arg(long)]
+    allow_newer_opsets: bool,
+}
+
+/// The values of `--input` and the sizes of `--shape` by the names of inputs.
+struct GivenInputs {
+    values: HashMap<String, String>,
+    shapes: HashMap<String, String>,
 }
 
 impl ModelArgs {
-    /// Returns the values of the inputs of a model.
+    /// Returns a reader of the model.
+    pub fn importer(&self) -> Importer {
+        importer(self.allow_newer_opsets)
+    }
+
+    /// Returns the values of the inputs of a model. An input with an initializer has a value only
+    /// if the arguments name it.
     ///
     /// # Errors
     /// If a file cannot be read, or an argument is malformed or names no input.
     pub fn values(&self, session: &Session) -> Result<HashMap<String, OnnxValue>> {
-        let (files, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
-        if let Some(name) = files.keys().find(|name| shapes.contains_key(*name)) {
-            let why = "--shape is for random numbers, and --input has the shape of its file";
+        let given = self.given()?;
+        if let Some(name) = given.values.keys().find(|name| given.shapes.contains_key(*name)) {
+            let why = "--shape is for random numbers, and --input has the shape of its value";
             return Err(invalid(format!("expected --input or --shape for `{name}`: {why}")));
         }
         let known: Vec<&str> = session.inputs().collect();
-        if let Some(name) = files.keys().chain(shapes.keys()).find(|n| !known.contains(&n.as_str()))
-        {
+        let mut names = given.values.keys().chain(given.shapes.keys());
+        if let Some(name) = names.find(|n| !known.contains(&n.as_str())) {
             return Err(invalid(format!("expected the inputs {}, got `{name}`", known.join(", "))));
         }
         let mut values = HashMap::new();
         for (i, input) in session.info().inputs.iter().enumerate() {
-            let value = match files.get(&input.name) {
-                Some(file) => npy::load(file)?,
-                None => random(input, shapes.get(&input.name), key(self.seed).fold_in(i as i32))?,
+            let shape = given.shapes.get(&input.name);
+            let value = match given.values.get(&input.name) {
+                Some(text) => value(input, text)?,
+                None if shape.is_none() && session.has_default(&input.name) => continue,
+                None => OnnxValue::Tensor(random(input, shape, key(self.seed).fold_in(i as i32))?),
             };
-            values.insert(input.name.clone(), OnnxValue::Tensor(value));
+            values.insert(input.name.clone(), value);
         }
         Ok(values)
     }
@@ -59,19 +80,77 @@ impl ModelArgs {
         session: &Session,
         values: &HashMap<String, OnnxValue>,
     ) -> Result<Vec<String>> {
-        let (files, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
+        let given = self.given()?;
         let mut lines = vec![];
         for input in &session.info().inputs {
-            let Some(OnnxValue::Tensor(x)) = values.get(&input.name) else { continue };
-            let (name, ty) = (&input.name, x.ty()?.to_string());
-            let source = match (files.get(name), shapes.contains_key(name)) {
-                (Some(file), _) => file.as_str(),
+            let name = &input.name;
+            let Some(x) = values.get(name) else { continue };
+            let ty = literals::type_name(x)?;
+            let source = match (given.values.get(name), given.shapes.contains_key(name)) {
+                (Some(text), _) if is_file(input, text) => text.as_str(),
+                (Some(_), _) => "--input",
                 (None, false) if ty != input.r#type => "random numbers, open sizes are 1",
                 (None, _) => "random numbers",
             };
             lines.push(format!("{name}: {ty} ({source})"));
         }
         Ok(lines)
+    }
+
+    fn given(&self) -> Result<GivenInputs> {
+        let (values, shapes) = (pairs("--input", &self.inputs)?, pairs("--shape", &self.shapes)?);
+        Ok(GivenInputs { values, shapes })
+    }
+}
+
+/// Returns the value of an input for the text behind `--input NAME=`.
+fn value(input: &ValueInfo, text: &str) -> Result<OnnxValue> {
+    let in_input = |e: Error| invalid(format!("--input {}=VALUE: {}", input.name, e.message()));
+    if is_file(input, text) {
+        return npy::load(text).map(OnnxValue::Tensor).map_err(in_input);
+    }
+    let (dtype, sizes) = declared(input)?;
+    let rank = match sizes.as_str() {
+        "" | ".." => 0,
+        sizes => sizes.split(',').count(),
+    };
+    literals::parsed(text, dtype, rank).map_err(in_input)
+}
+
+/// Returns true if the text behind `--input NAME=` names a file.
+fn is_file(input: &ValueInfo, text: &str) -> bool {
+    !input.r#type.starts_with("string[") && !literals::is_number_text(text)
+}
+
+/// Returns the declared dtype of an input, `None` for strings, and its sizes as text.
+///
+/// # Errors
+/// If it is no tensor.
+fn declared(input: &ValueInfo) -> Result<(Option<DType>, String)> {
+    let unknown = || {
+        let (name, ty) = (&input.name, &input.r#type);
+        let why = match ty.is_empty() {
+            true => "has no declared type; give a file with --input NAME=FILE.npy".into(),
+            false => format!(
+                "has the type {ty}, which cannot be given on the command line; use Session::run"
+            ),
+        };
+        invalid(format!("the input `{name}` {why}"))
+    };
+    let split = input.r#type.strip_suffix(']').and_then(|t| t.split_once('['));
+    let (dtype, sizes) = split.ok_or_else(unknown)?;
+    let dtype = match dtype {
+        "string" => None,
+        dtype => Some(DType::parse(dtype).ok_or_else(unknown)?),
+    };
+    Ok((dtype, sizes.trim().to_string()))
+}
+
+/// Returns a reader of models, also of those of newer operator sets if `is_newer_allowed`.
+pub fn importer(is_newer_allowed: bool) -> Importer {
+    match is_newer_allowed {
+        true => Importer::new().allow_newer_opsets(),
+        false => Importer::new(),
     }
 }
 
@@ -84,9 +163,6 @@ pub fn pairs(option: &str, given: &[String]) -> Result<HashMap<String, String>> 
     let mut all = HashMap::new();
     for text in given {
         let (name, value) = pair(text)?;
-        if value.is_empty() && option == "--input" {
-            return Err(invalid(format!("expected NAME=FILE for {option}, got `{text}`")));
-        }
         if all.insert(name.clone(), value).is_some() {
             return Err(invalid(format!("{option} is given twice for `{name}`")));
         }
@@ -138,28 +214,24 @@ pub fn exporter_of(opset: Option<i64>, float: Option<&str>) -> Result<Exporter> 
 
 /// Returns random numbers of the declared type: floats from 0 to 1, other numbers 0 or 1.
 fn random(input: &ValueInfo, shape: Option<&String>, key: Key) -> Result<Tensor> {
-    let unknown = || {
-        let (name, ty) = (&input.name, &input.r#type);
-        let advice = match ty.starts_with("string") {
-            true => "strings cannot be given on the command line; use Session::run",
-            false => "give a file with --input",
-        };
-        invalid(format!("the input `{name}` has the type {ty}; {advice}"))
+    let (name, ty) = (&input.name, &input.r#type);
+    let (dtype, declared) = declared(input)?;
+    let Some(dtype) = dtype else {
+        let advice = "give its value with --input NAME=text or --input 'NAME=[\"a\", \"b\"]'";
+        return Err(invalid(format!("the input `{name}` has the type {ty}; {advice}")));
     };
-    let (dtype, declared) =
-        input.r#type.strip_suffix(']').and_then(|t| t.split_once('[')).ok_or_else(unknown)?;
-    let dtype = DType::parse(dtype).ok_or_else(unknown)?;
-    let sizes = shape.map_or(declared, |s| s.as_str());
     let size = |text: &str| match (text.trim(), shape.is_some()) {
-        (text, true) => text.parse().map_err(|_| {
-            let name = &input.name;
-            invalid(format!("expected sizes in --shape {name}=SIZES, got `{text}`"))
-        }),
+        (text, true) => text
+            .parse()
+            .map_err(|_| invalid(format!("expected sizes in --shape {name}=SIZES, got `{text}`"))),
         (text, false) => Ok(text.parse().unwrap_or(1)),
     };
-    let sizes: Vec<usize> = match sizes.trim() {
+    let sizes: Vec<usize> = match shape.unwrap_or(&declared).trim() {
         "" => Vec::new(),
-        ".." => return Err(unknown()),
+        ".." => {
+            let advice = "give its sizes with --shape, or its value with --input";
+            return Err(invalid(format!("the input `{name}` has the type {ty}; {advice}")));
+        }
         sizes => sizes.split(',').map(size).collect::<Result<_>>()?,
     };
     let x = key.uniform(&sizes);
@@ -175,8 +247,4 @@ pub fn not_negative(text: &str) -> std::result::Result<f64, String> {
         Ok(x) if x >= 0.0 && f64::is_finite(x) => Ok(x),
         _ => Err("expected a number of at least 0".into()),
     }
-}
-
-pub fn invalid(why: String) -> Error {
-    Error::new("onnx", why)
 }

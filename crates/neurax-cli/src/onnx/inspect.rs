@@ -4,7 +4,7 @@ use super::inputs::ModelArgs;
 use crate::output::print_line;
 use crate::progress::ProgressLine;
 use clap::Args;
-use neurax::onnx::{Importer, ModelInfo, SegmentInfo, Session, ValueInfo};
+use neurax::onnx::{ModelInfo, SegmentInfo, Session, ValueInfo};
 use neurax::prelude::*;
 use serde_json::json;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ pub struct InspectArgs {
     no_compile: bool,
     /// Prints one JSON object.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 /// A model that was compiled for some inputs.
@@ -33,7 +33,7 @@ impl InspectArgs {
     /// Shows the model. The exit code is that of a failure if it cannot be compiled.
     pub fn run(&self) -> Result<ExitCode> {
         let progress = ProgressLine::new(format!("reading {}", self.model.file));
-        let session = Importer::new().open(&self.model.file)?;
+        let session = self.model.importer().open(&self.model.file)?;
         progress.step("compiling");
         let compiled = (!self.no_compile).then(|| self.compiled(&session));
         drop(progress);
@@ -61,7 +61,8 @@ impl InspectArgs {
         let inputs = self.model.described(session, &values)?;
         session.run(values).map_err(|e| {
             let advice = "give other sizes with --shape, or values with --input";
-            Error::new("onnx", format!("{} for {}; {advice}", e.message(), inputs.join(", ")))
+            let why = format!("{} for {}; {advice}", e.message(), inputs.join(", "));
+            Error::new(e.op(), why).at_origin(e.origin())
         })?;
         Ok(InspectedModel { inputs, segments: session.segments() })
     }
@@ -71,7 +72,7 @@ impl InspectArgs {
 fn compiled_lines(compiled: Result<InspectedModel>) -> Vec<String> {
     let compiled = match compiled {
         Ok(compiled) => compiled,
-        Err(e) => return vec![format!("compiled  not: {}", e.message())],
+        Err(e) => return vec![format!("compiled  not: {e}")],
     };
     let mut lines = vec!["compiled  for".to_string()];
     lines.extend(compiled.inputs.iter().map(|x| format!("          {x}")));
@@ -141,7 +142,7 @@ fn as_json(info: &ModelInfo, compiled: Option<Result<InspectedModel>>) -> serde_
     };
     let (compiled, error) = match compiled {
         Some(Ok(compiled)) => (Some(compiled), None),
-        Some(Err(e)) => (None, Some(e.message().to_string())),
+        Some(Err(e)) => (None, Some(e.to_string())),
         None => (None, None),
     };
     let segments = compiled.as_ref().map(|c| c.segments.iter().map(segment).collect::<Vec<_>>());

@@ -6,12 +6,17 @@ mod conformance;
 mod convert;
 mod inputs;
 mod inspect;
+mod invalid;
+mod literals;
 mod optimize;
 mod page;
 mod run;
+mod written_file;
 
+use crate::output::print_line;
 use clap::Subcommand;
 use neurax::Result;
+use serde_json::json;
 use std::process::ExitCode;
 
 /// A command for ONNX models.
@@ -24,7 +29,8 @@ pub enum OnnxCommand {
     Run(run::RunArgs),
     /// Compares the outputs of a model with those of ONNX Runtime, which Python must have.
     Check(check::CheckArgs),
-    /// Measures the time to the first result and the times of later calls.
+    /// Measures the time to the first result and the times of later calls: `Session::run`, and for
+    /// networks of tensors `Predictor::run_all` and `run_into`.
     Bench(bench::OnnxBenchArgs),
     /// Writes a model in which everything is computed that is known before all calls: constants
     /// and batch normalizations are folded, dead nodes dropped.
@@ -37,11 +43,19 @@ pub enum OnnxCommand {
 
 impl OnnxCommand {
     /// Runs the command. The exit code is that of a failure if a test fails, outputs differ or
-    /// an inspected model cannot be compiled.
+    /// an inspected model cannot be compiled. With `--json`, an error is an object, too.
     ///
     /// # Errors
     /// If a file cannot be read, or a model not be run.
     pub fn run(self) -> Result<ExitCode> {
+        let done = self.done();
+        if let (Err(e), true) = (&done, self.is_json()) {
+            print_line(json!({ "error": e.to_string() }))?;
+        }
+        done
+    }
+
+    fn done(&self) -> Result<ExitCode> {
         match self {
             OnnxCommand::Inspect(args) => return args.run(),
             OnnxCommand::Run(args) => args.run()?,
@@ -52,5 +66,18 @@ impl OnnxCommand {
             OnnxCommand::Conformance(args) => return args.run(),
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Returns true if the last line of standard output is a JSON object.
+    fn is_json(&self) -> bool {
+        match self {
+            OnnxCommand::Inspect(args) => args.json,
+            OnnxCommand::Run(args) => args.json,
+            OnnxCommand::Check(args) => args.json,
+            OnnxCommand::Bench(args) => args.json,
+            OnnxCommand::Optimize(args) => args.json,
+            OnnxCommand::Convert(args) => args.json,
+            OnnxCommand::Conformance(args) => args.json,
+        }
     }
 }

@@ -1,12 +1,16 @@
 //! `neurax onnx run`: the outputs of a model.
 
-use super::inputs::{ModelArgs, invalid};
+use super::inputs::ModelArgs;
+use super::invalid::invalid;
+use super::literals;
 use crate::output::print_line;
+use crate::progress::ProgressLine;
 use clap::Args;
 use neurax::io::npy;
-use neurax::onnx::{Importer, OnnxValue};
+use neurax::onnx::OnnxValue;
 use neurax::prelude::*;
-use std::path::PathBuf;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 /// The arguments.
 #[derive(Args)]
@@ -16,25 +20,73 @@ pub struct RunArgs {
     /// A folder to which each output that is a tensor is written, as NAME.npy.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Prints one JSON object: the outputs with their types, and their values or files.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An output of a model, and the file to which it was written.
+struct RunOutput<'a> {
+    name: &'a str,
+    value: &'a OnnxValue,
+    file: Option<PathBuf>,
 }
 
 impl RunArgs {
     pub fn run(&self) -> Result<()> {
-        let session = Importer::new().open(&self.model.file)?;
-        let outputs = session.run(self.model.values(&session)?)?;
-        for (name, y) in session.outputs().zip(&outputs) {
-            print_line(format!("{name}: {}", text(y)?))?;
-            let Some(folder) = &self.out else { continue };
-            let failed = |e| invalid(format!("cannot write to {}: {e}", folder.display()));
-            if let OnnxValue::Tensor(y) = y {
-                std::fs::create_dir_all(folder).map_err(failed)?;
-                npy::save(y, folder.join(format!("{}.npy", name.replace(['/', '\\'], "_"))))?;
-            } else {
-                print_line(format!("{name}: not written, as it is no tensor"))?;
-            }
+        let progress = ProgressLine::new(format!("reading {}", self.model.file));
+        let session = self.model.importer().open(&self.model.file)?;
+        let values = self.model.values(&session)?;
+        progress.step("compiling and running");
+        let inputs = self.model.described(&session, &values)?;
+        let values = session.run(values)?;
+        drop(progress);
+        let mut outputs = vec![];
+        for (name, value) in session.outputs().zip(&values) {
+            let file = match &self.out {
+                Some(folder) => written(name, value, folder)?,
+                None => None,
+            };
+            outputs.push(RunOutput { name, value, file });
         }
-        Ok(())
+        match self.json {
+            true => {
+                let outputs = outputs.iter().map(RunOutput::as_json).collect::<Result<Vec<_>>>()?;
+                print_line(json!({ "inputs": inputs, "outputs": outputs }))
+            }
+            false => outputs.iter().try_for_each(|y| y.print(self.out.is_some())),
+        }
     }
+}
+
+impl RunOutput<'_> {
+    /// Returns the output with its file, or with its value if it has none.
+    fn as_json(&self) -> Result<Value> {
+        let mut output = json!({ "name": self.name, "type": literals::type_name(self.value)? });
+        match &self.file {
+            Some(file) => output["file"] = json!(file),
+            None => output["value"] = literals::as_json(self.value)?,
+        }
+        Ok(output)
+    }
+
+    fn print(&self, is_written: bool) -> Result<()> {
+        print_line(format!("{}: {}", self.name, text(self.value)?))?;
+        match is_written && self.file.is_none() {
+            true => print_line(format!("{}: not written, as it is no tensor", self.name)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Writes a tensor to a folder, and returns its file; `None` for other values.
+fn written(name: &str, y: &OnnxValue, folder: &Path) -> Result<Option<PathBuf>> {
+    let OnnxValue::Tensor(y) = y else { return Ok(None) };
+    let failed = |e| invalid(format!("cannot write to {}: {e}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = folder.join(format!("{}.npy", name.replace(['/', '\\'], "_")));
+    npy::save(y, &file)?;
+    Ok(Some(file))
 }
 
 /// Returns a value as text.

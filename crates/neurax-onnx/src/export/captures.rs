@@ -195,7 +195,8 @@ fn check_same(x: &Tensor, y: &Tensor) -> Result<()> {
 }
 
 fn depends() -> Error {
-    let why = "the function captures tensors that depend on an open size; fix the size, or compute \
-               them from the argument";
+    let why = "a tensor that the function captures, or computes from the sizes of its inputs, is \
+               another one for other open sizes; fix the sizes, or compute the tensor from the \
+               argument";
     Error::new("onnx export", why)
 }

@@ -3,11 +3,12 @@
 //! The model of a test is imported as a network, exported for the types of the test's inputs, and
 //! imported again; the outputs of the second model are compared. Inputs that decide a shape become
 //! initializers. A test is refused if its model is no function of tensors (sequences, strings,
-//! shapes that depend on computed values), or the exporter refuses it.
+//! shapes that depend on computed values), or the exporter refuses it. A model that cannot be read
+//! fails.
 
 use super::options::{EXPORTED_OPSETS, Exporter};
 use crate::conformance::{
-    decoded, difference, operator_of, read_like, read_value, stated_tolerance,
+    data_sets, decoded, difference, operator_of, read_like, read_value, stated_tolerance,
 };
 use crate::proto::{ModelProto, TensorProto};
 use crate::value::OnnxValue;
@@ -94,15 +95,8 @@ impl FixedInputs {
 
 fn outcome_with(test: &Path, fixed: FixedInputs) -> Result<ExportOutcome> {
     let tolerance = stated_tolerance(test)?;
-    for k in 0.. {
-        let set = test.join(format!("test_data_set_{k}"));
-        if !set.is_dir() {
-            break;
-        }
-        let session = match session_of(test, &set, fixed) {
-            Ok(session) => session,
-            Err(e) => return Ok(ExportOutcome::Refused(e.message().to_string())),
-        };
+    for set in data_sets(test)? {
+        let session = session_of(test, &set, fixed)?;
         match outcome_of_set(&session, &set, tolerance)? {
             ExportOutcome::Passed => (),
             other => return Ok(other),
@@ -169,4 +163,29 @@ fn outcome_of_set(session: &Session, set: &Path, tolerance: Tolerance) -> Result
         }
     }
     Ok(ExportOutcome::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{graph, model, node};
+
+    #[test]
+    fn a_test_without_data_or_a_readable_model_fails() {
+        let folder = std::env::temp_dir().join(format!("neurax-no-data-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let relu = model(graph(&[("x", &[2])], &["y"], vec![], vec![node("Relu", "x", "y")]));
+        for (file, part) in [(relu, "`test_data_set_0`"), (b"damaged".to_vec(), "no ONNX model")] {
+            std::fs::write(folder.join("model.onnx"), file).unwrap();
+            let failure = crate::conformance::run(&folder).failure.unwrap();
+            assert!(failure.contains(part), "{failure}");
+            match run_exported(&folder).outcome {
+                ExportOutcome::Failed(why) => assert!(why.contains(part), "{why}"),
+                other => panic!("{other:?}"),
+            }
+            // From here on with a data set, so that the model is what is wrong.
+            std::fs::create_dir_all(folder.join("test_data_set_0")).unwrap();
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

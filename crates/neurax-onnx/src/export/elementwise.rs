@@ -75,10 +75,24 @@ impl Emitter {
         }
         match dtype.int_range() {
             Some(range) if is_float && self.literal_of(&x.wire).is_none() => {
+                let (first, last) = (*range.start() as f64, *range.end() as f64);
+                // The largest integer of 64 bits is no float.
+                let is_below = |high| high < last || high == last && dtype.bits() < 64;
+                let is_clipped = |(low, high)| first <= low && is_below(high);
+                if self.clip_bounds(&x.wire).is_some_and(is_clipped) {
+                    return Ok(self.convert(x, dtype));
+                }
                 self.saturated(x, dtype, *range.start(), *range.end())
             }
             _ => Ok(self.convert(x, dtype)),
         }
+    }
+
+    /// Returns the bounds of a value that was clipped to constant numbers.
+    fn clip_bounds(&self, x: &Wire) -> Option<(f64, f64)> {
+        let node = self.producer(x).filter(|node| node.op == "Clip")?;
+        let [_, low, high] = &node.inputs[..] else { return None };
+        Some((self.number_named(low)?, self.number_named(high)?))
     }
 
     /// Emits a conversion of floats to integers from `first` to `last`.
@@ -263,7 +277,7 @@ impl Emitter {
         x: &Lowered,
         high: &Lowered,
     ) -> FormResult<Lowered> {
-        if low.is_splat() && high.is_splat() && !x.is_splat() {
+        if low.is_splat() && high.is_splat() {
             let (xs, shape) = ([&x.wire, &low.wire, &high.wire], x.wire.ty.shape.clone());
             let wire = self.compute("Clip", &xs, &[], vec![], shape)?;
             return Ok(Lowered { wire, shape: x.shape.clone() });

@@ -187,7 +187,18 @@ impl Emitter {
 
     /// Returns the number that a scalar constant has.
     pub fn number_of(&self, x: &Wire) -> Option<f64> {
-        self.literal_of(x).filter(|x| x.ty().size() == 1)?.to_f64s().first().copied()
+        self.number_named(&x.name)
+    }
+
+    /// Returns the number that the scalar constant of a name has.
+    pub fn number_named(&self, name: &Arc<str>) -> Option<f64> {
+        let value = self.known.get(name).map(|&i| &self.constants[i].1)?;
+        (value.ty().size() == 1).then(|| value.to_f64s().first().copied()).flatten()
+    }
+
+    /// Returns the node of this body that computes a value.
+    pub fn producer(&self, x: &Wire) -> Option<&DraftNode> {
+        self.nodes.iter().rfind(|node| node.outputs.iter().any(|y| y.name == x.name))
     }
 
     /// Adds a vector of integers.

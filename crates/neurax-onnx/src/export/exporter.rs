@@ -10,8 +10,9 @@ use neurax_nn::Net;
 use neurax_tensor::{Example, Function, Tree, TypeSpec, jit};
 use std::path::Path;
 
-/// Traces a function, with numbers for open sizes that are multiplied by the argument.
-type TraceScaled<'a> = &'a dyn Fn(usize) -> Result<TracedModel>;
+/// Traces a function, with numbers for open sizes that are multiplied by the argument. The error
+/// inside is that of traces of which no model can be made; other numbers do not help there.
+type TraceScaled<'a> = &'a dyn Fn(usize) -> Result<Result<TracedModel>>;
 
 impl Exporter {
     /// Writes a network in evaluation mode for inputs of the given types, in the order of the
@@ -97,7 +98,8 @@ impl Exporter {
     }
 
     /// Returns the file of a function. If it cannot be traced or merged, larger numbers stand for
-    /// the open sizes.
+    /// the open sizes. That takes memory for the tensors that the function computes from its sizes
+    /// while it is traced, and is tried only where it may help.
     ///
     /// # Errors
     /// The first one of a function that can be traced, or else the first one.
@@ -110,7 +112,11 @@ impl Exporter {
         let (mut of_trace, mut of_model) = (None, None);
         for scale in SCALES {
             let traced = match trace(scale) {
-                Ok(traced) => traced,
+                Ok(Ok(traced)) => traced,
+                Ok(Err(e)) => {
+                    of_model.get_or_insert(e);
+                    break;
+                }
                 Err(e) => {
                     of_trace.get_or_insert(e);
                     continue;

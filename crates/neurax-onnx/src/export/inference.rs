@@ -13,11 +13,12 @@
 //!
 //! # Invariants
 //!
-//! - The traces keep the same equations in the same order.
+//! - The traces keep the same equations in the same order. Traces that differ in what they read
+//!   stay as they are, and are an error when they are merged.
 //! - A computed constant has the path of the layer that computed it as a name, with `.folded`.
 
 use neurax_ir::passes::FrozenGraph;
-use neurax_ir::{Error, Graph, OrBug, Result, Value, passes};
+use neurax_ir::{Graph, OrBug, Result, Value, passes};
 use neurax_tensor::runtime::Buffer;
 use neurax_tensor::{Tensor, default_device};
 use std::collections::HashSet;
@@ -50,19 +51,22 @@ impl NamedGraphs {
         let may_move = |i: usize| alike.get(i).copied() == Some(true);
         let frozen = graphs.iter().map(|g| passes::freeze_where(g, &is_constant, &may_move));
         let frozen: Vec<Option<FrozenGraph>> = frozen.collect::<Result<_>>()?;
-        if frozen.iter().all(Option::is_none) {
-            return Ok(NamedGraphs { graphs, ..self });
-        }
-        let frozen: Option<Vec<FrozenGraph>> = frozen.into_iter().collect();
-        self.with_constants(&frozen.or_bug("a trace without the constants of another")?, free_name)
-    }
-
-    /// Returns the rest of frozen graphs, and the constants that they read.
-    fn with_constants(self, frozen: &[FrozenGraph], free_name: FreeName) -> Result<NamedGraphs> {
+        let frozen: Vec<FrozenGraph> = match frozen.into_iter().collect() {
+            Some(frozen) => frozen,
+            None => return Ok(NamedGraphs { graphs, ..self }),
+        };
+        // Traces that read other weights are no one model: the merge of the graphs says where.
         let first = frozen.first().or_bug("a function that was not traced")?;
         if frozen.iter().any(|f| f.constants != first.constants || f.kept != first.kept) {
-            return Err(Error::bug("traces whose constants differ"));
+            return Ok(NamedGraphs { graphs, ..self });
         }
+        self.with_constants(&frozen, free_name)
+    }
+
+    /// Returns the rest of graphs that were frozen in the same way, and the constants that they
+    /// read.
+    fn with_constants(self, frozen: &[FrozenGraph], free_name: FreeName) -> Result<NamedGraphs> {
+        let first = frozen.first().or_bug("a function that was not traced")?;
         let own = self.weight_names();
         let inputs = self.names.iter().filter(|name| !own.contains(name.as_str()));
         let mut names: Vec<String> = inputs.cloned().collect();
@@ -137,4 +141,40 @@ fn paths(graph: &Graph) -> Vec<String> {
         }
     };
     graph.outputs().iter().map(path).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::export::Exporter;
+    use crate::import_bytes;
+    use crate::testing::{body, declared, floats, graph, ints, model, node};
+    use neurax::prelude::*;
+
+    #[test]
+    fn a_function_that_reads_other_weights_in_other_sizes_is_an_error() {
+        let branch = |w: &str| graph(&[], &["b"], vec![], vec![node("Identity", w, "b")]);
+        let choice = node("If", "is_large", "chosen")
+            .with(body("then_branch", branch("v")))
+            .with(body("else_branch", branch("w")));
+        let nodes = vec![
+            node("Shape", "x", "sizes"),
+            node("Gather", "sizes zero", "number"),
+            node("Greater", "number limit", "is_large"),
+            choice,
+            node("Neg", "u", "negative"),
+            node("Mul", "x negative", "product"),
+            node("Add", "product chosen", "y"),
+        ];
+        let weight = |name: &str| floats(name, &[2], &[2.0, 3.0]);
+        let numbers = [ints("limit", &[], &[200]), ints("zero", &[], &[0])];
+        let weights = ["u", "v", "w"].map(weight).into_iter().chain(numbers).collect();
+        let mut g = graph(&[], &["y"], weights, nodes);
+        g.input.push(declared("x", 1, &["n", "2"]));
+        let net = import_bytes(model(g)).unwrap();
+        for exporter in [Exporter::new(), Exporter::new().for_inference()] {
+            let e = exporter.to_bytes(&net, types![f32["n", 2]]).unwrap_err().to_string();
+            assert!(e.contains("depend on an open size"), "{e}");
+            assert!(exporter.to_bytes(&net, types![f32[20, 2]]).is_ok());
+        }
+    }
 }

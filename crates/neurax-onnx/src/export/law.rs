@@ -83,7 +83,7 @@ fn model_of(graph: &Graph, opset: i64) -> Result<Vec<u8>> {
     let inputs = names("x", graph.input_types().len());
     let outputs = names("y", graph.outputs().len());
     let mut draft: Draft = Emitter::new(opset).model(graph, &inputs, &outputs)?;
-    patterns::apply(&mut draft, opset);
+    patterns::apply(&mut draft, opset, &[]);
     cleanup::clean(&mut draft);
     let exporter = Exporter::new().opset(opset);
     OnnxModelFile::new(&exporter, &draft, &HashMap::new(), &OpenSizes::new(), None)?.bytes()

@@ -18,12 +18,16 @@
 use super::cleanup::rename;
 use super::draft::{Draft, DraftBody, DraftNode, Wire};
 use super::model_file::OpenSizes;
+use super::open_shapes::trace_text;
 use super::size_formula::OpenSize;
 use super::size_nodes::{Merger, ScopeSizes, SizesByName, differs};
 use crate::proto::AttributeProto;
 use neurax_ir::{Error, Literal, OrBug, Origin, Place, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// The number of traces, and of numbers in each, that an error shows.
+const MAX_SHOWN: usize = 4;
 
 /// Merges drafts, one for each trace. Returns the model and the open sizes of its outputs. If all
 /// sizes are multiples of `unchecked`, formulas have no divisor that shares a factor with it.
@@ -38,7 +42,7 @@ pub(super) fn merged(
     let (first, others) = drafts.split_first().or_bug("a function that was not traced")?;
     let bodies: Vec<&DraftBody> = others.iter().map(|d| &d.main).collect();
     check_same(&first.main, &bodies)?;
-    let mut merger = Merger::new(&drafts, unchecked)?;
+    let mut merger = Merger::new(&drafts, open, unchecked)?;
     let mut draft = first.clone();
     let mut known = ScopeSizes::default();
     draft.main.inputs.iter().for_each(|x| known.add(x, &merger.sizes));
@@ -52,10 +56,11 @@ pub(super) fn merged(
 }
 
 impl Merger {
-    fn new(drafts: &[Draft], unchecked: usize) -> Result<Merger> {
+    fn new(drafts: &[Draft], open: &[OpenSize], unchecked: usize) -> Result<Merger> {
         let first = drafts.first().or_bug("a function that was not traced")?;
         let mut merger = Merger {
             sizes: sizes_of(drafts),
+            open: open.to_vec(),
             unchecked: unchecked as i64,
             varying: HashMap::new(),
             constants: vec![],
@@ -106,7 +111,7 @@ impl Merger {
                     Some(wire) => drop(self.renames.insert(name, wire.name)),
                     // A body may know more sizes.
                     None if !node.inputs.contains(&name) => (),
-                    None => return Err(no_formula(&node, &values)),
+                    None => return Err(self.no_formula(&node, &values)),
                 }
             }
             for (_, inner) in &mut node.bodies {
@@ -118,6 +123,23 @@ impl Merger {
             body.nodes.push(node);
         }
         Ok(())
+    }
+
+    fn no_formula(&self, node: &DraftNode, values: &[Vec<f64>]) -> Error {
+        let value = |(trace, numbers): (usize, &Vec<f64>)| {
+            let mut shown: Vec<String> =
+                numbers.iter().take(MAX_SHOWN).map(f64::to_string).collect();
+            shown.extend((numbers.len() > MAX_SHOWN).then(|| "..".into()));
+            format!("{} where {}", shown.join(", "), trace_text(&self.open, trace))
+        };
+        let all: Vec<String> = values.iter().enumerate().take(MAX_SHOWN).map(value).collect();
+        let why = format!(
+            "a number of {} depends on an open size in a way that the model cannot compute: it is \
+             {}; fix the size",
+            node.op,
+            all.join("; ")
+        );
+        Error::new("onnx export", why).at_origin(&node.origin)
     }
 }
 
@@ -220,15 +242,6 @@ fn inferred_target(values: &[Vec<f64>]) -> Option<Vec<i64>> {
         }
         _ => None,
     }
-}
-
-fn no_formula(node: &DraftNode, values: &[Vec<f64>]) -> Error {
-    let why = format!(
-        "a number of {} depends on an open size in no known way (it is {values:?} in the \
-         traces); fix the size",
-        node.op
-    );
-    Error::new("onnx export", why).at_origin(&node.origin)
 }
 
 /// Returns the names of the open sizes of outputs.

@@ -7,12 +7,13 @@
 //! 2. `emitter.rs`: appends the nodes of each equation. `ops.rs` is the table of all ops, and the
 //!    file of each family has its ONNX forms.
 //! 3. `patterns.rs`: nodes that ONNX has one operator for become that one: means, biases of
-//!    convolutions, quantized weights.
+//!    convolutions, quantized weights (`quantized.rs`).
 //! 4. `merge.rs`: compares the traces, and computes the numbers that depend on open sizes from the
 //!    shapes of values at run time.
 //! 5. `cleanup.rs`, `model_file.rs`: drops what is unused, and writes the file.
 
 mod angle;
+mod body_nodes;
 mod captures;
 mod cleanup;
 mod composites;
@@ -27,6 +28,7 @@ mod exporter;
 mod float_type;
 mod gather;
 mod inference;
+mod int4_weights;
 mod integers;
 #[cfg(test)]
 mod law;
@@ -40,6 +42,7 @@ mod options;
 mod patterns;
 mod products;
 mod proto_fields;
+mod quantized;
 mod reductions;
 mod replaced_file;
 mod scatter;

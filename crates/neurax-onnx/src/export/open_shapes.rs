@@ -91,8 +91,8 @@ impl OpenShapes {
         trace: &dyn Fn(&[TypeSpec]) -> Result<CapturingTrace>,
     ) -> Result<Vec<CapturingTrace>> {
         let count = if self.open.is_empty() { 1 } else { TRACE_COUNT };
-        let mut traces: Vec<CapturingTrace> =
-            (0..count).map(|i| trace(&self.sized(i))).collect::<Result<_>>()?;
+        let traced = |i: usize| trace(&self.sized(i)).map_err(|e| self.explained(e, i));
+        let mut traces: Vec<CapturingTrace> = (0..count).map(traced).collect::<Result<_>>()?;
         let bytes = varying_bytes(&traces)?;
         for index in 0..self.open.len() {
             match self.checked(index, bytes, trace) {
@@ -153,6 +153,20 @@ impl OpenShapes {
         (0..count).map(|i| self.open.iter().map(|o| o.sizes[i]).collect()).collect()
     }
 
+    /// Returns the error of a trace with the numbers that stand for open sizes there, as it may
+    /// name types that have them.
+    fn explained(&self, e: Error, trace: usize) -> Error {
+        if self.open.is_empty() {
+            return e;
+        }
+        let why = format!(
+            "{}, where {}; fix the sizes that the function does not admit",
+            e.message(),
+            trace_text(&self.open, trace)
+        );
+        Error::new(e.op(), why).at_origin(e.origin())
+    }
+
     /// Returns the types of a trace.
     fn sized(&self, trace: usize) -> Vec<TypeSpec> {
         let mut types = self.types.clone();
@@ -168,6 +182,12 @@ impl OpenShapes {
         }
         types
     }
+}
+
+/// Returns the open sizes of a trace: `batch = 5 and height = 29`.
+pub(super) fn trace_text(open: &[OpenSize], trace: usize) -> String {
+    let size = |o: &OpenSize| Some(format!("{} = {}", o.name, o.sizes.get(trace)?));
+    open.iter().filter_map(size).collect::<Vec<_>>().join(" and ")
 }
 
 /// Returns the sizes that types fix.
@@ -210,6 +230,17 @@ mod tests {
         assert_eq!(numbers[..4], [[5, 29], [8, 34], [13, 45], [14, 52]]);
         assert_eq!((numbers[4][0], numbers[5][1]), (1013, 1019), "the type has 1009");
         assert!(numbers[4][1] < 100 && numbers[5][0] < 100);
+    }
+
+    #[test]
+    fn an_error_names_the_numbers_that_stand_for_open_sizes() {
+        let names = ["x".to_string()];
+        let mut shapes = OpenShapes::of(&names, &types![f32[_, 3, "width"]], 17).unwrap();
+        let fails = |types: &[TypeSpec]| Err(Error::new("conv", format!("got {}", types[0])));
+        let e = shapes.traced(&fails).unwrap_err().to_string();
+        let want = "conv: got f32[5, 3, 493], where batch = 5 and width = 493; \
+                    fix the sizes that the function does not admit";
+        assert_eq!(e, want);
     }
 
     #[test]

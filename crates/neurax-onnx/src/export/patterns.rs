@@ -11,14 +11,20 @@
 //! | `Mul(Cast(q), s)` of integers `q` that are a weight | `DequantizeLinear(q, s)` |
 //! | `Mul(MatMul(x, Cast(q)), s)`, one `s` for each column | `MatMul(x, DequantizeLinear(q, s))` |
 //! | a reversal of a reversal | its operand |
+//! | a weight of pairs of 4 bits | see `int4_weights.rs` |
+//! | the steps of quantization, and products of quantized numbers | see `quantized.rs` |
 //!
 //! A pattern is replaced if nothing else reads the values inside of it. The rules are applied to
 //! each trace, with known sizes, before the traces are merged.
 
+use super::body_nodes::{BodyNodes, PatternFacts, node_like};
 use super::draft::{Draft, DraftBody, DraftNode, Wire};
+use super::int4_weights::int4_weight;
+use super::quantized;
 use super::size_formula::is_unit;
 use crate::proto::AttributeProto;
 use neurax_ir::{DType, Literal, Shape, Type};
+use neurax_tensor::Tensor;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,45 +40,36 @@ const PATTERN_RULES: &[NodeRule] = &[
     dequantized_weight,
     dequantized_matrix,
     reversed_twice,
+    int4_weight,
+    quantized::quantize,
+    quantized::clipped_bytes,
+    quantized::dequantize,
+    quantized::conv_integer,
+    quantized::matmul_integer,
 ];
 
-/// Replaces patterns of nodes.
-pub(super) fn apply(draft: &mut Draft, opset: i64) {
+/// Replaces patterns of nodes. `values` are those of the weights.
+pub(super) fn apply(draft: &mut Draft, opset: i64, values: &[(String, Tensor)]) {
     let mut constants: HashMap<Arc<str>, Literal> = draft.constants.iter().cloned().collect();
     let weights: HashMap<Arc<str>, Type> =
         draft.main.inputs.iter().map(|x| (x.name.clone(), x.ty.clone())).collect();
     let mut added = vec![];
-    let mut facts =
-        Facts { opset, constants: &mut constants, weights: &weights, added: &mut added };
+    let mut facts = PatternFacts {
+        opset,
+        constants: &mut constants,
+        weights: &weights,
+        values,
+        added: &mut added,
+    };
     in_body(&mut draft.main, &mut facts);
     draft.constants.append(&mut added);
 }
 
-/// The facts that all bodies share.
-struct Facts<'d> {
-    opset: i64,
-    constants: &'d mut HashMap<Arc<str>, Literal>,
-    /// The inputs of the model, weights included.
-    weights: &'d HashMap<Arc<str>, Type>,
-    added: &'d mut Vec<(Arc<str>, Literal)>,
-}
-
-/// The nodes of a body.
-struct BodyNodes<'d, 'f> {
-    body: &'d mut DraftBody,
-    facts: &'d mut Facts<'f>,
-    /// The index of the node that computes a value.
-    producers: HashMap<Arc<str>, usize>,
-    /// The number of readers of each value.
-    uses: HashMap<Arc<str>, usize>,
-}
-
-fn in_body(body: &mut DraftBody, facts: &mut Facts) {
+fn in_body(body: &mut DraftBody, facts: &mut PatternFacts) {
     for node in &mut body.nodes {
         node.bodies.iter_mut().for_each(|(_, inner)| in_body(inner, facts));
     }
-    let mut nodes = BodyNodes { body, facts, producers: HashMap::new(), uses: HashMap::new() };
-    nodes.index();
+    let mut nodes = BodyNodes::new(body, facts);
     let mut i = 0;
     while i < nodes.body.nodes.len() {
         match PATTERN_RULES.iter().any(|rule| rule(&mut nodes, i)) {
@@ -84,81 +81,6 @@ fn in_body(body: &mut DraftBody, facts: &mut Facts) {
             false => i += 1,
         }
     }
-}
-
-impl BodyNodes<'_, '_> {
-    fn index(&mut self) {
-        (self.producers, self.uses) = (HashMap::new(), HashMap::new());
-        for (i, node) in self.body.nodes.iter().enumerate() {
-            self.producers.extend(node.outputs.iter().map(|y| (y.name.clone(), i)));
-        }
-        let uses = &mut self.uses;
-        self.body.each_use(&mut |name| *uses.entry(name.clone()).or_default() += 1);
-    }
-
-    fn node(&self, i: usize) -> &DraftNode {
-        &self.body.nodes[i]
-    }
-
-    /// Returns the node of an operator that computes a value of this body, which has no other
-    /// reader.
-    fn only_for(&self, name: &Arc<str>, ops: &[&str]) -> Option<usize> {
-        let i = *self.producers.get(name)?;
-        let is_single = self.uses.get(name) == Some(&1) && self.node(i).outputs.len() == 1;
-        (is_single && ops.contains(&self.node(i).op)).then_some(i)
-    }
-
-    /// Returns the number that a scalar constant has.
-    fn number(&self, name: &Arc<str>) -> Option<f64> {
-        let value = self.facts.constants.get(name).filter(|x| x.ty().rank() == 0)?;
-        value.to_f64s().first().copied()
-    }
-
-    /// Returns the integers of a constant.
-    fn ints(&self, name: &Arc<str>) -> Option<Vec<i64>> {
-        self.facts.constants.get(name)?.to_vec::<i64>().ok()
-    }
-
-    /// Returns the type of a value that is computed here, or of a weight or a constant.
-    fn ty(&self, name: &Arc<str>) -> Option<Type> {
-        let computed = self.producers.get(name).and_then(|&i| {
-            self.node(i).outputs.iter().find(|y| y.name == *name).map(|y| y.ty.clone())
-        });
-        let constant = || self.facts.constants.get(name).map(|x| x.ty().clone());
-        computed.or_else(constant).or_else(|| self.facts.weights.get(name).cloned())
-    }
-
-    /// Returns the axes of a reduction, which are an operand or an attribute.
-    fn reduced_axes(&self, node: &DraftNode) -> Option<Vec<i64>> {
-        match node.inputs.get(1) {
-            Some(axes) => self.ints(axes),
-            None => Some(node.attributes.iter().find(|a| a.name == "axes")?.ints.clone()),
-        }
-    }
-
-    /// Adds a constant, with a name that follows from that of a value.
-    fn constant(&mut self, of: &Arc<str>, suffix: &str, value: Literal) -> Arc<str> {
-        let name: Arc<str> = format!("{of}/{suffix}").into();
-        self.facts.constants.insert(name.clone(), value.clone());
-        self.facts.added.push((name.clone(), value));
-        name
-    }
-
-    /// Moves node `from` to the place of node `at`, with the results of that.
-    fn replace(&mut self, at: usize, mut node: DraftNode, gone: &[usize]) {
-        let old = &self.body.nodes[at];
-        node.outputs = old.outputs.clone();
-        node.name = old.name.clone();
-        self.body.nodes[at] = node;
-        let mut gone = gone.to_vec();
-        gone.sort_unstable();
-        gone.iter().rev().for_each(|&i| drop(self.body.nodes.remove(i)));
-    }
-}
-
-/// Returns a node like `like`, of another operator.
-fn node_like(like: &DraftNode, op: &'static str, inputs: Vec<Arc<str>>) -> DraftNode {
-    DraftNode { op, inputs, attributes: vec![], bodies: vec![], ..like.clone() }
 }
 
 /// Returns true if node `i` was `Where(x <= 0, 0, x)`, and is `Relu` now.

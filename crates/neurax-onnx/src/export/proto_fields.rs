@@ -58,7 +58,7 @@ pub(super) fn fields(bytes: &[u8]) -> Result<Vec<ProtoField>> {
             }
             5 => 4,
             kind => {
-                return Err(failed(format!("no ONNX model: a field of the unknown kind {kind}")));
+                return Err(failed(format!("no ONNX model: a damaged field of kind {kind}")));
             }
         };
         at = at.checked_add(length).filter(|&end| end <= bytes.len()).ok_or_else(truncated)?;

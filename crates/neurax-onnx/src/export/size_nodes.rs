@@ -1,7 +1,7 @@
 //! The nodes that compute numbers from open sizes.
 
 use super::draft::{DraftNode, Wire};
-use super::size_formula::{KnownSize, SizeFormula, gcd};
+use super::size_formula::{KnownSize, OpenSize, SizeFormula, gcd};
 use crate::dtype::number_of;
 use crate::proto::AttributeProto;
 use neurax_ir::{DType, Literal, Type};
@@ -14,6 +14,8 @@ pub(super) type SizesByName = HashMap<Arc<str>, Vec<Vec<i64>>>;
 /// The merge of drafts.
 pub(super) struct Merger {
     pub sizes: SizesByName,
+    /// The open sizes, for messages.
+    pub open: Vec<OpenSize>,
     /// The divisors of the sizes of all traces, so that the traces do not tell whether a quotient
     /// is rounded.
     pub unchecked: i64,

@@ -3,13 +3,13 @@
 use crate::dtype::ElementType;
 use crate::elements::sizes;
 use crate::external::allowed_path;
+use crate::model_bytes::decoded_model;
 use crate::param_names::is_shadowed;
 use crate::proto::{
-    AttributeProto, DataLocation, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto,
+    AttributeProto, DataLocation, GraphProto, NodeProto, SparseTensorProto, TensorProto,
 };
 use bytes::Bytes;
 use neurax_ir::{Error, Result, Type};
-use prost::Message;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
@@ -29,8 +29,7 @@ impl TensorSurvey {
     /// # Errors
     /// If the bytes are no model.
     pub fn of(bytes: &Bytes) -> Result<TensorSurvey> {
-        let model = ModelProto::decode(bytes.clone());
-        let model = model.map_err(|e| failed(format!("no ONNX model: {e}")))?;
+        let model = decoded_model(bytes.clone())?;
         let mut survey = TensorSurvey::default();
         let graph = model.graph.unwrap_or_default();
         let (params, others): (Vec<_>, Vec<_>) = named_tensors(&graph)

@@ -6,6 +6,7 @@ use crate::{Importer, import_bytes};
 use neurax::nn;
 use neurax::prelude::*;
 use prost::Message;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Returns the operators of a file, in order.
 fn operators(file: &[u8]) -> Vec<String> {
@@ -90,6 +91,19 @@ fn what_cannot_be_computed_is_an_error_with_its_line() {
     let e = Exporter::new().to_bytes_fn(g, types![f32[_, 1]]).unwrap_err().to_string();
     assert!(e.contains("open size"), "{e}");
     assert!(Exporter::new().to_bytes_fn(g, types![f32[3, 1]]).is_ok());
+}
+
+#[test]
+fn captures_that_differ_are_not_traced_with_larger_sizes() {
+    static TRACES: AtomicUsize = AtomicUsize::new(0);
+    let f = |x: Tensor| {
+        TRACES.fetch_add(1, Ordering::Relaxed);
+        let squares: Vec<f32> = (0..x.dim(0)).map(|i| (i * i) as f32).collect();
+        &x + Tensor::from_vec(squares, [x.dim(0)])
+    };
+    let e = Exporter::new().to_bytes_fn(f, types![f32["n"]]).unwrap_err().to_string();
+    assert!(e.contains("is another one for other open sizes; fix the sizes"), "{e}");
+    assert_eq!(TRACES.load(Ordering::Relaxed), 5, "four small sizes and a large one");
 }
 
 #[test]
@@ -242,6 +256,33 @@ fn narrow_floats_halve_the_file() {
     assert!(y.allclose(net.apply(&x).y(), 0.02, 0.02).item().unwrap() == 1.0);
     let e = Exporter::new().float(F64).to_bytes(&net, types![f32[_, 64]]).unwrap_err();
     assert!(e.message().contains("expected f16 or bf16 as float, got f64"), "{e}");
+}
+
+#[test]
+fn narrow_masks_stay_finite() {
+    let f = |(x, mask): (Tensor, Tensor)| x + (1.0 - mask) * f32::MIN;
+    for dtype in [F16, BF16] {
+        let exporter = Exporter::new().float(dtype);
+        let file = exporter.to_bytes_fn(f, types![f32[2], f32[2]]).unwrap();
+        let inputs = [("x0", tensor([1.0, 2.0])), ("x1", tensor([1.0, 0.0]))];
+        let y = import_bytes(file).unwrap().apply(inputs).y().to_vec::<f32>().unwrap();
+        assert!(y[0] == 1.0 && y[1] < -60000.0 && y[1].is_finite(), "{dtype}: {y:?}");
+    }
+}
+
+#[test]
+fn narrow_means_of_open_sizes_are_means() {
+    let f: [fn(Tensor) -> Tensor; 2] =
+        [|x| x.mean([1, 2]) * 2.0, |x| x.mean(keep([1, 2])).relu() * 2.0];
+    let exporter = Exporter::new().float(F16);
+    for f in f {
+        let file = exporter.to_bytes_fn(f, types![f32[_, "height", "width"]]).unwrap();
+        let ops = operators(&file);
+        assert!(ops.contains(&"ReduceMean".to_string()), "{ops:?}");
+        assert!(!ops.contains(&"Div".to_string()), "{ops:?}");
+        let y = import_bytes(file).unwrap().apply(Tensor::ones([1, 300, 300]));
+        assert_eq!(y.y().to_vec::<f32>().unwrap(), [2.0], "90,000 is no f16");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::captures::{CapturingTrace, shared_captures};
 use super::composites::has_operator;
 use super::draft::Draft;
 use super::emitter::Emitter;
-use super::float_type::with_float;
+use super::float_type::{narrow_weight, with_float};
 use super::inference::NamedGraphs;
 use super::merge::merged;
 use super::model_file::OpenSizes;
@@ -21,6 +21,7 @@ use super::open_shapes::{OpenShapes, TRACE_COUNT};
 use super::options::Exporter;
 use super::patterns;
 use super::size_formula::OpenSize;
+use crate::param_names::free_name;
 use neurax_ir::{DType, Error, Graph, Literal, Result, composite::Composite, passes};
 use neurax_nn::{Mode, Net, Params};
 use neurax_tensor::{Example, Jit, Tensor, Tree, TypeSpec, jit};
@@ -46,13 +47,17 @@ pub(super) struct TracedModel {
 
 impl Exporter {
     /// Traces a network. The numbers for open sizes, except the batch, are multiplied by `scale`.
+    ///
+    /// # Errors
+    /// If the network cannot be traced with these sizes. The error inside is that of traces of
+    /// which no model can be made.
     #[track_caller]
     pub(super) fn traced_net(
         &self,
         net: &Net,
         types: &[TypeSpec],
         scale: usize,
-    ) -> Result<TracedModel> {
+    ) -> Result<Result<TracedModel>> {
         let (model, vars) = (net.model.clone(), net.vars.clone());
         let names: Vec<String> = model.outputs().map(String::from).collect();
         let wanted = names.clone();
@@ -81,7 +86,7 @@ impl Exporter {
         let mut shapes = OpenShapes::of(&inputs, types, scale)?;
         let traces = shapes.traced(&trace)?;
         let outputs = chosen("outputs", &self.output_names, names)?;
-        self.traced_model(traces, variables, inputs, outputs, shapes)
+        Ok(self.traced_model(traces, variables, inputs, outputs, shapes))
     }
 
     /// Traces a function as [`Exporter::traced_net`] traces a network.
@@ -91,7 +96,7 @@ impl Exporter {
         f: &Jit<'_, A, O>,
         types: &[TypeSpec; N],
         scale: usize,
-    ) -> Result<TracedModel>
+    ) -> Result<Result<TracedModel>>
     where
         [TypeSpec; N]: Example<A>,
     {
@@ -107,7 +112,7 @@ impl Exporter {
         let traces = shapes.traced(&trace)?;
         let count = traces.first().map_or(0, |(graph, _)| graph.outputs().len());
         let outputs = chosen("outputs", &self.output_names, numbered("y", count))?;
-        self.traced_model(traces, vec![], inputs, outputs, shapes)
+        Ok(self.traced_model(traces, vec![], inputs, outputs, shapes))
     }
 
     /// Returns traces whose inputs are variables, then inputs, then captured tensors.
@@ -179,7 +184,7 @@ impl TracedModel {
         let draft = |graph: &Graph| {
             let emitter = Emitter::new(exporter.opset);
             let mut draft = emitter.model(graph, &self.inputs, &self.outputs)?;
-            patterns::apply(&mut draft, exporter.opset);
+            patterns::apply(&mut draft, exporter.opset, &self.weights);
             Ok(draft)
         };
         let drafts = graphs.iter().map(draft).collect::<Result<Vec<Draft>>>()?;
@@ -196,7 +201,8 @@ impl TracedModel {
             self.inputs.iter().map(String::as_str).zip(types.iter().map(|t| t.dtype)).collect();
         let value = |(name, x): &(String, Tensor)| {
             let dtype = dtypes.get(name.as_str()).copied().unwrap_or(x.dtype());
-            Ok((Arc::from(name.as_str()), x.to(dtype).to_literal()?))
+            let x = if dtype == x.dtype() { x.clone() } else { narrow_weight(x, dtype)? };
+            Ok((Arc::from(name.as_str()), x.to_literal()?))
         };
         self.weights.iter().map(value).collect()
     }
@@ -214,17 +220,6 @@ fn variable_name(layer: &str, name: &str) -> String {
         true => name.to_string(),
         false => format!("{layer}.{name}"),
     }
-}
-
-/// Returns `name`, with a number if it is taken.
-fn free_name(name: &str, taken: &mut HashSet<String>) -> String {
-    let mut free = name.to_string();
-    let mut number = 0;
-    while !taken.insert(free.clone()) {
-        number += 1;
-        free = format!("{name}_{number}");
-    }
-    free
 }
 
 /// Returns `x`, or `x0`, `x1`, ..

@@ -140,7 +140,8 @@ impl WeightWriter<'_> {
     /// Returns a tensor with the value of its parameter; unchanged if it is none. The name of a
     /// constant is that of the output.
     fn tensor(&mut self, bytes: &[u8], output: Option<&str>) -> Result<Vec<u8>> {
-        let old = TensorProto::decode(bytes).map_err(|e| failed(format!("no ONNX model: {e}")))?;
+        let old = TensorProto::decode(bytes)
+            .map_err(|_| failed("no ONNX model: a damaged tensor; export it again".into()))?;
         let name = output.unwrap_or(&old.name);
         let is_outside = old.data_location == DataLocation::External as i32;
         let ty = parameter_type(&old)?.filter(|_| !is_shadowed(name, &self.survey.params));

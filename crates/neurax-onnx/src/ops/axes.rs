@@ -39,12 +39,20 @@ pub(crate) fn size_of(size: i64) -> Result<usize, RuleFailure> {
     usize::try_from(size).or_else(|_| fail(format!("expected a size, got {size}")))
 }
 
+/// The largest number of values of a table: of an axis of a resized image or of a signal, or of a
+/// matrix of weights. A file may claim any number, whose table would take hours.
+const MAX_TABLE: usize = 1 << 28;
+
 /// Returns the values of a function of `0..count`.
 ///
 /// # Errors
-/// If there is not enough memory for them: files have any sizes.
+/// If there are more than [`MAX_TABLE`], or there is not enough memory for them.
 pub(crate) fn tabulated<T>(count: usize, f: impl Fn(usize) -> T) -> Result<Vec<T>, RuleFailure> {
     let mut all = Vec::new();
+    if count > MAX_TABLE {
+        let want = format!("a table of at most {MAX_TABLE} indices or weights");
+        return fail(format!("expected {want}, got {count}"));
+    }
     if all.try_reserve_exact(count).is_err() {
         return fail(format!("not enough memory for {count} elements"));
     }
@@ -92,5 +100,21 @@ pub(crate) fn same_dtype(x: &Tensor, y: &Tensor) -> Result<(), RuleFailure> {
     match x.dtype() == y.dtype() {
         true => Ok(()),
         false => fail(format!("expected one dtype, got {} and {}", x.ty()?, y.ty()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_a_file_merely_claims_are_errors() {
+        assert_eq!(tabulated(3, |i| i * i).unwrap(), [0, 1, 4]);
+        for count in [MAX_TABLE + 1, usize::MAX] {
+            let RuleFailure::Error(e) = tabulated(count, |i| i).unwrap_err() else {
+                panic!("expected an error");
+            };
+            assert!(e.message().starts_with("expected a table of at most 268435456"), "{e}");
+        }
     }
 }

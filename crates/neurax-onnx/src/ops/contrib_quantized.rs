@@ -6,16 +6,19 @@
 
 use super::activations::over_last_axes;
 use super::axes::{axis_of, same_dtype};
+use super::normalization::embedded;
 use super::quantize::{dequantized, dynamically_quantized, quantized};
 use super::quantized_products::{QuantizedSide, product};
 use super::windows::Sliding;
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, OperatorRule, op};
+use crate::value::OnnxValue;
 use neurax_tensor::{DType, Tensor, concat, keep, where_};
 
 pub(crate) const OPERATORS: &[Operator] = &[
     contrib("DynamicQuantizeMatMul", [3, 5], dynamic_matmul),
     contrib("MatMulIntegerToFloat", [4, 7], float_matmul),
+    contrib("QEmbedLayerNormalization", [13, 18], embed_layer).attributes(&["epsilon"]),
     contrib("QGemm", [6, 9], gemm).attributes(&["alpha", "transA", "transB"]),
     contrib("QLinearAdd", [7, 8], |c| of_two(c, |x, y| x + y)),
     contrib("QLinearAveragePool", [4, 5], average_pool).attributes(&[
@@ -48,6 +51,23 @@ fn real(c: &NodeCall, i: usize) -> Result<Tensor, RuleFailure> {
         same_dtype(&x, zero)?;
     }
     Ok(dequantized(&x, &scale, zero.as_ref()))
+}
+
+/// Adds quantized embeddings of words, positions and segments, and normalizes the sum. The scale of
+/// the input `i` is the input `i + 6`, and its zero point the input `i + 11`.
+fn embed_layer(c: &NodeCall) -> RuleOutcome {
+    let real = |i: usize, x: Tensor| {
+        let scale = number(c, i + 6)?;
+        let zero = c.maybe(i + 11)?.map(|_| number(c, i + 11)).transpose()?;
+        if let Some(zero) = &zero {
+            same_dtype(&x, zero)?;
+        }
+        Ok::<Tensor, RuleFailure>(dequantized(&x, &scale, zero.as_ref()))
+    };
+    let rows = |i: usize, ids: &Tensor| real(i, c.x(i)?.take(ids, 0));
+    let scale_bias = [real(5, c.x(5)?)?, real(6, c.x(6)?)?];
+    let [y, count, _] = embedded(c, &rows, scale_bias, None)?;
+    Ok([y, count].map(OnnxValue::Tensor).to_vec())
 }
 
 /// Returns input `i`, which has one element.
@@ -193,5 +213,65 @@ fn biased(c: &NodeCall, y: Tensor, i: usize) -> Result<Tensor, RuleFailure> {
     match bias.rank() == 1 && (bias.dim(0) == y.dim(-1) || y.error().is_some()) {
         true => Ok(&y + bias.to(y.dtype())),
         false => fail(format!("expected a bias of {} columns, got {}", y.dim(-1), bias.ty()?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{declared, floats, graph, model_of, node, raw};
+    use crate::{Importer, OnnxValue};
+    use neurax_tensor::{Tensor, tensor};
+    use std::collections::HashMap;
+
+    /// Returns the outputs of a model of one node of `com.microsoft` and some initializers.
+    fn run(op: &str, inputs: &str, weights: Vec<crate::proto::TensorProto>) -> Vec<Tensor> {
+        let mut n = node(op, inputs, "y count");
+        n.domain = "com.microsoft".into();
+        let mut g = graph(&[], &["y", "count"], weights, vec![n]);
+        let names = ["ids", "segments", "mask"];
+        g.input.extend(names.map(|name| declared(name, 6, &["1", "3"])));
+        let session = Importer::new().open_bytes(model_of("com.microsoft", 1, g)).unwrap();
+        let value = |x: [i32; 3]| OnnxValue::Tensor(tensor([x]));
+        let values = [value([1, 0, 1]), value([0, 1, 1]), value([1, 1, 0])];
+        let named = names.map(String::from).into_iter().zip(values);
+        let outputs = session.run(HashMap::from_iter(named)).unwrap();
+        let tensor = |y: OnnxValue| match y {
+            OnnxValue::Tensor(y) => y,
+            other => panic!("expected a tensor, got {other:?}"),
+        };
+        outputs.into_iter().map(tensor).collect()
+    }
+
+    #[test]
+    fn quantized_embeddings_are_embeddings_of_dequantized_tables() {
+        // The names of the tables, their sizes, their numbers, scales and zero points.
+        let tables: [(&str, &[i64], &[u8], f32, u8); 5] = [
+            ("w", &[2, 4], &[1, 9, 200, 30, 128, 0, 7, 255], 0.1, 120),
+            ("p", &[3, 4], &[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8], 0.5, 3),
+            ("s", &[2, 4], &[10, 20, 30, 40, 50, 60, 70, 80], 0.02, 50),
+            ("g", &[4], &[100, 110, 120, 130], 0.01, 0),
+            ("b", &[4], &[1, 2, 3, 4], 0.25, 2),
+        ];
+        let mut quantized = vec![];
+        let mut real = vec![];
+        for (name, dims, bytes, scale, zero) in tables {
+            quantized.push(raw(name, 2, dims, bytes));
+            quantized.push(floats(&format!("{name}s"), &[], &[scale]));
+            quantized.push(raw(&format!("{name}z"), 2, &[], &[zero]));
+            let number = |&x: &u8| f32::from(i16::from(x) - i16::from(zero)) * scale;
+            real.push(floats(name, dims, &bytes.iter().map(number).collect::<Vec<_>>()));
+        }
+        let inputs = "ids segments w p s g b mask";
+        let scales = "ws ps ss gs bs wz pz sz gz bz";
+        let got = run("QEmbedLayerNormalization", &format!("{inputs} {scales}"), quantized);
+        let want = run("EmbedLayerNormalization", inputs, real);
+        let numbers = |y: &Tensor| y.to_literal().unwrap().to_f64s();
+        let (got_y, want_y) = (numbers(&got[0]), numbers(&want[0]));
+        assert_eq!(got_y.len(), 12);
+        assert!(
+            got_y.iter().zip(&want_y).all(|(a, b)| (a - b).abs() < 1e-5),
+            "{got_y:?} {want_y:?}"
+        );
+        assert_eq!((numbers(&got[1]), numbers(&want[1])), (vec![2.0], vec![2.0]));
     }
 }

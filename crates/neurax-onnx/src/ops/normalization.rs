@@ -320,27 +320,40 @@ fn skip_sum(c: &NodeCall, bias: usize) -> Result<Tensor, RuleFailure> {
 /// Adds the embeddings of words, positions and segments, and normalizes the sum; also counts the
 /// words that the mask selects.
 fn embed_layer(c: &NodeCall) -> RuleOutcome {
+    // The mask's dtype is known without this attribute, which is for inferring shapes.
+    c.int("mask_index_type")?;
+    let rows = |i: usize, ids: &Tensor| Ok(c.x(i)?.take(ids, 0));
+    let outputs = embedded(c, &rows, [c.x(5)?, c.x(6)?], c.maybe(8)?)?;
+    Ok(outputs.map(OnnxValue::Tensor).to_vec())
+}
+
+/// Returns the normalized sum of the embeddings of words, positions and segments, the number of
+/// words of each text that input 7, a mask, counts, and the sum. `rows` returns the rows of the
+/// embedding that is input `i`; the scale and the bias are those of the normalization.
+pub(crate) fn embedded(
+    c: &NodeCall,
+    rows: &dyn Fn(usize, &Tensor) -> Result<Tensor, RuleFailure>,
+    [scale, bias]: [Tensor; 2],
+    positions: Option<Tensor>,
+) -> Result<[Tensor; 3], RuleFailure> {
     let ids = c.x(0)?;
     let &[batch, length] = &ids.shape()[..] else {
         return fail(format!("expected ids [batch, length], got {}", ids.ty()?));
     };
-    // The mask's dtype is known without this attribute, which is for inferring shapes.
-    c.int("mask_index_type")?;
-    let positions = c.maybe(8)?.unwrap_or_else(|| Tensor::arange(length).expand_dims(0));
-    let mut sum = c.x(2)?.take(&ids, 0) + c.x(3)?.take(positions, 0);
-    match (c.maybe(1)?, c.maybe(4)?) {
-        (Some(segments), Some(embedding)) => sum += embedding.take(segments, 0),
-        (None, None) => {}
+    let positions = positions.unwrap_or_else(|| Tensor::arange(length).expand_dims(0));
+    let mut sum = rows(2, &ids)? + rows(3, &positions)?;
+    match (c.maybe(1)?, c.optional_value(4).is_some()) {
+        (Some(segments), true) => sum += rows(4, &segments)?,
+        (None, false) => {}
         _ => return fail("expected segments together with their embedding"),
     }
-    let (scale, bias) = (c.x(5)?, c.x(6)?);
     let axis = axis_of(-1, sum.rank())?;
     let y = layer_norm(&sum, axis, &scale, Some(&bias), epsilon(c, SMALL)?);
     let count = match c.maybe(7)? {
         Some(mask) => mask.equal(1).to(DType::I32).sum(1),
         None => Tensor::zeros_of(DType::I32, [batch]),
     };
-    Ok([y, count, sum].map(OnnxValue::Tensor).to_vec())
+    Ok([y, count, sum])
 }
 
 #[cfg(test)]

@@ -329,7 +329,7 @@ fn raw_elements_are_little_endian_and_packed() {
 
 #[test]
 fn numbers_of_elements_that_are_not_those_of_the_sizes_are_errors() {
-    let refused = |w: TensorProto| assert!(refusal(returning(w)).contains("tensor `w`"));
+    let refused = |w: TensorProto| assert!(refusal(returning(w)).contains("initializer `w`"));
     for dims in [&[-1][..], &[i64::MAX, i64::MAX], &[1 << 62, 8], &[3], &[1], &[]] {
         refused(floats("w", dims, &[1.0, 2.0]));
         refused(raw("w", 1, dims, &bytes(&[1.0, 2.0])));
