@@ -29,15 +29,47 @@ impl<X: Tree, Y: Tree> Batch<X, Y> {
     }
 }
 
-/// A source of batches, epoch after epoch: [`Batches`], a slice of [`Batch`]es, or a user-defined
-/// generator.
+/// The batches of one epoch of a [`Source`]. An error ends the epoch.
+pub type SourceEpoch<'s, X, Y> = Box<dyn Iterator<Item = Result<Batch<X, Y>>> + 's>;
+
+/// A source of batches, epoch after epoch: [`Batches`], a [`Stream`](crate::Stream) or a slice of
+/// [`Batch`]es, or a user-defined generator.
+///
+/// ```
+/// use neurax::{data::{Batch, Source, SourceEpoch}, prelude::*};
+/// /// Random numbers, and twice the numbers to predict.
+/// struct Doubles;
+/// impl Source for Doubles {
+///     fn epoch(&self, epoch: usize) -> SourceEpoch<'_, Tensor, Tensor> {
+///         let key = key(0).fold_in(epoch as u32);
+///         Box::new((0..3).map(move |i| {
+///             let x = key.fold_in(i).normal([8, 1]);
+///             Ok(Batch { y: &x * 2.0, x })
+///         }))
+///     }
+///     fn batches(&self) -> Option<usize> {
+///         Some(3)
+///     }
+/// }
+/// assert_eq!(Doubles.epoch_from(0, 1).count(), 2);
+/// # Ok::<(), Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a source of batches",
     note = "batch a data set first: `&set.batched(32)`, or `&set.shuffled(key(0)).batched(32)`"
 )]
 pub trait Source<X: Tree = Tensor, Y: Tree = Tensor> {
-    /// Returns the batches of epoch `epoch`, counted from 0.
-    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = Batch<X, Y>> + '_>;
+    /// Returns the batches of epoch `epoch`, counted from 0. An error is the last item.
+    fn epoch(&self, epoch: usize) -> SourceEpoch<'_, X, Y>;
+
+    /// Returns the batches of epoch `epoch` without the first `first` ones: training that was
+    /// interrupted continues with them. They are those that [`Source::epoch`] yields there.
+    ///
+    /// By default, the first batches are computed and dropped; an error among them is an item.
+    /// Sources that can start anywhere do so: [`Batches`] and slices.
+    fn epoch_from(&self, epoch: usize, first: usize) -> SourceEpoch<'_, X, Y> {
+        Box::new(without_first(self.epoch(epoch), first))
+    }
 
     /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
     fn batches(&self) -> Option<usize>;
@@ -108,8 +140,31 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
     /// Returns the batches of epoch `epoch`. They depend only on the key and on `epoch`, not on the
     /// epochs that were read before.
     pub fn epoch(&self, epoch: usize) -> Epoch<'_, X, Y> {
-        let order = Order::new(self.rows(), self.key.as_ref(), epoch);
-        Epoch { batches: self, order, next: 0 }
+        self.epoch_at(epoch, 0)
+    }
+
+    /// Returns the batches of epoch `epoch` from index `first` on.
+    fn epoch_at(&self, epoch: usize, first: usize) -> Epoch<'_, X, Y> {
+        Epoch { batches: self, order: self.order(epoch), next: first }
+    }
+
+    /// Returns the order of the examples in epoch `epoch`.
+    ///
+    /// # Errors
+    /// As [`Batches::rows`].
+    pub(crate) fn order(&self, epoch: usize) -> Result<Order> {
+        Order::new(self.rows(), self.key.as_ref(), epoch)
+    }
+
+    /// Returns batch `n` of an epoch, or `None` after the last one.
+    pub(crate) fn at(&self, order: &Order, n: usize) -> Option<Result<Batch<X, Y>>> {
+        let indices = match order.batch(n, self.size)? {
+            Ok(indices) if self.drop_last && indices.len() < self.size => return None,
+            Ok(indices) => indices,
+            Err(e) => return Some(Err(e)),
+        };
+        let Dataset { x, y } = self.set.select(&indices);
+        Some(Ok(Batch { x, y }))
     }
 
     /// Returns the number of examples.
@@ -126,14 +181,21 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
 }
 
 /// Returns the indices `0..n` in a random order.
+///
+/// # Errors
+/// If there are more than the largest i32.
 pub(crate) fn permutation(key: &Key, n: usize) -> Result<Vec<usize>> {
+    if i32::try_from(n).is_err() {
+        let why = format!("expected at most {} examples, got {n}", i32::MAX);
+        return Err(Error::new("shuffled", why));
+    }
     let order = key.permutation(n).to_vec::<i32>()?;
     collected("shuffled", order.into_iter().map(|i| i as usize))
 }
 
 /// The order of the examples in an epoch.
 #[derive(Debug)]
-enum Order {
+pub(crate) enum Order {
     /// The order of the set, which has this number of examples.
     OfTheSet(usize),
     /// The indices of the examples.
@@ -179,20 +241,17 @@ impl<X: Tree + Clone, Y: Tree + Clone> Iterator for Epoch<'_, X, Y> {
     type Item = Batch<X, Y>;
 
     fn next(&mut self) -> Option<Batch<X, Y>> {
-        let Batches { set, size, drop_last, .. } = self.batches;
-        let indices = match &self.order {
-            Ok(order) => order.batch(self.next, *size)?,
-            // An invalid data set yields one batch, whose tensors carry the error.
-            Err(e) if self.next == 0 => Err(e.clone()),
-            Err(_) => return None,
+        let batch = match &self.order {
+            Ok(order) => self.batches.at(order, self.next)?,
+            Err(e) => Err(e.clone()),
         };
         self.next += 1;
-        let Dataset { x, y } = match indices {
-            Ok(indices) if *drop_last && indices.len() < *size => return None,
-            Ok(indices) => set.select(&indices),
-            Err(e) => set.map_leaves(|_| Tensor::from_error(e.clone())),
-        };
-        Some(Batch { x, y })
+        Some(batch.unwrap_or_else(|e| {
+            // An invalid data set yields one batch, whose tensors carry the error.
+            self.order = Ok(Order::OfTheSet(0));
+            let Dataset { x, y } = self.batches.set.map_leaves(|_| Tensor::from_error(e.clone()));
+            Batch { x, y }
+        }))
     }
 }
 
@@ -205,8 +264,11 @@ impl<'b, X: Tree + Clone, Y: Tree + Clone> IntoIterator for &'b Batches<X, Y> {
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Source<X, Y> for Batches<X, Y> {
-    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = Batch<X, Y>> + '_> {
-        Box::new(Batches::epoch(self, epoch))
+    fn epoch(&self, epoch: usize) -> SourceEpoch<'_, X, Y> {
+        Source::epoch_from(self, epoch, 0)
+    }
+    fn epoch_from(&self, epoch: usize, first: usize) -> SourceEpoch<'_, X, Y> {
+        Box::new(self.epoch_at(epoch, first).map(Ok))
     }
     fn batches(&self) -> Option<usize> {
         Some(self.len())
@@ -227,12 +289,31 @@ impl<X: Tree + Clone, Y: Tree + Clone> From<&Batches<X, Y>> for Batches<X, Y> {
 }
 
 impl<X: Tree + Clone, Y: Tree + Clone> Source<X, Y> for [Batch<X, Y>] {
-    fn epoch(&self, _: usize) -> Box<dyn Iterator<Item = Batch<X, Y>> + '_> {
-        Box::new(self.iter().cloned())
+    fn epoch(&self, epoch: usize) -> SourceEpoch<'_, X, Y> {
+        self.epoch_from(epoch, 0)
+    }
+    fn epoch_from(&self, _: usize, first: usize) -> SourceEpoch<'_, X, Y> {
+        Box::new(self.iter().skip(first).cloned().map(Ok))
     }
     fn batches(&self) -> Option<usize> {
         Some(self.len())
     }
+}
+
+/// Returns the items without the first `n`. An error among these is an item.
+pub(crate) fn without_first<T>(
+    mut items: impl Iterator<Item = Result<T>>,
+    n: usize,
+) -> impl Iterator<Item = Result<T>> {
+    let mut left = n;
+    std::iter::from_fn(move || {
+        loop {
+            match items.next()? {
+                Ok(_) if left > 0 => left -= 1,
+                item => return Some(item),
+            }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -294,6 +375,47 @@ mod tests {
                     .contains("expected a batch size of at least 1, got 0")
             );
         }
+    }
+
+    #[test]
+    fn an_epoch_starts_at_any_batch() {
+        let batches = set(10).shuffled(key(1)).batched(3);
+        let list: Vec<Batch> = batches.epoch(2).collect();
+        let rest = |source: &dyn Source, first| -> Vec<i32> {
+            let rest = source.epoch_from(2, first).map(|b| b.unwrap().x.to_vec::<i32>().unwrap());
+            rest.flatten().collect()
+        };
+        for first in 0..6 {
+            let want: Vec<i32> = flat(batches.epoch(2)).into_iter().skip(first * 3).collect();
+            assert_eq!(rest(&batches, first), want);
+            assert_eq!(rest(&ByDefault(&list), first), want);
+            let slice = list[..].epoch_from(2, first);
+            let slice: Vec<i32> =
+                slice.flat_map(|b| b.unwrap().x.to_vec::<i32>().unwrap()).collect();
+            assert_eq!(slice, want);
+        }
+    }
+
+    /// A source with the default `epoch_from`.
+    struct ByDefault<'b>(&'b [Batch]);
+
+    impl Source for ByDefault<'_> {
+        fn epoch(&self, epoch: usize) -> SourceEpoch<'_, Tensor, Tensor> {
+            self.0.epoch(epoch)
+        }
+        fn batches(&self) -> Option<usize> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_error_before_the_first_batch_is_kept() {
+        let items = [Ok(0), Err(Error::new("read", "broken")), Ok(2)];
+        let mut rest = without_first(items.into_iter(), 2);
+        assert_eq!(rest.next().unwrap().unwrap_err().message(), "broken");
+        let bad = Dataset { x: Tensor::zeros([3, 1]), y: Tensor::zeros(2) }.batched(2);
+        let rest: Vec<_> = Source::epoch_from(&bad, 0, 5).collect();
+        assert_eq!((rest.len(), rest[0].as_ref().unwrap().x.error().is_some()), (1, true));
     }
 
     #[test]

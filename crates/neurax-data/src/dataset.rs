@@ -114,7 +114,7 @@ impl<X: Tree + Clone, Y: Tree + Clone> Dataset<X, Y> {
 }
 
 /// Returns the number of rows of all `leaves`, which have paths: see [`Dataset::rows`].
-fn common_rows(leaves: Vec<(String, &Tensor)>) -> Result<usize> {
+pub(crate) fn common_rows(leaves: Vec<(String, &Tensor)>) -> Result<usize> {
     let mut first: Option<(String, usize)> = None;
     for (path, leaf) in leaves {
         let ty = leaf.ty()?;

@@ -1,10 +1,13 @@
-//! Data sets, file readers and batching.
+//! Data sets, streams of examples, file readers, preprocessing and augmentation.
 //!
-//! A [`Dataset`] holds inputs and targets with the examples along axis 0. It is split, shuffled and
-//! batched, in this order, and every random choice comes from a [`Key`](neurax_tensor::Key): the
-//! same key yields the same batches on every machine. Users import this crate as `neurax::data`;
-//! start with [`digits`] or [`iris`], which are embedded, or with [`mnist`] and [`csv()`], which
-//! read files.
+//! A [`Dataset`] holds inputs and targets in memory, with the examples along axis 0. It is split,
+//! shuffled and batched, in this order. A [`Stream`] yields examples while they are read or
+//! computed, on several threads; its combinators are methods. Every random choice comes from a
+//! [`Key`](neurax_tensor::Key): the same key yields the same batches on every machine.
+//!
+//! Users import this crate as `neurax::data`; start with [`digits`] or [`iris`], which are
+//! embedded, or with [`mnist`], [`csv()`] and the other readers. [`prepare`] scales and encodes
+//! values, [`augment`] changes images at random.
 //!
 //! ```
 //! use neurax::prelude::*;
@@ -19,20 +22,39 @@
 
 extern crate neurax_tensor as neurax;
 
+// The programs of the page, run as doctests. The page is outside of the package, so only a doctest
+// may include it.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/data.md")]
+mod data_page {}
+
+pub mod augment;
 mod batches;
 mod builtin;
 mod csv;
 mod dataset;
 mod idx;
+mod json_file;
+mod kept;
+pub mod prepare;
+mod readers;
 mod split;
+mod stacking;
+mod stream;
 mod tuning;
 
-pub use batches::{Batch, Batches, Epoch, Shuffled, Source};
+pub use batches::{Batch, Batches, Epoch, Shuffled, Source, SourceEpoch};
 pub use builtin::{digits, iris};
-pub use csv::{Csv, Table, csv};
+pub use csv::{Csv, CsvColumn, EmptyCells, Table, csv};
 pub use dataset::Dataset;
 pub use idx::{idx, mnist};
-pub use split::Split;
+#[cfg(feature = "images")]
+pub use readers::{ImageFolder, image_folder};
+pub use readers::{
+    cifar10, cifar100, json_lines, json_tensors, npy, npy_rows, npz, safetensors, text_lines,
+};
+pub use split::{Split, ThreeWaySplit};
+pub use stream::{Stream, StreamEpoch, StreamFold};
 
 use neurax_tensor::{Error, Result, Tensor};
 use tuning::{MAX_ONE_HOT_CLASSES, MAX_ONE_HOT_ELEMENTS};

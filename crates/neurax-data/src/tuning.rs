@@ -31,7 +31,31 @@ pub(crate) const MAX_CSV_RECORD_BYTES: usize = 1 << 24;
 /// A column with more distinct names than this usually holds identifiers or numbers, not classes.
 pub(crate) const MAX_ONE_HOT_CLASSES: usize = 10_000;
 
-/// The largest number of elements, 1 GiB of f32, of the one-hot rows that one column is encoded as.
+/// The largest number of elements, 1 GiB of f32, of the one-hot rows that the columns of a file, or
+/// the labels of a set, are encoded as.
 ///
 /// The rows of a small file can take thousands of times its size.
 pub(crate) const MAX_ONE_HOT_ELEMENTS: usize = 1 << 28;
+
+/// The number of items for each worker that `Stream::prefetch` computes ahead of the caller.
+///
+/// Not measured: enough that a worker with an expensive item does not stop the others, few enough
+/// that the items ahead, which may be whole batches, take little memory.
+pub(crate) const PREFETCHED_ITEMS_PER_WORKER: usize = 4;
+
+/// The largest number of bytes of a line of a text file.
+///
+/// A line is the only part of a file that is in memory. Two million numbers of eight digits fit.
+pub(crate) const MAX_TEXT_LINE_BYTES: usize = 1 << 24;
+
+/// The largest number of bytes of a file of CIFAR: six times that of the largest one.
+pub(crate) const MAX_CIFAR_BYTES: u64 = 1 << 30;
+
+/// The number of records of a CSV file that are checked before the rest is read.
+///
+/// Enough to meet most kinds of cells, few enough to cost nothing.
+pub(crate) const CSV_CHECKED_RECORDS: usize = 100;
+
+/// The largest number of bytes of the header of a `.npy` file that is read row by row. Those of
+/// NumPy have 118, unless the array has many axes.
+pub(crate) const MAX_ROW_HEADER_BYTES: usize = 1 << 16;

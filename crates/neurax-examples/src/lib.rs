@@ -31,6 +31,8 @@ pub mod gan;
 pub mod gpt;
 #[path = "../examples/loops.rs"]
 pub mod loops;
+#[path = "../examples/resume.rs"]
+pub mod resume;
 #[path = "../examples/serving.rs"]
 pub mod serving;
 #[path = "../examples/siamese.rs"]
@@ -104,6 +106,17 @@ pub const EXAMPLES: &[ExampleProgram] = &[
         about: "a network that classifies handwritten digits",
         run: digits::main,
         stages: || digits::apply()?.stages(&Tensor::zeros([32, 64]), true),
+    },
+    ExampleProgram {
+        name: "resume",
+        about: "a training that is killed and continues as if nothing had happened",
+        run: resume::interrupted,
+        stages: || {
+            let model = resume::model();
+            let vars = model.init(key(0), &types![f32[_, 64]])?;
+            let apply = jit(move |x: Tensor| model.apply(&vars, x, &Mode::Eval));
+            apply.stages(&Tensor::zeros([32, 64]), true)
+        },
     },
     ExampleProgram {
         name: "fine_tune",

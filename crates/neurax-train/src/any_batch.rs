@@ -7,7 +7,7 @@
 use neurax_data::{Batch, Batches, Source};
 use neurax_nn::Inputs;
 use neurax_tensor::tree::Visitor;
-use neurax_tensor::{Tensor, Tree};
+use neurax_tensor::{Result, Tensor, Tree};
 use std::any::Any;
 use std::marker::PhantomData;
 
@@ -75,10 +75,18 @@ impl Tree for AnyBatch {
     }
 }
 
+/// The batches of one epoch of an [`AnySource`]. An error ends the epoch.
+pub(crate) type AnyEpoch<'s> = Box<dyn Iterator<Item = Result<AnyBatch>> + 's>;
+
 /// A [`Source`] of batches of any types.
 pub(crate) trait AnySource {
+    /// Returns the batches of epoch `epoch`, counted from 0, from index `first` on.
+    fn epoch_from(&self, epoch: usize, first: usize) -> AnyEpoch<'_>;
+
     /// Returns the batches of epoch `epoch`, counted from 0.
-    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_>;
+    fn epoch(&self, epoch: usize) -> AnyEpoch<'_> {
+        self.epoch_from(epoch, 0)
+    }
 
     /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
     fn batches(&self) -> Option<usize>;
@@ -94,8 +102,8 @@ impl<'s, S: ?Sized, X, Y> SourceOf<'s, S, X, Y> {
 }
 
 impl<S: Source<X, Y> + ?Sized, X: Tree + Inputs, Y: Tree> AnySource for SourceOf<'_, S, X, Y> {
-    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_> {
-        Box::new(self.0.epoch(epoch).map(AnyBatch::new))
+    fn epoch_from(&self, epoch: usize, first: usize) -> AnyEpoch<'_> {
+        Box::new(self.0.epoch_from(epoch, first).map(|batch| batch.map(AnyBatch::new)))
     }
     fn batches(&self) -> Option<usize> {
         self.0.batches()
@@ -103,8 +111,9 @@ impl<S: Source<X, Y> + ?Sized, X: Tree + Inputs, Y: Tree> AnySource for SourceOf
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> AnySource for Batches<X, Y> {
-    fn epoch(&self, epoch: usize) -> Box<dyn Iterator<Item = AnyBatch> + '_> {
-        Box::new(Batches::epoch(self, epoch).map(AnyBatch::new))
+    fn epoch_from(&self, epoch: usize, first: usize) -> AnyEpoch<'_> {
+        let batches = Source::epoch_from(self, epoch, first);
+        Box::new(batches.map(|batch| batch.map(AnyBatch::new)))
     }
     fn batches(&self) -> Option<usize> {
         Some(self.len())

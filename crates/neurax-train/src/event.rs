@@ -1,30 +1,63 @@
-//! Events of training and the handlers that are called for them.
+//! Events of training, and the answers of handlers.
 
-use crate::State;
 use neurax_tensor::Result;
 
-/// A point in a training run at which handlers are called.
+/// A point in a training run at which handlers are called: see
+/// [`Trainer::on`](crate::Trainer::on). With [`Event::when`], only at some of them.
+///
+/// A run of two epochs of two batches has the events
+///
+/// ```text
+/// Started
+///   EpochStarted  BatchStarted BatchEnded  BatchStarted BatchEnded  EpochEnded
+///   EpochStarted  BatchStarted BatchEnded  BatchStarted BatchEnded  EpochEnded
+/// Completed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Before the first epoch; the variables are initialized.
+    /// Before the first epoch; the variables are initialized. Also when a run is resumed.
     Started,
-    /// Before the first batch of an epoch.
+    /// Before the first batch of an epoch; not if an epoch is resumed after a batch.
     EpochStarted,
     /// Before a training step.
     BatchStarted,
     /// After a training step; loss and metrics include it.
     BatchEnded,
+    /// After an epoch that a handler ended before its last batch, and before `EpochEnded`.
+    EpochHalted,
     /// After the last batch of an epoch and its validation.
     EpochEnded,
+    /// After a handler stopped training, and before `Completed`.
+    Halted,
     /// After the last epoch, or after a handler stopped training.
     Completed,
+    /// After an error that ends training, with the last valid state. The answers of handlers are
+    /// ignored, and their errors are printed as warnings.
+    Failed,
 }
 
-/// The decision of a handler to continue or to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The decision of a handler to continue or to stop. Of the answers of several handlers, the
+/// largest counts: `Stop` is larger than `StopEpoch`.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
+/// let model = nn::input("x", dims![_, 1]).dense(1);
+/// let short = |s: &mut State| if s.batch == 2 { Flow::StopEpoch } else { Flow::Continue };
+/// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+/// let trained = trainer.on(Event::BatchEnded, short).run(&set.batched(1), epochs(3))?;
+/// assert_eq!((trained.step, trained.history.len()), (6, 3));
+/// assert!(trained.history[0].halted);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Flow {
     /// Training continues.
     Continue,
+    /// The epoch ends here and is logged as halted; training continues with the next one.
+    StopEpoch,
     /// Training ends here, as if this had been the last step.
     Stop,
 }
@@ -57,37 +90,5 @@ impl IntoFlow for Flow {
 impl<T: IntoFlow> IntoFlow for Result<T> {
     fn flow(self) -> Result<Flow> {
         self?.flow()
-    }
-}
-
-/// The handlers of a training run, in the order in which they were added.
-#[derive(Default)]
-pub(crate) struct Handlers(Vec<(Event, Handler)>);
-
-type Handler = Box<dyn FnMut(&mut State) -> Result<Flow> + Send>;
-
-impl Handlers {
-    pub(crate) fn add<R: IntoFlow>(
-        &mut self,
-        event: Event,
-        mut f: impl FnMut(&mut State) -> R + Send + 'static,
-    ) {
-        self.0.push((event, Box::new(move |state| f(state).flow())));
-    }
-
-    /// Returns true if a handler is registered for `event`.
-    pub(crate) fn has(&self, event: Event) -> bool {
-        self.0.iter().any(|(e, _)| *e == event)
-    }
-
-    /// Calls all handlers of `event`, even after one of them returned [`Flow::Stop`].
-    pub(crate) fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        let mut flow = Flow::Continue;
-        for (_, handler) in self.0.iter_mut().filter(|(e, _)| *e == event) {
-            if handler(state)? == Flow::Stop {
-                flow = Flow::Stop;
-            }
-        }
-        Ok(flow)
     }
 }

@@ -11,15 +11,29 @@
 extern crate neurax_tensor as neurax;
 
 mod any_batch;
+mod differences;
+mod epoch_so_far;
 mod error;
+mod evaluation;
 mod event;
+mod filter;
+mod first_batches;
+mod goal;
+mod guard;
+mod handler;
+mod handlers;
 mod measure;
+mod memory;
 mod non_finite;
 mod predict;
 mod program;
 mod progress;
+mod saved;
 mod scores;
+mod settings;
 mod state;
+mod status;
+mod stopwatch;
 mod trained;
 mod trainer;
 mod training_run;
@@ -27,9 +41,18 @@ mod tuning;
 
 pub use error::TrainError;
 pub use event::{Event, Flow, IntoFlow};
+pub use filter::{EventCount, EventFilter, When, after, before, every, first, once};
+pub use goal::{Goal, highest, lowest};
+pub use handler::Handler;
+pub use handlers::{
+    Checkpoints, CsvLog, EarlyStopping, Interrupt, JsonLines, ReduceOnPlateau, StepLimit,
+    StopOnNan, TimeLimit, WatchdogFile,
+};
+pub use memory::{HandlerMemories, HandlerMemory};
 pub use non_finite::NonFiniteLoss;
 pub use predict::{Predict, Prediction, PredictionProgress};
 pub use scores::Scores;
 pub use state::{EpochLog, State};
+pub use status::Status;
 pub use trained::Trained;
 pub use trainer::{Epochs, Trainer, epochs};

@@ -63,7 +63,7 @@ pub(crate) struct Measure {
 }
 
 /// The value of a measure for a batch, or over the examples of an epoch so far.
-#[derive(Tree, Clone)]
+#[derive(Tree, Clone, Debug)]
 pub(crate) enum Total {
     /// The mean over a batch, or the sum over the examples, in f64: in f32, the mean of millions of
     /// examples would drift.
@@ -158,7 +158,7 @@ fn indexed(name: &str, mut i: usize, shape: &[usize]) -> String {
 
 /// The totals of the loss and the metrics, in this order, over the examples of an epoch. They stay
 /// on the device until they are read.
-#[derive(Tree, Clone)]
+#[derive(Tree, Clone, Debug)]
 pub(crate) struct Totals {
     all: Vec<Total>,
     /// The number of examples, f64[].

@@ -95,7 +95,8 @@ impl<'n> Prediction<'n> {
     }
 
     /// Adds a handler that is called after each batch. It returns nothing, a [`Flow`], or a
-    /// `Result` of one of these; [`Flow::Stop`] ends the prediction with the examples so far.
+    /// `Result` of one of these; [`Flow::Stop`] or `StopEpoch` ends the prediction with the
+    /// examples so far.
     pub fn on_batch<R: IntoFlow>(
         mut self,
         mut f: impl FnMut(&PredictionProgress) -> R + 'n,
@@ -173,7 +174,7 @@ impl<'n> Prediction<'n> {
             bar.advance();
             bar.show_speed(examples, seconds);
             let progress = PredictionProgress { batch: i + 1, batches, examples, seconds };
-            if self.notify(&progress)? == Flow::Stop {
+            if self.notify(&progress)? != Flow::Continue {
                 break;
             }
         }
@@ -184,9 +185,7 @@ impl<'n> Prediction<'n> {
     fn notify(&mut self, progress: &PredictionProgress) -> Result<Flow> {
         let mut flow = Flow::Continue;
         for handler in &mut self.handlers {
-            if handler(progress)? == Flow::Stop {
-                flow = Flow::Stop;
-            }
+            flow = flow.max(handler(progress)?);
         }
         Ok(flow)
     }

@@ -12,6 +12,8 @@ pub(crate) struct Progress {
     quiet: bool,
     /// The number of epochs, `usize::MAX` if training is unlimited.
     epochs: usize,
+    /// The number of batches in an epoch, if it is known.
+    batches: Option<usize>,
     /// The time of the last refresh of the scores.
     refreshed: Instant,
 }
@@ -27,7 +29,7 @@ impl Progress {
         bar.set_style(
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
-        Progress { bar, quiet, epochs, refreshed: Instant::now() }
+        Progress { bar, quiet, epochs, batches, refreshed: Instant::now() }
     }
 
     /// Creates the output of predictions for `batches` batches.
@@ -40,6 +42,10 @@ impl Progress {
     /// Starts the epoch with index `epoch`, from 0.
     pub(crate) fn epoch(&self, epoch: usize) {
         self.bar.set_prefix(epoch_label(epoch, self.epochs.max(epoch + 1)));
+        // Earlier epochs may have been trained by another run, or ended by a handler.
+        if let Some(batches) = self.batches {
+            self.bar.set_position(batches.saturating_mul(epoch) as u64);
+        }
     }
 
     /// Returns true if the scores next to the bar should be refreshed.
@@ -64,6 +70,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// Advances the bar by the batches before a resume.
+    pub(crate) fn skip(&self, batches: usize) {
+        self.bar.inc(batches as u64);
+    }
+
     /// Prints the line of a completed epoch.
     pub(crate) fn line(&self, log: &EpochLog) {
         if !self.quiet {
@@ -75,14 +86,19 @@ impl Progress {
 
     /// Prints a warning, also if quiet.
     pub(crate) fn warn(&self, message: &str) {
-        // A closed pipe must not end training.
-        let _ = self.bar.suspend(|| writeln!(stderr(), "warning: {message}"));
+        self.bar.suspend(|| warn(message));
     }
 
     /// Removes the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// Prints a warning.
+pub(crate) fn warn(message: &str) {
+    // A closed pipe must not end training.
+    let _ = writeln!(stderr(), "warning: {message}");
 }
 
 /// Returns the number of steps in `epochs` epochs, if it is known and finite.
@@ -104,13 +120,14 @@ fn epoch_label(epoch: usize, epochs: usize) -> String {
 fn line(log: &EpochLog, epochs: usize) -> String {
     let label = epoch_label(log.epoch, epochs);
     let validation = prefixed("val ", &log.validation);
+    let halted = if log.halted { "  halted" } else { "" };
     let skipped = match log.skipped {
         0 => String::new(),
         1 => "  1 step skipped".into(),
         n => format!("  {n} steps skipped"),
     };
     let (time, speed) = (duration(log.seconds), speed(log.examples, log.seconds));
-    format!("{label}  {}{validation}{skipped}  {time}  {speed}", log.train)
+    format!("{label}  {}{validation}{skipped}{halted}  {time}  {speed}", log.train)
 }
 
 /// Formats a duration with a unit in which it is not rounded to 0.
@@ -145,6 +162,7 @@ mod tests {
             validation: scores(0.5),
             examples: 300,
             skipped: 0,
+            halted: false,
             seconds: 1.5,
         };
         assert_eq!(

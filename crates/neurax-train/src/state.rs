@@ -1,16 +1,19 @@
 //! The state of a training run.
 
-use crate::Scores;
+use crate::epoch_so_far::EpochSoFar;
+use crate::{HandlerMemories, HandlerMemory, Scores, Status};
 use neurax_nn::{OptState, Vars};
 use neurax_tensor::Key;
 
-/// The complete state of a training run between two steps. Handlers see and may change it, a failed
-/// run returns it, and [`Trainer::resume`](crate::Trainer::resume) continues from it.
+/// The complete state of a training run between two steps. Handlers see and may change it, and a
+/// failed run returns it. [`State::save`] writes it to a folder;
+/// [`Trainer::resume_exactly`](crate::Trainer::resume_exactly) and
+/// [`Trainer::resume_from`](crate::Trainer::resume_from) continue from it with the next batch.
 #[derive(Clone, Debug)]
 pub struct State {
     /// The index of the current epoch, from 0. Progress lines and errors count from 1.
     pub epoch: usize,
-    /// The number of completed batches in this epoch.
+    /// The number of completed batches in this epoch: the position in the data.
     pub batch: usize,
     /// The number of completed steps in all epochs.
     pub step: usize,
@@ -20,8 +23,8 @@ pub struct State {
     pub loss: f64,
     /// The mean metrics over the examples of this epoch so far, current when the loss is.
     pub metrics: Scores,
-    /// The loss and the metrics on the validation set after the last epoch; empty without a
-    /// validation set.
+    /// The last loss and metrics on the validation sets: those after the last epoch, or of
+    /// [`Trainer::validate_every`](crate::Trainer::validate_every). Empty without a validation set.
     pub validation: Scores,
     /// The parameters and the state of the model.
     pub vars: Vars,
@@ -31,6 +34,17 @@ pub struct State {
     pub key: Key,
     /// The logs of the completed epochs.
     pub history: Vec<EpochLog>,
+    /// The reason for which the run ended, or [`Status::Running`].
+    pub status: Status,
+    /// The memory of the handlers by name: see [`State::memory`].
+    pub handlers: HandlerMemories,
+    /// The running totals of the epoch.
+    pub(crate) so_far: EpochSoFar,
+    /// True in a run of [`Trainer::fast_dev_run`](crate::Trainer::fast_dev_run), of which no state
+    /// is kept.
+    pub(crate) is_trial: bool,
+    /// True in a run of [`Trainer::run`](crate::Trainer::run), which continues no other one.
+    pub(crate) is_new: bool,
 }
 
 /// The log of a completed epoch.
@@ -41,14 +55,19 @@ pub struct EpochLog {
     /// The loss and the metrics during training, without the examples of skipped steps whose loss
     /// was not finite; NaN if these were all.
     pub train: Scores,
-    /// The loss and the metrics on the validation set after the epoch.
+    /// The loss and the metrics on the validation sets after the epoch. Those of a set that
+    /// [`Trainer::validate_on`](crate::Trainer::validate_on) named begin with its name:
+    /// `night loss`.
     pub validation: Scores,
     /// The number of training examples, those of skipped steps among them.
     pub examples: usize,
     /// The number of steps that the optimizer skipped, since a gradient was not finite: see
     /// [`Optim::non_finite`](neurax_nn::Optim::non_finite).
     pub skipped: usize,
-    /// The duration of training in seconds, without validation.
+    /// True if a handler ended the epoch before its last batch.
+    pub halted: bool,
+    /// The duration of training in seconds, without validation. Of an epoch that was interrupted
+    /// and resumed, the time of both parts.
     pub seconds: f64,
 }
 
@@ -67,6 +86,38 @@ impl State {
             opt,
             key,
             history: Vec::new(),
+            status: Status::Running,
+            handlers: HandlerMemories::default(),
+            so_far: EpochSoFar::default(),
+            is_trial: false,
+            is_new: false,
         }
+    }
+
+    /// Returns the memory of the handler `name`, which is empty at first. It is a part of the
+    /// state: a handler that keeps its counts there counts on after a resume.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    /// let count = |state: &mut State| {
+    ///     let memory = state.memory("counter");
+    ///     memory.set_number("batches", memory.count("batches") as f64 + 1.0);
+    /// };
+    /// let first = trainer().on(Event::BatchEnded, count).run(&set.batched(2), epochs(1))?;
+    /// let trainer = trainer().on(Event::BatchEnded, count);
+    /// let mut both = trainer.resume_exactly(first.state, &set.batched(2), epochs(2))?;
+    /// assert_eq!(both.state.memory("counter").count("batches"), 4);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn memory(&mut self, name: &str) -> &mut HandlerMemory {
+        self.handlers.entry(name)
+    }
+
+    /// Returns true if some batches of the current epoch are done, and the epoch is not logged.
+    pub fn is_inside_epoch(&self) -> bool {
+        self.batch > 0 && self.epoch == self.history.len()
     }
 }

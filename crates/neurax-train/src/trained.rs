@@ -1,8 +1,9 @@
 //! The result of training.
 
+use crate::evaluation::evaluate;
 use crate::measure::Measure;
 use crate::program::EvaluateFn;
-use crate::training_run::{Outcome, evaluate};
+use crate::settings::Outcome;
 use crate::{Scores, State};
 use neurax_data::Batches;
 use neurax_nn::{Inputs, Model, Net};

@@ -1,10 +1,13 @@
 //! [`Trainer`]: the builder of a training run.
 
+mod resume;
+
 use crate::any_batch::SourceOf;
-use crate::event::{Event, Handlers, IntoFlow};
+use crate::evaluation::Validation;
+use crate::handler::Handlers;
 use crate::measure::{LOSS, Measure, Objective};
-use crate::training_run::{Settings, Validation};
-use crate::{NonFiniteLoss, State, TrainError, Trained};
+use crate::settings::{DataLimit, Settings, StartPoint};
+use crate::{Handler, IntoFlow, NonFiniteLoss, State, TrainError, Trained, When};
 use neurax_data::{Batch, Batches, Source};
 use neurax_nn::loss::LossFn;
 use neurax_nn::metric::Observed;
@@ -113,11 +116,13 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
             optim,
             measures: Vec::new(),
             penalty: Penalty::default(),
-            validation: None,
+            validations: Vec::new(),
+            validation_interval: None,
             handlers: Handlers::default(),
             key: key(0),
             vars: None,
             non_finite_loss: NonFiniteLoss::default(),
+            data_limit: DataLimit::default(),
             quiet: false,
         };
         Trainer { settings, types: PhantomData }.measure(LOSS, loss)
@@ -195,7 +200,101 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     #[track_caller]
     pub fn validate(mut self, data: impl Into<Batches<X, Y>>) -> Self {
         let (data, at) = (Box::new(data.into()), Location::caller());
-        self.settings.validation = Some(Validation { data, at });
+        self.settings.validations.retain(|v| v.name.is_some());
+        self.settings.validations.insert(0, Validation { name: None, data, at });
+        self
+    }
+
+    /// Adds a validation set with a name, which its scores begin with: `night loss`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
+    ///     .validate(&set)
+    ///     .validate_on("night", &set)
+    ///     .quiet()
+    ///     .run(&set.batched(2), epochs(2))?;
+    /// assert_eq!(trained.validation["night loss"], trained.validation["loss"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn validate_on(mut self, name: &str, data: impl Into<Batches<X, Y>>) -> Self {
+        let (data, at, name) = (Box::new(data.into()), Location::caller(), Some(name.into()));
+        self.settings.validations.push(Validation { name, data, at });
+        self
+    }
+
+    /// Evaluates the validation sets after every `n` steps, too: handlers of `BatchEnded` see the
+    /// scores in [`State::validation`]. The log of an epoch holds those after its last batch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let good = |s: &mut State| match s.validation["loss"] < 1e-2 {
+    ///     true => Flow::Stop,
+    ///     false => Flow::Continue,
+    /// };
+    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
+    ///     .validate(&set)
+    ///     .validate_every(5)
+    ///     .on(Event::BatchEnded, good)
+    ///     .quiet()
+    ///     .run(&set.batched(1), epochs(100))?;
+    /// assert_eq!(trained.step % 5, 0);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Training fails if `n` is 0.
+    pub fn validate_every(mut self, n: usize) -> Self {
+        self.settings.validation_interval = Some(n);
+        self
+    }
+
+    /// Trains one step on the first batch and evaluates one batch of each validation set, whatever
+    /// number of epochs is asked for: a trial of a whole program, with all its handlers. It starts
+    /// with initial variables, also by [`Trainer::resume_from`] and the like, and
+    /// [`Checkpoints`](crate::Checkpoints) save nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).validate(&set).quiet();
+    /// let trained = trainer.fast_dev_run().run(&set.batched(2), epochs(100))?;
+    /// assert_eq!((trained.step, trained.history[0].examples), (1, 2));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fast_dev_run(mut self) -> Self {
+        self.settings.data_limit = DataLimit::OneBatch;
+        self
+    }
+
+    /// Trains on the first `n` batches of the first epoch in every epoch: a model that cannot learn
+    /// them by heart has a mistake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(key(0).normal([64, 4]), key(1).normal([64, 1]))?;
+    /// let model = nn::input("x", dims![_, 4]).dense(32).tanh().dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::adam(0.01)).quiet();
+    /// let trained = trainer.overfit(1).run(&set.shuffled(key(2)).batched(8), epochs(300))?;
+    /// assert!(trained.loss < 1e-2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn overfit(mut self, n: usize) -> Self {
+        self.settings.data_limit = DataLimit::Repeated(n);
         self
     }
 
@@ -222,15 +321,24 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     }
 
     /// Adds a handler: `f` is called at each `event` with the state, which it may change. It
-    /// returns nothing, a [`Flow`](crate::Flow), or a `Result` of one of these.
+    /// returns nothing, a [`Flow`](crate::Flow), or a `Result` of one of these. An event may have a
+    /// condition: `Event::BatchEnded.when(every(100).batches())`, see [`every`](crate::every).
     ///
     /// The closure is `'static`: to pass data out of it, use an `Arc` or a channel.
     pub fn on<R: IntoFlow>(
         mut self,
-        event: Event,
+        event: impl Into<When>,
         f: impl FnMut(&mut State) -> R + Send + 'static,
     ) -> Self {
-        self.settings.handlers.add(event, f);
+        self.settings.handlers.add(event.into(), f);
+        self
+    }
+
+    /// Adds a handler with a name, such as [`EarlyStopping`](crate::EarlyStopping) or
+    /// [`Checkpoints`](crate::Checkpoints). At an event, handlers are called in the order in which
+    /// they were added; those that save the state are called last.
+    pub fn handler(mut self, handler: impl Handler) -> Self {
+        self.settings.handlers.add_named(handler);
         self
     }
 
@@ -255,32 +363,28 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// Initializes the variables and trains for `epochs` epochs.
     ///
     /// # Errors
-    /// If a batch or the validation set does not fit the model or is empty, an epoch has no
-    /// batches, a handler fails, or a device fails. The error holds the state before the failed
-    /// step. With [`NonFiniteLoss::Stop`] or `NonFinite::Fail` of the optimizer, also if the loss
-    /// or a gradient is not finite.
+    /// If a batch or a validation set does not fit the model or is empty, an epoch has no batches,
+    /// a handler or the source fails or panics, or a device fails. The error holds the state before
+    /// the failed step. With [`NonFiniteLoss::Stop`] or `NonFinite::Fail` of the optimizer, also if
+    /// the loss or a gradient is not finite.
     #[track_caller]
     pub fn run(
         self,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
     ) -> Result<Trained<X, Y>, TrainError> {
-        let data = SourceOf::new(data);
-        self.settings.run(None, &data, epochs.0, Location::caller()).map(Trained::of_any)
+        self.start(StartPoint::Initial, data, epochs, Location::caller())
     }
 
-    /// Continues training from a state, for `epochs` more epochs.
-    ///
-    /// # Errors
-    /// As for [`Trainer::run`].
-    #[track_caller]
-    pub fn resume(
+    /// Runs from a start point. `at` is the user's line.
+    fn start(
         self,
-        state: State,
+        start: StartPoint,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
+        at: &'static Location<'static>,
     ) -> Result<Trained<X, Y>, TrainError> {
         let data = SourceOf::new(data);
-        self.settings.run(Some(state), &data, epochs.0, Location::caller()).map(Trained::of_any)
+        self.settings.run(start, &data, epochs.0, at).map(Trained::of_any)
     }
 }

@@ -1,211 +1,168 @@
 //! The training loop: a fold over epochs and batches, which does not depend on their types.
+//!
+//! All that a step or an epoch depends on is in the [`State`]: a run that starts from a state
+//! inside an epoch continues with the next batch and the totals so far, so that neither the weights
+//! nor the log of the epoch show that it was interrupted.
 
 use crate::any_batch::{AnyBatch, AnySource};
+use crate::epoch_so_far::{EpochSoFar, TotalsSoFar};
 use crate::error::Phase;
-use crate::event::{Event, Flow, Handlers};
+use crate::evaluation::Validation;
+use crate::event::{Event, Flow};
+use crate::guard::guarded;
+use crate::handler::Handlers;
 use crate::measure::{LOSS, Measure, Totals};
-use crate::program::{
-    EvaluateFn, StepCarry, StepFn, check_evaluation, evaluate_fn, examples, step_fn,
-};
+use crate::program::{EvaluateFn, StepCarry, StepFn, examples};
 use crate::progress::Progress;
-use crate::{EpochLog, NonFiniteLoss, Scores, State, TrainError, non_finite};
-use neurax_nn::regularize::Penalty;
-use neurax_nn::{Inputs, Model, Optim, Vars};
-use neurax_tensor::ir::Origin;
-use neurax_tensor::{Error, Failed, Key, Place, Result, TypeSpec, key};
-use std::panic::Location;
-use std::time::Instant;
-
-/// The settings of a [`Trainer`](crate::Trainer).
-pub(crate) struct Settings {
-    pub model: Model,
-    pub optim: Optim,
-    /// The loss, then the metrics.
-    pub measures: Vec<Measure>,
-    /// The penalty of the parameters, a part of the loss.
-    pub penalty: Penalty,
-    pub validation: Option<Validation>,
-    pub handlers: Handlers,
-    pub key: Key,
-    pub vars: Option<Vars>,
-    pub non_finite_loss: NonFiniteLoss,
-    pub quiet: bool,
-}
-
-/// A validation set and the user's line that set it.
-pub(crate) struct Validation {
-    pub data: Box<dyn AnySource + Send>,
-    pub at: &'static Location<'static>,
-}
-
-/// The result of a training run: the fields of [`Trained`](crate::Trained).
-pub(crate) struct Outcome {
-    pub model: Model,
-    pub state: State,
-    pub measures: Vec<Measure>,
-    pub evaluate: EvaluateFn,
-}
-
-impl Settings {
-    /// Trains for `epochs` epochs from `state`, or from initial variables if it is `None`. `at` is
-    /// the user's line.
-    ///
-    /// # Errors
-    /// As [`Trainer::run`](crate::Trainer::run).
-    pub fn run(
-        self,
-        state: Option<State>,
-        data: &dyn AnySource,
-        epochs: usize,
-        at: &'static Location<'static>,
-    ) -> Result<Outcome, TrainError> {
-        let at = Place::from(at);
-        let state = match state {
-            Some(state) => Ok(state),
-            None => self.start(data),
-        };
-        let state = state.map_err(|error| failed(error.at(&at), None, Phase::Start))?;
-        let Settings { model, optim, measures, penalty, validation, handlers, quiet, .. } = self;
-        let last = state.history.len().saturating_add(epochs);
-        let mut run = TrainingRun {
-            fails_on_gradients: optim.fails_on_non_finite(),
-            step: step_fn(model.clone(), measures.clone(), penalty.clone(), optim),
-            evaluate: evaluate_fn(model.clone(), measures.clone(), penalty),
-            progress: Progress::new(quiet, last, data.batches()),
-            measures,
-            validation,
-            handlers,
-            non_finite_loss: self.non_finite_loss,
-            phase: Phase::Start,
-            state: Some(state),
-        };
-        let outcome = run.all(data, last);
-        run.progress.finish();
-        match (outcome, run.state) {
-            (Ok(()), Some(state)) => {
-                Ok(Outcome { model, state, measures: run.measures, evaluate: run.evaluate })
-            }
-            (Ok(()), None) => Err(failed(lost(), None, run.phase)),
-            (Err(error), state) => Err(failed(error.at(&at), state, run.phase)),
-        }
-    }
-
-    /// Creates the state before the first step. The first batch determines the types of the inputs.
-    fn start(&self, data: &dyn AnySource) -> Result<State> {
-        let [init, steps] = self.key.split();
-        let vars = match &self.vars {
-            Some(vars) => vars.clone(),
-            None => {
-                let why = "expected at least one batch to train on, got none";
-                let batch = data.epoch(0).next().ok_or_else(|| Error::new("train", why))?;
-                self.init(init, &batch)?
-            }
-        };
-        let opt = self.optim.init(&vars.params);
-        Ok(State::new(vars, opt, steps))
-    }
-
-    fn init(&self, key: Key, batch: &AnyBatch) -> Result<Vars> {
-        let inputs =
-            batch.inputs().into_iter().map(|(name, x)| Ok((name, TypeSpec::from(&x.ty()?))));
-        self.model.init_named(key, inputs.collect::<Result<_>>()?)
-    }
-}
+use crate::{EpochLog, NonFiniteLoss, Scores, State, Status, non_finite};
+use neurax_tensor::{Error, Failed, Key, Result, key};
 
 /// A training run in progress.
-struct TrainingRun {
-    step: StepFn,
-    evaluate: EvaluateFn,
-    measures: Vec<Measure>,
-    validation: Option<Validation>,
-    handlers: Handlers,
-    progress: Progress,
+pub(crate) struct TrainingRun {
+    pub step: StepFn,
+    pub evaluate: EvaluateFn,
+    pub measures: Vec<Measure>,
+    pub validations: Vec<Validation>,
+    /// The most batches of a validation set that are evaluated.
+    pub most_validated: usize,
+    /// The number of steps between validations inside an epoch.
+    pub validation_interval: Option<usize>,
+    pub handlers: Handlers,
+    pub progress: Progress,
     /// True if a gradient that is not finite ends training.
-    fails_on_gradients: bool,
+    pub fails_on_gradients: bool,
     /// The choice for a loss that is not finite; `Ignore` after the warning.
-    non_finite_loss: NonFiniteLoss,
+    pub non_finite_loss: NonFiniteLoss,
     /// The part of the run in progress, for the message of an error.
-    phase: Phase,
+    pub phase: Phase,
     /// `None` only after a device failed during a step.
-    state: Option<State>,
-}
-
-/// The running totals of an epoch.
-struct EpochTotals {
-    measures: Totals,
-    /// The number of examples, those of skipped steps among them.
-    examples: usize,
-    /// The number of steps of all epochs that the optimizer had skipped before this one.
-    skipped_before: usize,
-    start: Instant,
+    pub state: Option<State>,
 }
 
 impl TrainingRun {
-    fn all(&mut self, data: &dyn AnySource, last: usize) -> Result<()> {
-        self.check_validation()?;
+    /// Trains until `last` epochs are complete.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`](crate::Trainer::run). The state says that the run failed, and handlers
+    /// of [`Event::Failed`] were called.
+    pub fn all(&mut self, data: &dyn AnySource, last: usize) -> Result<()> {
+        let outcome = self.epochs(data, last);
+        if let Some(state) = &mut self.state {
+            state.so_far.watch.stop();
+        }
+        if outcome.is_err() {
+            self.notify_failed();
+        }
+        outcome
+    }
+
+    fn epochs(&mut self, data: &dyn AnySource, last: usize) -> Result<()> {
+        self.check_validations()?;
         self.phase = Phase::Epoch;
         let mut flow = self.notify(Event::Started)?;
-        while flow == Flow::Continue && self.state()?.history.len() < last {
+        while flow != Flow::Stop && self.state()?.history.len() < last {
             flow = self.epoch(data)?;
+        }
+        if flow == Flow::Stop {
+            self.notify(Event::Halted)?;
+        } else {
+            self.state()?.status = Status::Completed;
         }
         self.notify(Event::Completed)?;
         Ok(())
     }
 
+    /// Trains for an epoch, or for the rest of one that was interrupted.
     fn epoch(&mut self, data: &dyn AnySource) -> Result<Flow> {
-        let state = self.state()?;
-        state.epoch = state.history.len();
-        (state.batch, state.loss) = (0, f64::NAN);
-        let epoch = state.epoch;
-        self.progress.epoch(epoch);
-        let mut flow = self.notify(Event::EpochStarted)?;
-        let measures = Totals::new(&self.measures);
-        let skipped_before = self.non_finite_steps()?;
-        let start = Instant::now();
-        let mut totals = EpochTotals { measures, examples: 0, skipped_before, start };
-        for batch in data.epoch(epoch) {
-            if flow == Flow::Stop {
-                break;
+        let resumes = self.state()?.is_inside_epoch();
+        let mut flow = if resumes { self.continued()? } else { self.started()? };
+        let State { epoch, batch, .. } = *self.state()?;
+        let mut batches = guarded("the source", || data.epoch_from(epoch, batch))?;
+        let mut is_halted = false;
+        while flow != Flow::Stop
+            && let Some(batch) = guarded("the source", || batches.next())?
+        {
+            if flow == Flow::Continue {
+                self.phase = Phase::Batch(self.state()?.batch + 1);
+                let batch = batch?;
+                flow = self.notify(Event::BatchStarted)?;
+                if flow == Flow::Continue {
+                    flow = self.batch(batch)?;
+                    continue;
+                }
             }
-            self.phase = Phase::Batch(self.state()?.batch + 1);
-            flow = self.batch(batch, &mut totals)?;
+            is_halted = true;
+            break;
         }
         self.phase = Phase::Epoch;
-        if totals.examples == 0 {
+        if flow == Flow::Stop && !is_halted {
+            // The next batch is not asked for: a source may take long for it.
+            let done = self.state()?.batch;
+            is_halted = guarded("the source", || data.batches())?.is_none_or(|n| done < n);
+        }
+        if self.state()?.so_far.examples == 0 && flow != Flow::StopEpoch {
             return without_examples(flow);
         }
-        self.finish_epoch(epoch, totals)?;
-        Ok(if self.notify(Event::EpochEnded)? == Flow::Stop { Flow::Stop } else { flow })
+        self.finish_epoch(is_halted)?;
+        if is_halted {
+            flow = flow.max(self.notify(Event::EpochHalted)?);
+        }
+        Ok(flow.max(self.notify(Event::EpochEnded)?))
     }
 
-    fn batch(&mut self, batch: AnyBatch, totals: &mut EpochTotals) -> Result<Flow> {
-        if self.notify(Event::BatchStarted)? == Flow::Stop {
-            return Ok(Flow::Stop);
-        }
+    /// Starts an epoch.
+    fn started(&mut self) -> Result<Flow> {
+        let skipped_before = self.non_finite_steps()?;
+        let so_far = EpochSoFar::new(&self.measures, skipped_before);
+        let state = self.state()?;
+        state.epoch = state.history.len();
+        (state.batch, state.loss, state.so_far) = (0, f64::NAN, so_far);
+        let epoch = state.epoch;
+        self.progress.epoch(epoch);
+        let flow = self.notify(Event::EpochStarted)?;
+        self.state()?.so_far.watch.start();
+        Ok(flow)
+    }
+
+    /// Continues an epoch after a batch, at which a handler may have ended it.
+    fn continued(&mut self) -> Result<Flow> {
+        let state = self.state()?;
+        state.so_far.watch.start();
+        let (epoch, batch, halts) = (state.epoch, state.batch, state.so_far.halts);
+        self.progress.epoch(epoch);
+        self.progress.skip(batch);
+        Ok(if halts { Flow::StopEpoch } else { Flow::Continue })
+    }
+
+    fn batch(&mut self, batch: AnyBatch) -> Result<Flow> {
         let examples = examples(&batch)?;
-        self.advance(batch, totals)?;
-        totals.examples += examples;
+        self.advance(batch)?;
+        let state = self.state()?;
+        state.so_far.examples += examples;
         self.progress.advance();
-        self.check_loss(totals)?;
-        if self.progress.is_due() || self.handlers.has(Event::BatchEnded) {
-            self.update_scores(totals)?;
-            let seconds = totals.start.elapsed().as_secs_f64();
-            let State { loss, metrics, .. } = self.state.as_ref().ok_or_else(lost)?;
-            self.progress.show(*loss, metrics, totals.examples, seconds);
+        self.check_loss()?;
+        self.validate_inside_epoch()?;
+        let state = self.state.as_ref().ok_or_else(lost)?;
+        if self.progress.is_due() || self.handlers.read_scores(Event::BatchEnded, state)? {
+            self.update_scores()?;
+            let State { loss, metrics, so_far, .. } = self.state.as_ref().ok_or_else(lost)?;
+            self.progress.show(*loss, metrics, so_far.examples, so_far.watch.seconds());
         }
         self.notify(Event::BatchEnded)
     }
 
     /// Runs one step. All of the state is donated to it; if the step fails before it runs, the
     /// state is returned unchanged.
-    fn advance(&mut self, batch: AnyBatch, totals: &mut EpochTotals) -> Result<()> {
+    fn advance(&mut self, batch: AnyBatch) -> Result<()> {
         let skipped = self.fails_on_gradients.then(|| self.non_finite_steps()).transpose()?;
+        let totals = self.state()?.so_far.take_totals()?;
         let mut state = self.state.take().ok_or_else(lost)?;
+        let before = skipped.map(|n| (n, state.key.clone(), totals.clone()));
         let carry = StepCarry {
             vars: std::mem::take(&mut state.vars),
             opt: std::mem::take(&mut state.opt),
             key: std::mem::replace(&mut state.key, key(0)),
-            totals: std::mem::take(&mut totals.measures),
+            totals,
         };
         let (carry, outcome) = match self.step.try_run((carry, batch)) {
             Ok(carry) => {
@@ -216,11 +173,11 @@ impl TrainingRun {
             Err(Failed { error, args: Some((carry, _)) }) => (carry, Err(error)),
             Err(Failed { error, args: None }) => return Err(error),
         };
-        (state.vars, state.opt, state.key, totals.measures) =
-            (carry.vars, carry.opt, carry.key, carry.totals);
+        (state.vars, state.opt, state.key) = (carry.vars, carry.opt, carry.key);
+        state.so_far.totals = TotalsSoFar::Of(carry.totals);
         self.state = Some(state);
         outcome?;
-        self.check_gradients(skipped)
+        self.check_gradients(before)
     }
 
     /// Returns the number of steps that the optimizer skipped in all epochs; 0 if it does not count
@@ -229,14 +186,16 @@ impl TrainingRun {
         Ok(self.state.as_ref().ok_or_else(lost)?.opt.non_finite_steps()?.unwrap_or(0))
     }
 
-    /// Checks that the optimizer did not skip the last step; `before` is the count before it, or
-    /// `None` if skipped steps do not end training.
-    fn check_gradients(&mut self, before: Option<usize>) -> Result<()> {
-        match before {
-            Some(before) if self.non_finite_steps()? != before => {}
-            _ => return Ok(()),
+    /// Checks that the optimizer did not skip the last step. `before` holds the number of skipped
+    /// steps, the key and the totals before it, to which a skipped step returns; it is `None` if
+    /// skipped steps do not end training.
+    fn check_gradients(&mut self, before: Option<(usize, Key, Totals)>) -> Result<()> {
+        let Some((skipped, key, totals)) = before else { return Ok(()) };
+        if self.non_finite_steps()? == skipped {
+            return Ok(());
         }
         let state = self.state()?;
+        (state.key, state.so_far.totals) = (key, TotalsSoFar::Of(totals));
         state.step -= 1;
         state.batch -= 1;
         let why = "expected finite gradients, got NaN or an infinity; the parameters are those \
@@ -245,11 +204,11 @@ impl TrainingRun {
     }
 
     /// Checks that the loss is finite.
-    fn check_loss(&mut self, totals: &EpochTotals) -> Result<()> {
+    fn check_loss(&mut self) -> Result<()> {
         if self.non_finite_loss == NonFiniteLoss::Ignore {
             return Ok(());
         }
-        let loss = totals.measures.loss()?;
+        let loss = self.state()?.so_far.known_totals()?.loss()?;
         if loss.is_finite() {
             return Ok(());
         }
@@ -263,21 +222,18 @@ impl TrainingRun {
         Ok(())
     }
 
-    /// Checks that the first batch of the validation set fits the model.
-    fn check_validation(&mut self) -> Result<()> {
-        let Some(Validation { data, at }) = &self.validation else { return Ok(()) };
+    /// Checks that the first batches of the validation sets fit the model.
+    fn check_validations(&mut self) -> Result<()> {
         self.phase = Phase::Validation;
         let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
-        let batch = data.epoch(0).next().ok_or_else(nothing_to_evaluate);
-        batch
-            .and_then(|b| examples(&b).map(|_| b))
-            .and_then(|b| check_evaluation(&self.evaluate, vars, &self.measures, b))
-            .map_err(|e| moved_to(e, at))
+        let check = |v: &Validation| v.check(&self.evaluate, &self.measures, vars);
+        self.validations.iter().try_for_each(check)
     }
 
     /// Updates the loss and the metrics of the state.
-    fn update_scores(&mut self, totals: &EpochTotals) -> Result<Scores> {
-        let scores = totals.measures.scores(&self.measures)?;
+    fn update_scores(&mut self) -> Result<Scores> {
+        let scores =
+            self.state.as_ref().ok_or_else(lost)?.so_far.known_totals()?.scores(&self.measures)?;
         let state = self.state()?;
         state.loss = scores[LOSS];
         state.metrics = scores.iter().skip(1).map(|(n, x)| (n.to_string(), x)).collect();
@@ -285,36 +241,61 @@ impl TrainingRun {
     }
 
     /// Ends an epoch: computes the means and the validation scores, and appends the log.
-    fn finish_epoch(&mut self, epoch: usize, totals: EpochTotals) -> Result<()> {
-        let train = self.update_scores(&totals)?;
-        let seconds = totals.start.elapsed().as_secs_f64();
+    fn finish_epoch(&mut self, halted: bool) -> Result<()> {
+        let train = self.update_scores()?;
+        let state = self.state()?;
+        state.so_far.watch.stop();
+        let seconds = state.so_far.watch.seconds();
         let validation = self.validation_scores()?;
+        let skipped = self.non_finite_steps()?;
+        let state = self.state()?;
+        let EpochSoFar { examples, skipped_before, .. } = state.so_far;
         let log = EpochLog {
-            epoch,
+            epoch: state.epoch,
             train,
             validation: validation.clone(),
-            examples: totals.examples,
-            skipped: self.non_finite_steps()?.saturating_sub(totals.skipped_before),
+            examples,
+            skipped: skipped.saturating_sub(skipped_before),
+            halted,
             seconds,
         };
-        self.progress.line(&log);
-        let state = self.state()?;
         state.validation = validation;
-        state.history.push(log);
+        self.progress.line(&log);
+        self.state()?.history.push(log);
         Ok(())
     }
 
-    /// Returns the scores on the validation set.
+    /// Computes the scores on the validation sets if this is one of the steps for it. Their time is
+    /// not that of training.
+    fn validate_inside_epoch(&mut self) -> Result<()> {
+        let step = self.state()?.step;
+        if !self.validation_interval.is_some_and(|n| n > 0 && step.is_multiple_of(n)) {
+            return Ok(());
+        }
+        self.state()?.so_far.watch.stop();
+        let phase = self.phase;
+        let scores = self.validation_scores()?;
+        self.phase = phase;
+        let state = self.state()?;
+        state.validation = scores;
+        state.so_far.watch.start();
+        Ok(())
+    }
+
+    /// Returns the scores on the validation sets.
     fn validation_scores(&mut self) -> Result<Scores> {
-        let Some(Validation { data, at }) = &self.validation else {
+        if self.validations.is_empty() {
             return Ok(Scores::default());
-        };
+        }
         self.phase = Phase::Validation;
         let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
-        let scores = evaluate(&self.evaluate, &self.measures, vars, &**data);
-        let scores = scores.map_err(|e| moved_to(e, at))?;
+        let mut scores = vec![];
+        for set in &self.validations {
+            let own = set.scores(&self.evaluate, &self.measures, vars, self.most_validated);
+            scores.extend(own?);
+        }
         self.phase = Phase::Epoch;
-        Ok(scores)
+        Ok(scores.into_iter().collect())
     }
 
     fn notify(&mut self, event: Event) -> Result<Flow> {
@@ -322,53 +303,31 @@ impl TrainingRun {
         self.handlers.call(event, state)
     }
 
+    /// Tells the handlers that an error ends training. A second error is a warning: the first one
+    /// is the result.
+    fn notify_failed(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        state.status = Status::Failed;
+        if let Err(e) = self.handlers.call(Event::Failed, state) {
+            self.progress.warn(&e.to_string());
+        }
+    }
+
     fn state(&mut self) -> Result<&mut State> {
         self.state.as_mut().ok_or_else(lost)
     }
 }
 
-fn failed(error: Error, state: Option<State>, phase: Phase) -> TrainError {
-    TrainError { error, state: state.map(Box::new), phase }
-}
-
-/// Returns `e` with the source line `at` instead of that of the model or the loss: they
-/// fit the training data, so that the mistake is in the validation set.
-fn moved_to(e: Error, at: &'static Location<'static>) -> Error {
-    let origin = Origin { place: Place::from(at), ..e.origin().clone() };
-    Error::new(e.op(), e.message()).at_origin(&origin)
-}
-
 /// Ends an epoch without a training step, which has no means: it is not logged if a handler
-/// stopped it, and otherwise an error.
+/// stopped training, and otherwise an error.
 fn without_examples(flow: Flow) -> Result<Flow> {
     match flow {
         Flow::Stop => Ok(flow),
-        Flow::Continue => Err(Error::new("train", "expected at least one batch, got none")),
+        _ => Err(Error::new("train", "expected at least one batch, got none")),
     }
 }
 
-fn nothing_to_evaluate() -> Error {
-    Error::new("train", "expected at least one example to evaluate, got none")
-}
-
-fn lost() -> Error {
+/// Returns the error of a run whose state was moved to a device that failed.
+pub(crate) fn lost() -> Error {
     Error::new("train", "the state was lost because a device failed during a step")
-}
-
-/// Computes the loss and the metrics over all batches of `data`.
-pub(crate) fn evaluate(
-    evaluate: &EvaluateFn,
-    measures: &[Measure],
-    vars: &Vars,
-    data: &dyn AnySource,
-) -> Result<Scores> {
-    let (mut totals, mut count) = (Totals::new(measures), 0);
-    for batch in data.epoch(0) {
-        count += examples(&batch)?;
-        totals = evaluate.run((vars.clone(), totals, batch))?;
-    }
-    if count == 0 {
-        return Err(nothing_to_evaluate());
-    }
-    totals.scores(measures)
 }

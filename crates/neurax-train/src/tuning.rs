@@ -5,3 +5,21 @@ use std::time::Duration;
 /// The interval between refreshes of the scores next to the progress bar. Reading them waits for
 /// the device, so it must not happen in each step; ten refreshes a second look continuous.
 pub(crate) const PROGRESS_REFRESH: Duration = Duration::from_millis(100);
+
+/// The number of checkpoints that are kept by default. Of two, one may be damaged; the third one is
+/// that before the last epoch, from which a run that diverged can start again.
+pub(crate) const DEFAULT_KEPT_STATES: usize = 3;
+
+/// The interval between two writes of a watchdog file. A supervisor waits for minutes before it
+/// restarts a program, so that seconds are exact enough.
+pub(crate) const WATCHDOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// The number of bytes of a file that are read in one call for its checksum. Beyond 64 KiB, calls
+/// of the operating system take no part of the time.
+pub(crate) const CHECKSUM_BUFFER_BYTES: usize = 1 << 16;
+
+/// The most differences between two trainings that an error lists: about a screen of text.
+pub(crate) const MAX_LISTED_DIFFERENCES: usize = 8;
+
+/// The largest `state.json` that is read: a history of millions of epochs.
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;

@@ -1,6 +1,7 @@
 //! Losses and gradients that are NaN or infinite.
 
 use neurax::data::Batch;
+use neurax::io;
 use neurax::prelude::*;
 
 fn model() -> Node {
@@ -99,4 +100,24 @@ fn skipped_steps_enter_neither_the_means_nor_the_state_of_the_model() {
     assert_eq!(state(&mixed.vars), state(&clean.vars));
     let none = train(&[bad]);
     assert!(none.loss.is_nan() && none.history[1].skipped == 1, "{none:?}");
+}
+
+#[test]
+fn the_state_after_a_gradient_that_is_not_finite_is_that_before_the_step() {
+    let bad = Batch { x: Tensor::full([2, 2], f32::INFINITY), y: Tensor::ones([2, 1]) };
+    let good = Batch { x: Tensor::ones([2, 2]), y: Tensor::ones([2, 1]) };
+    let train = |batches: &[Batch]| {
+        let optim = optim::adam(0.05).non_finite(optim::NonFinite::Fail);
+        Trainer::new(model(), loss::mse, optim).quiet().run(batches, epochs(1))
+    };
+    let failed = train(&[good.clone(), bad]).unwrap_err().state.unwrap();
+    let before = train(std::slice::from_ref(&good)).unwrap();
+    let bits = |s: &State| io::serialize(&(s.vars.clone(), s.key.clone())).unwrap();
+    assert_eq!((failed.step, failed.batch), (1, 1));
+    assert!(bits(&failed) == bits(&before));
+    // The totals, too: the rest of the epoch has finite scores.
+    let optim = optim::adam(0.05).non_finite(optim::NonFinite::Fail);
+    let trainer = Trainer::new(model(), loss::mse, optim).quiet();
+    let both = trainer.resume_exactly(*failed, &[good.clone(), good][..], epochs(1)).unwrap();
+    assert!(both.history[0].train["loss"].is_finite());
 }

@@ -66,6 +66,10 @@ mod models {}
 #[doc = include_str!("../../../docs/serving.md")]
 mod serving {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/training.md")]
+mod training {}
+
 #[cfg(all(doctest, feature = "onnx"))]
 #[doc = include_str!("../../../docs/onnx.md")]
 mod onnx_models {}

@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::OnceLock};
 use workspace::{files, has_word, root};
 
 /// The functions of Axon 0.8 and Polaris 0.1, by the section of the page.
-const FUNCTIONS: [(&str, &str); 10] = [
+const FUNCTIONS: [(&str, &str); 11] = [
     (
         "Builders",
         "input optional or_else constant container block layer parameter param nx stack_columns \
@@ -59,6 +59,12 @@ const FUNCTIONS: [(&str, &str); 10] = [
          unfreeze ModelState.new ModelState.empty ModelState.update ModelState.merge \
          ModelState.trainable_parameters ModelState.frozen_parameters ModelState.trainable_state \
          ModelState.frozen_state Display.as_table Display.as_graph",
+    ),
+    (
+        "The loop",
+        "loop trainer evaluator train_step eval_step metric handle_event log validate monitor \
+         checkpoint early_stop reduce_lr_on_plateau kino_vega_lite_plot from_state \
+         serialize_state deserialize_state run",
     ),
     ("Optimizers", "sgd noisy_sgd adam adamw radam adabelief yogi lamb adagrad rmsprop"),
     (

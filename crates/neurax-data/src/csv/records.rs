@@ -4,11 +4,11 @@ use crate::tuning::MAX_CSV_RECORD_BYTES;
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use neurax_tensor::io::open_file;
 use neurax_tensor::{Error, Result};
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Take};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A file and how it is divided into fields.
 #[derive(Clone, Debug)]
@@ -27,12 +27,12 @@ impl CsvFile {
 }
 
 /// The records of a file after the header, which all have the same number of fields.
-pub(super) struct Records<'a> {
-    source: &'a CsvFile,
+pub(super) struct Records {
+    source: Arc<CsvFile>,
     reader: Reader<Limited>,
     /// The bytes that were read since the last record.
-    read: Rc<Cell<usize>>,
-    names: Vec<String>,
+    read: Arc<AtomicUsize>,
+    names: Arc<[String]>,
     record: StringRecord,
     /// True if `record` is the first record and has not been returned.
     pending: bool,
@@ -40,15 +40,15 @@ pub(super) struct Records<'a> {
 
 /// A record, for errors with the file that it is of.
 pub(super) struct CsvRecord<'a> {
-    source: &'a CsvFile,
-    names: &'a [String],
-    fields: &'a StringRecord,
+    pub(super) source: &'a CsvFile,
+    pub(super) names: &'a [String],
+    pub(super) fields: &'a StringRecord,
 }
 
-impl<'a> Records<'a> {
+impl Records {
     /// Opens the file and reads the names of the columns.
-    pub(super) fn open(source: &'a CsvFile) -> Result<Records<'a>> {
-        let read = Rc::new(Cell::new(0));
+    pub(super) fn open(source: &Arc<CsvFile>) -> Result<Records> {
+        let read = Arc::new(AtomicUsize::new(0));
         let limited = Limited::open(source, read.clone()).map_err(|e| source.error(e))?;
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -65,27 +65,37 @@ impl<'a> Records<'a> {
             false => i.to_string(),
         };
         let names = record.iter().enumerate().map(name).collect();
-        Ok(Records { source, reader, read, names, record, pending: !source.header })
+        let (source, pending) = (source.clone(), !source.header);
+        Ok(Records { source, reader, read, names, record, pending })
+    }
+
+    /// Opens the file again, which had columns called `names`. The columns of a layout index the
+    /// fields of all records.
+    ///
+    /// # Errors
+    /// If its columns are others now.
+    pub(super) fn open_again(source: &Arc<CsvFile>, names: &[String]) -> Result<Records> {
+        let records = Records::open(source)?;
+        if records.names[..] == *names {
+            return Ok(records);
+        }
+        let (want, got) = (names.join(", "), records.names.join(", "));
+        Err(source.error(format!("the columns changed meanwhile: expected {want}, got {got}")))
     }
 
     /// Returns the names of the columns.
-    pub(super) fn names(&self) -> &[String] {
+    pub(super) fn names(&self) -> &Arc<[String]> {
         &self.names
-    }
-
-    /// Returns the names of the columns.
-    pub(super) fn into_names(self) -> Vec<String> {
-        self.names
     }
 
     /// Reads the next record.
     pub(super) fn next(&mut self) -> Result<Option<CsvRecord<'_>>> {
         let is_read = std::mem::take(&mut self.pending)
-            || read_record(self.source, &mut self.reader, &self.read, &mut self.record)?;
+            || read_record(&self.source, &mut self.reader, &self.read, &mut self.record)?;
         if !is_read {
             return Ok(None);
         }
-        let record = CsvRecord { source: self.source, names: &self.names, fields: &self.record };
+        let record = CsvRecord { source: &self.source, names: &self.names, fields: &self.record };
         let (got, width) = (record.fields.len(), self.names.len());
         if got != width {
             let line = record.line();
@@ -101,10 +111,10 @@ impl<'a> Records<'a> {
 fn read_record(
     source: &CsvFile,
     reader: &mut Reader<Limited>,
-    read: &Cell<usize>,
+    read: &AtomicUsize,
     record: &mut StringRecord,
 ) -> Result<bool> {
-    read.set(0);
+    read.store(0, Ordering::Relaxed);
     let start = reader.position().byte();
     reader.read_record(record).map_err(|e| match e.kind() {
         csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
@@ -132,8 +142,13 @@ impl CsvRecord<'_> {
 
     /// Returns the error of the field in column `c`.
     pub(super) fn field_error(&self, c: usize, expected: &str) -> Error {
+        self.error(self.field_text(c, expected))
+    }
+
+    /// Returns the text of the error of the field in column `c`, without the file.
+    pub(super) fn field_text(&self, c: usize, expected: &str) -> String {
         let (line, name, field) = (self.line(), self.name(c), self.field(c));
-        self.error(format!("line {line}, column `{name}`: expected {expected}, got `{field}`"))
+        format!("line {line}, column `{name}`: expected {expected}, got `{field}`")
     }
 
     /// Returns the line on which the record starts, for messages.
@@ -175,11 +190,11 @@ fn line_at(source: &CsvFile, offset: u64) -> usize {
 struct Limited {
     file: Take<File>,
     /// The bytes that were read since the last record; the reader reads ahead by its buffer.
-    read: Rc<Cell<usize>>,
+    read: Arc<AtomicUsize>,
 }
 
 impl Limited {
-    fn open(source: &CsvFile, read: Rc<Cell<usize>>) -> io::Result<Limited> {
+    fn open(source: &CsvFile, read: Arc<AtomicUsize>) -> io::Result<Limited> {
         let file = open_file(&source.path)?;
         let size = file.metadata()?.len();
         Ok(Limited { file: file.take(size), read })
@@ -188,12 +203,12 @@ impl Limited {
 
 impl Read for Limited {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        if self.read.get() >= MAX_CSV_RECORD_BYTES {
+        if self.read.load(Ordering::Relaxed) >= MAX_CSV_RECORD_BYTES {
             let why = format!("expected lines of at most {MAX_CSV_RECORD_BYTES} bytes");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         let n = self.file.read(to)?;
-        self.read.set(self.read.get() + n);
+        self.read.fetch_add(n, Ordering::Relaxed);
         Ok(n)
     }
 }

@@ -31,14 +31,25 @@ impl PartialEq for TrainedParams {
     }
 }
 
+impl From<Vec<TrainedParam>> for TrainedParams {
+    fn from(all: Vec<TrainedParam>) -> TrainedParams {
+        TrainedParams(Arc::new(all))
+    }
+}
+
 impl TrainedParams {
+    /// Returns the parameters.
+    pub fn all(&self) -> &[TrainedParam] {
+        &self.0
+    }
+
     /// Returns these parameters; none if one of them carries an error, which the step reports.
     pub fn of(params: &[Tensor], paths: &[String]) -> TrainedParams {
         let param = |(t, path): (&Tensor, &String)| {
             Some(TrainedParam { path: path.clone(), ty: t.ty().ok()? })
         };
         let all: Option<Vec<TrainedParam>> = params.iter().zip(paths).map(param).collect();
-        TrainedParams(Arc::new(all.unwrap_or_default()))
+        TrainedParams::from(all.unwrap_or_default())
     }
 
     pub fn is_empty(&self) -> bool {

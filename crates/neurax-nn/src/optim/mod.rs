@@ -77,6 +77,7 @@ mod soap;
 mod starts;
 mod state;
 mod step;
+mod structure;
 mod trust_ratio;
 mod units;
 mod weights;

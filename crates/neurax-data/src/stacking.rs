@@ -1,0 +1,207 @@
+//! Trees of tensors stacked along a new axis, and taken apart again.
+
+use crate::dataset::common_rows;
+use neurax_tensor::ir::{Bytes, OrBug};
+use neurax_tensor::{DType, Error, Literal, Result, Tensor, Tree, Type, stack};
+
+/// Stacks trees of one structure along a new axis 0. Static fields are those of the first tree.
+///
+/// # Errors
+/// If there are none, or a tensor differs in its type from that of the first tree.
+pub(crate) fn stack_trees<T: Tree>(items: Vec<T>) -> Result<T> {
+    combine(items, |path, leaves| {
+        let first = leaves.first().map(Tensor::ty).transpose()?;
+        for leaf in &leaves {
+            let (ty, want) = (leaf.ty()?, first.as_ref());
+            if want.is_some_and(|want| *want != ty) {
+                return Err(different(path, want, &ty, "use `padded_batch`, or resize the items"));
+            }
+        }
+        concatenated(&leaves)
+    })
+}
+
+/// Stacks trees of one structure along a new axis 0. Each tensor is padded with `value` at the end
+/// of its axes, to the largest size. Static fields are those of the first tree.
+///
+/// # Errors
+/// If there are none, or a tensor differs in dtype or rank from that of the first tree.
+pub(crate) fn pad_and_stack<T: Tree>(items: Vec<T>, value: f64) -> Result<T> {
+    combine(items, |path, leaves| {
+        let mut largest = match leaves.first() {
+            Some(first) => first.ty()?,
+            None => return Err(Error::bug("expected a tensor to stack")),
+        };
+        for leaf in &leaves {
+            let ty = leaf.ty()?;
+            if ty.dtype != largest.dtype || ty.rank() != largest.rank() {
+                let why = "expected one dtype and number of axes";
+                return Err(different(path, Some(&largest), &ty, why));
+            }
+            largest
+                .shape
+                .iter_mut()
+                .zip(ty.shape.iter())
+                .for_each(|(most, &n)| *most = n.max(*most));
+        }
+        let value = Tensor::scalar(largest.dtype, value);
+        let padded = leaves.iter().map(|leaf| {
+            let sizes = leaf.shape();
+            let missing = largest.shape.iter().zip(sizes.iter()).map(|(&most, &n)| (0, most - n));
+            leaf.pad(missing.collect::<Vec<_>>(), &value)
+        });
+        concatenated(&padded.collect::<Vec<_>>())
+    })
+}
+
+/// The rows of all tensors of a tree: entry `i` of axis 0 of each.
+pub(crate) struct TreeRows<T> {
+    tree: T,
+    leaves: Vec<Literal>,
+    /// The number of rows.
+    pub(crate) len: usize,
+}
+
+impl<T: Tree> TreeRows<T> {
+    /// Takes the tensors of a tree.
+    ///
+    /// # Errors
+    /// If a tensor has no axes or another number of rows.
+    pub(crate) fn new(tree: T) -> Result<TreeRows<T>> {
+        let len = common_rows(tree.leaves())?;
+        let leaves = tree.leaves().into_iter().map(|(_, leaf)| leaf.to_literal());
+        let leaves = leaves.collect::<Result<Vec<_>>>()?;
+        Ok(TreeRows { tree, leaves, len })
+    }
+
+    /// Returns row `i`, which is below the number of rows.
+    pub(crate) fn row(&self, i: usize) -> Result<T> {
+        let row = self.leaves.iter().map(|leaf| row_of(leaf, i)).collect::<Result<Vec<_>>>()?;
+        Ok(self.tree.with_leaves(row))
+    }
+}
+
+/// Returns entry `i` of axis 0. The bytes are copied: an operation would take longer.
+fn row_of(x: &Literal, i: usize) -> Result<Tensor> {
+    if !has_whole_bytes(x.dtype()) {
+        return Tensor::from(x.clone()).take(i as i64, 0).ok();
+    }
+    let ty = Type::new(x.dtype(), x.shape().iter().skip(1).copied().collect::<Vec<usize>>());
+    let size = ty.bytes()?;
+    let start = i.checked_mul(size).or_bug("the offset of a row fits into memory")?;
+    let bytes = x.bytes().get(start..start.saturating_add(size));
+    let bytes = bytes.or_bug("a row lies inside of its tensor")?;
+    Ok(Tensor::from(Literal::new(ty, Bytes::copy_of(bytes))?))
+}
+
+/// Stacks tensors of one type along a new axis 0. The bytes are copied, as by [`row_of`].
+fn concatenated(leaves: &[Tensor]) -> Result<Tensor> {
+    let literals = leaves.iter().map(Tensor::to_literal).collect::<Result<Vec<Literal>>>()?;
+    let first = literals.first().or_bug("there is a tensor to stack")?.ty();
+    if !has_whole_bytes(first.dtype) {
+        return stack(leaves, 0).ok();
+    }
+    let shape = std::iter::once(literals.len()).chain(first.shape.iter().copied());
+    let ty = Type::new(first.dtype, shape.collect::<Vec<usize>>());
+    let mut bytes = Bytes::try_recycled(ty.bytes()?)?;
+    let to = bytes.get_mut().or_bug("new memory has one owner")?;
+    // A chunk has at least one byte; there are no chunks of tensors without elements.
+    let chunks = to.chunks_exact_mut(first.bytes()?.max(1));
+    chunks.zip(&literals).for_each(|(to, from)| to.copy_from_slice(from.bytes()));
+    Ok(Tensor::from(Literal::new(ty, bytes)?))
+}
+
+/// Returns true if an element of `dtype` has its bytes for itself.
+fn has_whole_bytes(dtype: DType) -> bool {
+    dtype.bits().is_multiple_of(8)
+}
+
+/// Combines the tensors at each path of trees of one structure.
+fn combine<T: Tree>(items: Vec<T>, f: impl Fn(&str, Vec<Tensor>) -> Result<Tensor>) -> Result<T> {
+    let Some(first) = items.first() else {
+        return Err(Error::new("stack", "expected at least one item to stack, got none"));
+    };
+    let paths = paths_of(first);
+    let mut columns: Vec<Vec<Tensor>> = paths.iter().map(|_| Vec::new()).collect();
+    for item in &items {
+        let leaves = item.leaves();
+        check_paths(&paths, item).map_err(|why| Error::new("stack", why))?;
+        columns.iter_mut().zip(leaves).for_each(|(column, (_, leaf))| column.push(leaf.clone()));
+    }
+    let combined = paths.iter().zip(columns).map(|(path, leaves)| f(path, leaves));
+    let combined = combined.collect::<Result<Vec<_>>>()?;
+    Ok(first.with_leaves(combined))
+}
+
+/// Returns the paths of the tensors of a tree.
+pub(crate) fn paths_of(tree: &impl Tree) -> Vec<String> {
+    tree.leaves().into_iter().map(|(path, _)| path).collect()
+}
+
+/// Checks that a tree has tensors at `paths`, those of the first item. Trees offer no comparison of
+/// their static fields. The error is a text.
+pub(crate) fn check_paths(paths: &[String], item: &impl Tree) -> Result<(), String> {
+    let got = paths_of(item);
+    if got == paths {
+        return Ok(());
+    }
+    let want = format!("expected the tensors {}, as in the first item", paths.join(", "));
+    Err(format!("{want}, got {}", got.join(", ")))
+}
+
+fn different(path: &str, want: Option<&Type>, got: &Type, hint: &str) -> Error {
+    let want = want.map_or(String::new(), |ty| ty.to_string());
+    let why = format!("expected {want} at `{path}`, as in the first item, got {got}; {hint}");
+    Error::new("stack", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::tensor;
+
+    #[test]
+    fn trees_are_stacked_leaf_by_leaf_and_taken_apart() {
+        let items = vec![(tensor([1, 2]), tensor(3.0)), (tensor([4, 5]), tensor(6.0))];
+        let both = stack_trees(items).unwrap();
+        assert_eq!(both.0.to_string(), "i32[2, 2]\n[[1, 2],\n [4, 5]]");
+        let rows = TreeRows::new(both).unwrap();
+        let row = rows.row(1).unwrap();
+        assert_eq!((rows.len, row.1.item().unwrap()), (2, 6.0));
+        assert_eq!(row.0.to_vec::<i32>().unwrap(), [4, 5]);
+        assert!(TreeRows::new(tensor(1.0)).is_err());
+    }
+
+    #[test]
+    fn rows_of_all_dtypes_are_those_of_the_operations() {
+        for dtype in [DType::Bool, DType::U8, DType::I4, DType::U2, DType::F16, DType::F64] {
+            let x = tensor([[1, 0, 1], [0, 1, 1]]).to(dtype);
+            let rows = TreeRows::new(x.clone()).unwrap();
+            let parts = [rows.row(0).unwrap(), rows.row(1).unwrap()];
+            assert_eq!(parts[1].to_string(), x.take(1, 0).to_string());
+            assert_eq!(stack_trees(parts.to_vec()).unwrap().to_string(), x.to_string());
+        }
+        let empty = stack_trees(vec![Tensor::zeros([0, 2]); 3]).unwrap();
+        assert_eq!(empty.shape(), [3, 0, 2]);
+        assert_eq!(TreeRows::new(empty).unwrap().row(2).unwrap().shape(), [0, 2]);
+    }
+
+    #[test]
+    fn trees_that_differ_are_errors() {
+        let error = |items: Vec<Vec<Tensor>>| stack_trees(items).unwrap_err().to_string();
+        assert!(error(vec![]).contains("expected at least one item"));
+        let one = tensor(1);
+        let uneven = error(vec![vec![one.clone()], vec![one.clone(), one.clone()]]);
+        assert!(
+            uneven.contains("expected the tensors 0, as in the first item, got 0, 1"),
+            "{uneven}"
+        );
+        let error = pad_and_stack(vec![one.clone(), tensor([1])], 0.0).unwrap_err().to_string();
+        assert!(
+            error.contains("expected i32[] at ``, as in the first item, got i32[1]"),
+            "{error}"
+        );
+        let error = pad_and_stack(vec![one, tensor(1.0)], 0.0).unwrap_err().to_string();
+        assert!(error.contains("got f32[]; expected one dtype"), "{error}");
+    }
+}

@@ -1,0 +1,252 @@
+//! Batches of examples: `stack`, `batch`, `padded_batch`, `bucketed`, and back: `unbatch`.
+
+use super::core::{ItemTasks, Stream, done, failing, guarded};
+use super::map::evaluated;
+use crate::Batch;
+use crate::batches::without_first;
+use crate::stacking::{TreeRows, pad_and_stack, stack_trees};
+use neurax_tensor::{Result, Tree};
+use std::collections::VecDeque;
+
+impl<T: Tree> Stream<T> {
+    /// Returns trees of `n` consecutive items, stacked along a new axis 0; the last one may have
+    /// fewer. [`Stream::batch`] is the form for pairs of inputs and targets. Random access is kept.
+    ///
+    /// # Errors
+    /// The first item is an error if `n` is 0. A tensor whose type differs from that of the first
+    /// item of its group is an error that names both.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let numbers = data::Stream::from_vec(vec![tensor(1), tensor(2), tensor(3)]).stack(2);
+    /// let first = numbers.epoch(0).next().unwrap()?;
+    /// assert_eq!(first.to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn stack(&self, n: usize) -> Stream<T> {
+        self.groups("stack", n, true).map_indexed(|_, items| stack_trees(items))
+    }
+}
+
+impl<X: Tree, Y: Tree> Stream<(X, Y)> {
+    /// Returns batches of `n` examples, pairs of inputs and targets, stacked along a new axis 0;
+    /// the last batch may be smaller. Random access is kept.
+    ///
+    /// # Errors
+    /// As [`Stream::stack`]; examples of different sizes need [`Stream::padded_batch`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let examples = data::iris()?.stream().map(|(x, y)| (x / 10.0, y));
+    /// let batches = examples.batch(64);
+    /// let batch = batches.epoch(0).next().unwrap()?;
+    /// assert_eq!(batch.x.shape(), [64, 4]);
+    /// assert_eq!(batches.len(), Some(3));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn batch(&self, n: usize) -> Stream<Batch<X, Y>> {
+        self.groups("batch", n, true).map_indexed(|_, items| stacked(items))
+    }
+
+    /// Returns batches of exactly `n` examples, as [`Stream::batch`], so that all have one shape: a
+    /// smaller batch at the end is dropped.
+    ///
+    /// # Errors
+    /// As [`Stream::batch`].
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// assert_eq!(data::iris()?.stream().batch_exact(64).len(), Some(2));
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn batch_exact(&self, n: usize) -> Stream<Batch<X, Y>> {
+        let groups = self.groups("batch_exact", n, false);
+        groups.map_indexed(|_, items| stacked(items))
+    }
+
+    /// Returns batches of `n` examples of different sizes: each tensor is padded at the end of its
+    /// axes with `value`, to the largest size in the batch. Random access is kept.
+    ///
+    /// # Errors
+    /// The first item is an error if `n` is 0. Tensors that differ in dtype or number of axes are
+    /// an error.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let texts = vec![(tensor([1, 2, 3]), tensor(0)), (tensor([4]), tensor(1))];
+    /// let batch = data::Stream::from_vec(texts).padded_batch(2, -1.0).epoch(0).next().unwrap()?;
+    /// assert_eq!(batch.x.to_vec::<i32>()?, [1, 2, 3, 4, -1, -1]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn padded_batch(&self, n: usize, value: f64) -> Stream<Batch<X, Y>> {
+        let groups = self.groups("padded_batch", n, true);
+        groups.map_indexed(move |_, items| padded(items, value))
+    }
+
+    /// Returns padded batches of `n` examples of similar length, which is the size of axis 0 of the
+    /// first tensor of the input: with `bounds` of 10 and 100, lengths below 10, from 10 to 99, and
+    /// from 100 on are in separate batches. A batch is yielded when it is complete; at the end of
+    /// the epoch, the rest of each bucket is a smaller batch.
+    ///
+    /// The stream has no random access. Shuffle before it.
+    ///
+    /// # Errors
+    /// As [`Stream::padded_batch`], and if the bounds are not in ascending order.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let texts = [1, 7, 2, 8, 3].map(|n| (Tensor::ones([n]), tensor(n as i32)));
+    /// let batches = data::Stream::from_vec(texts.to_vec()).bucketed(&[5], 2, 0.0);
+    /// let shapes = batches.epoch(0).map(|batch| Ok(batch?.x.shape().to_vec()));
+    /// assert_eq!(shapes.collect::<Result<Vec<_>>>()?, [[2, 2], [2, 8], [1, 3]]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[track_caller]
+    pub fn bucketed(&self, bounds: &[usize], n: usize, value: f64) -> Stream<Batch<X, Y>> {
+        if n == 0 {
+            return Stream::failed("bucketed", "expected at least 1 example in a batch, got 0");
+        }
+        if !bounds.is_sorted_by(|a, b| a < b) {
+            let why = format!("expected bounds in ascending order, got {bounds:?}");
+            return Stream::failed("bucketed", why);
+        }
+        let (inner, bounds) = (self.clone(), bounds.to_vec());
+        let open = move |epoch, first| {
+            let buckets = Buckets {
+                tasks: inner.tasks(epoch, 0)?,
+                bounds: bounds.clone(),
+                size: n,
+                open: (0..=bounds.len()).map(|_| Vec::new()).collect(),
+            };
+            Ok(evaluated(buckets.map(move |group| padded(group?, value)), first))
+        };
+        Stream::sequential(|| None, open)
+    }
+}
+
+impl<X: Tree + Clone, Y: Tree + Clone> Stream<Batch<X, Y>> {
+    /// Returns the examples of the batches one by one.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let batches = data::iris()?.batched(100).stream();
+    /// let examples = batches.unbatch();
+    /// assert_eq!(examples.epoch(0).count(), 150);
+    /// let (x, _) = examples.epoch_from(0, 149).next().unwrap()?;
+    /// assert_eq!(x.shape(), [4]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn unbatch(&self) -> Stream<(X, Y)> {
+        let inner = self.clone();
+        let open = move |epoch, first| {
+            let rows = inner.tasks(epoch, 0)?.flat_map(|task| -> ItemTasks<(X, Y)> {
+                match task.and_then(guarded).and_then(TreeRows::new) {
+                    Ok(rows) => Box::new((0..rows.len).map(move |i| {
+                        let row = rows.row(i);
+                        done(row.map(|Batch { x, y }| (x, y)))
+                    })),
+                    Err(e) => failing(e),
+                }
+            });
+            Ok(Box::new(without_first(rows, first)) as ItemTasks<(X, Y)>)
+        };
+        Stream::sequential(|| None, open)
+    }
+}
+
+/// Returns the batch of examples of one type.
+fn stacked<X: Tree, Y: Tree>(examples: Vec<(X, Y)>) -> Result<Batch<X, Y>> {
+    let (x, y) = stack_trees(examples)?;
+    Ok(Batch { x, y })
+}
+
+/// Returns the batch of examples of different sizes.
+fn padded<X: Tree, Y: Tree>(examples: Vec<(X, Y)>, value: f64) -> Result<Batch<X, Y>> {
+    let (x, y) = pad_and_stack(examples, value)?;
+    Ok(Batch { x, y })
+}
+
+/// The examples of an epoch, grouped by length.
+struct Buckets<X, Y> {
+    tasks: ItemTasks<(X, Y)>,
+    /// The smallest length of each bucket but the first.
+    bounds: Vec<usize>,
+    /// The number of examples in a batch.
+    size: usize,
+    /// The examples of each bucket that are not in a batch.
+    open: VecDeque<Vec<(X, Y)>>,
+}
+
+impl<X: Tree, Y: Tree> Iterator for Buckets<X, Y> {
+    type Item = Result<Vec<(X, Y)>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for task in self.tasks.by_ref() {
+            let example = match task.and_then(guarded) {
+                Ok(example) => example,
+                Err(e) => return Some(Err(e)),
+            };
+            let length = length(&example.0);
+            let bucket = self.bounds.partition_point(|&bound| bound <= length);
+            let bucket = self.open.get_mut(bucket)?;
+            bucket.push(example);
+            if bucket.len() == self.size {
+                return Some(Ok(std::mem::take(bucket)));
+            }
+        }
+        // The epoch has ended: the rest of each bucket, in order.
+        std::iter::from_fn(|| self.open.pop_front()).find(|rest| !rest.is_empty()).map(Ok)
+    }
+}
+
+/// Returns the size of axis 0 of the first tensor; 1 for a scalar.
+fn length(x: &impl Tree) -> usize {
+    let mut first = None;
+    x.each_leaf(|t| first = first.or(Some(t.shape().first().copied().unwrap_or(1))));
+    first.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::{Tensor, tensor};
+
+    #[test]
+    fn batches_of_different_sizes_are_an_error_that_says_what_to_do() {
+        let items = vec![(Tensor::ones([3]), tensor(0)), (Tensor::ones([2]), tensor(1))];
+        let error = Stream::from_vec(items).batch(2).epoch(0).next().unwrap().unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("expected f32[3] at `0`, as in the first item, got f32[2]"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn padded_batches_start_anywhere() {
+        let items: Vec<_> = (1..6).map(|n| (Tensor::ones([n, 2]), tensor(n as i32))).collect();
+        let batches = Stream::from_vec(items.clone()).padded_batch(2, 0.0);
+        let shapes: Vec<Vec<usize>> =
+            batches.epoch_from(0, 1).map(|b| b.unwrap().x.shape().to_vec()).collect();
+        assert_eq!(shapes, [[2, 4, 2], [1, 5, 2]]);
+        let buckets = Stream::from_vec(items).bucketed(&[2, 4], 2, 0.0);
+        let targets = |first| -> Vec<Vec<i32>> {
+            buckets.epoch_from(0, first).map(|b| b.unwrap().y.to_vec::<i32>().unwrap()).collect()
+        };
+        assert_eq!(targets(0), [vec![2, 3], vec![4, 5], vec![1]]);
+        assert_eq!(targets(2), [vec![1]]);
+    }
+
+    #[test]
+    fn unbatched_examples_can_be_batched_again() {
+        let set = crate::Dataset::new(Tensor::arange(10), Tensor::arange(10)).unwrap();
+        let batches = set.batched(4).stream().unbatch().batch(3);
+        let rows: Vec<Vec<i32>> =
+            batches.epoch_from(0, 1).map(|b| b.unwrap().x.to_vec::<i32>().unwrap()).collect();
+        assert_eq!(rows, [vec![3, 4, 5], vec![6, 7, 8], vec![9]]);
+    }
+}

@@ -1,0 +1,129 @@
+//! The part of the state that belongs to the epoch in progress.
+
+use crate::differences::{differences, types};
+use crate::measure::{Measure, Totals};
+use crate::memory::below;
+use crate::stopwatch::Stopwatch;
+use neurax_tensor::{Error, Result, Tensor, Tree};
+use std::collections::BTreeMap;
+
+/// The name of the totals in files.
+pub(crate) const TOTALS: &str = "epoch";
+
+/// The running totals of the epoch in progress.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EpochSoFar {
+    pub totals: TotalsSoFar,
+    /// The names of the loss and the metrics; empty before the first epoch.
+    pub measures: Vec<String>,
+    /// The number of examples, those of skipped steps among them.
+    pub examples: usize,
+    /// The number of steps of all epochs that the optimizer had skipped before this one.
+    pub skipped_before: usize,
+    /// True if a handler ended the epoch.
+    pub halts: bool,
+    /// The duration of the training steps.
+    pub watch: Stopwatch,
+}
+
+/// The totals of the loss and the metrics.
+#[derive(Clone, Debug)]
+pub(crate) enum TotalsSoFar {
+    /// The totals of a trainer.
+    Of(Totals),
+    /// The tensors of a file by name: only a trainer knows their structure.
+    Stored(BTreeMap<String, Tensor>),
+}
+
+impl Default for TotalsSoFar {
+    fn default() -> TotalsSoFar {
+        TotalsSoFar::Of(Totals::default())
+    }
+}
+
+impl EpochSoFar {
+    /// Returns the totals before the first example of an epoch.
+    pub fn new(measures: &[Measure], skipped_before: usize) -> EpochSoFar {
+        let totals = TotalsSoFar::Of(Totals::new(measures));
+        EpochSoFar { totals, measures: names(measures), skipped_before, ..EpochSoFar::default() }
+    }
+
+    /// Moves the totals out.
+    ///
+    /// # Errors
+    /// If the totals were not [restored](EpochSoFar::restore).
+    pub fn take_totals(&mut self) -> Result<Totals> {
+        match std::mem::take(&mut self.totals) {
+            TotalsSoFar::Of(totals) => Ok(totals),
+            TotalsSoFar::Stored(_) => Err(Error::bug("totals of a file were not restored")),
+        }
+    }
+
+    /// Returns the totals.
+    ///
+    /// # Errors
+    /// If the totals were not [restored](EpochSoFar::restore).
+    pub fn known_totals(&self) -> Result<&Totals> {
+        match &self.totals {
+            TotalsSoFar::Of(totals) => Ok(totals),
+            TotalsSoFar::Stored(_) => Err(Error::bug("totals of a file were not restored")),
+        }
+    }
+
+    /// Returns the totals by name, for a file.
+    pub fn leaves(&self) -> BTreeMap<String, Tensor> {
+        match &self.totals {
+            TotalsSoFar::Of(totals) => {
+                let mut leaves = BTreeMap::new();
+                totals.each(|path, t| drop(leaves.insert(below(TOTALS, path), t.clone())));
+                leaves
+            }
+            TotalsSoFar::Stored(leaves) => leaves.clone(),
+        }
+    }
+
+    /// Checks that the totals are those of these measures: two metrics that change places may have
+    /// totals of the same types.
+    ///
+    /// # Errors
+    /// If the names differ.
+    pub fn check_measures(&self, measures: &[Measure]) -> Result<()> {
+        let want = names(measures);
+        if self.measures.is_empty() || self.measures == want {
+            return Ok(());
+        }
+        Err(other_metrics(&format!("expected {want:?}, got {:?}", self.measures)))
+    }
+
+    /// Gives totals of a file the structure of those of a trainer.
+    ///
+    /// # Errors
+    /// If they are those of other metrics.
+    pub fn restore(&mut self, measures: &[Measure]) -> Result<()> {
+        let like = Totals::new(measures);
+        let stored = self.leaves();
+        let named = |t: &Totals| -> BTreeMap<String, Tensor> {
+            t.leaves().into_iter().map(|(path, t)| (below(TOTALS, &path), t.clone())).collect()
+        };
+        let differ = differences(&types(&named(&like))?, &types(&stored)?);
+        if !differ.is_empty() {
+            return Err(other_metrics(&differ.join("; ")));
+        }
+        let mut leaves = like.leaves().into_iter().map(|(path, _)| {
+            let leaf = stored.get(&below(TOTALS, &path)).cloned();
+            leaf.unwrap_or_else(|| Tensor::from_error(Error::bug("a total is not stored")))
+        });
+        let missing = || Tensor::from_error(Error::bug("totals have another structure"));
+        self.totals = TotalsSoFar::Of(like.rebuild(&mut || leaves.next().unwrap_or_else(missing)));
+        Ok(())
+    }
+}
+
+fn names(measures: &[Measure]) -> Vec<String> {
+    measures.iter().map(|m| m.name.clone()).collect()
+}
+
+fn other_metrics(differ: &str) -> Error {
+    let why = format!("expected the state of a trainer with the same metrics: {differ}");
+    Error::new("resume", why)
+}

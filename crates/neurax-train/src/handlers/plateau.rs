@@ -1,0 +1,147 @@
+//! [`ReduceOnPlateau`].
+
+use crate::{Event, Flow, Goal, Handler, State, When};
+use neurax_nn::OptState;
+use neurax_nn::optim::Slots;
+use neurax_tensor::{DType, Error, Result, Tensor};
+
+const REDUCE_ON_PLATEAU: &str = "reduce_on_plateau";
+/// The slot of a constant rate, and the end of its name inside of another rule.
+const RATE_SLOT: &str = "rate";
+const NESTED_RATE: &str = ".rate";
+/// The names in the memory.
+const PLATEAU_BEST: &str = "best";
+const PLATEAU_WAITED: &str = "waited";
+const PLATEAU_COOLDOWN: &str = "cooldown";
+
+/// A handler that multiplies the learning rate by a factor when a score does not improve any more.
+///
+/// The rate is the slot `rate` of the optimizer's last rule that has one, also inside of
+/// [`accumulate`](neurax_nn::optim::accumulate) and of groups of parameters. A schedule is computed
+/// in the step and has no slot: chain `optim::scale(-1.0)` after such an optimizer, whose rate -1
+/// is then reduced and scales the updates.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+/// let model = nn::input("x", dims![_, 1]).dense(1);
+/// let goal = train::lowest("loss").min_delta(100.0);
+/// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.5))
+///     .handler(train::ReduceOnPlateau::new(goal).factor(0.5).patience(2))
+///     .quiet()
+///     .run(&set.batched(2), epochs(5))?;
+/// assert_eq!(trained.opt.slots[0]["rate"][0].item()?, 0.125, "after the epochs 3 and 5");
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ReduceOnPlateau {
+    goal: Goal,
+    factor: f64,
+    patience: usize,
+    cooldown: usize,
+    min_rate: f64,
+}
+
+impl ReduceOnPlateau {
+    /// Creates a handler that multiplies the rate by 0.1 after 10 epochs in a row without a better
+    /// score.
+    pub fn new(goal: Goal) -> ReduceOnPlateau {
+        ReduceOnPlateau { goal, factor: 0.1, patience: 10, cooldown: 0, min_rate: 0.0 }
+    }
+
+    /// Sets the factor.
+    pub fn factor(self, factor: f64) -> ReduceOnPlateau {
+        ReduceOnPlateau { factor, ..self }
+    }
+
+    /// Sets the number of epochs in a row without a better score after which the rate is reduced.
+    /// With 0, that is 1.
+    pub fn patience(self, epochs: usize) -> ReduceOnPlateau {
+        ReduceOnPlateau { patience: epochs.max(1), ..self }
+    }
+
+    /// Sets the number of epochs after a reduction that are not counted.
+    pub fn cooldown(self, epochs: usize) -> ReduceOnPlateau {
+        ReduceOnPlateau { cooldown: epochs, ..self }
+    }
+
+    /// Sets the rate below which no rate falls.
+    pub fn min_rate(self, rate: f64) -> ReduceOnPlateau {
+        ReduceOnPlateau { min_rate: rate, ..self }
+    }
+
+    /// Checks the options and the optimizer.
+    fn check(&self, state: &mut State) -> Result<()> {
+        if !(self.factor > 0.0 && self.factor < 1.0) {
+            let why = format!("expected a factor between 0 and 1, got {}", self.factor);
+            return Err(Error::new(REDUCE_ON_PLATEAU, why));
+        }
+        rates(&mut state.opt).map(|_| ())
+    }
+
+    fn epoch_ended(&self, state: &mut State) -> Result<()> {
+        let score = self.goal.value(state)?;
+        let memory = state.memory(REDUCE_ON_PLATEAU);
+        let (cooldown, waited) = (memory.count(PLATEAU_COOLDOWN), memory.count(PLATEAU_WAITED));
+        let is_better = self.goal.is_better(score, memory.number(PLATEAU_BEST));
+        if is_better {
+            memory.set_number(PLATEAU_BEST, score);
+        }
+        let waits = !is_better && cooldown == 0;
+        let waited = if waits { waited + 1 } else { 0 };
+        let reduces = waited >= self.patience;
+        let (waited, cooldown) = match reduces {
+            true => (0, self.cooldown),
+            false => (waited, cooldown.saturating_sub(1)),
+        };
+        memory.set_number(PLATEAU_WAITED, waited as f64);
+        memory.set_number(PLATEAU_COOLDOWN, cooldown as f64);
+        if reduces { self.reduce(&mut state.opt) } else { Ok(()) }
+    }
+
+    fn reduce(&self, opt: &mut OptState) -> Result<()> {
+        for rate in rates(opt)? {
+            let old = rate.item()?;
+            let new = (old.abs() * self.factor).max(self.min_rate).min(old.abs());
+            *rate = Tensor::scalar(DType::F32, new.copysign(old));
+        }
+        Ok(())
+    }
+}
+
+impl Handler for ReduceOnPlateau {
+    fn name(&self) -> String {
+        REDUCE_ON_PLATEAU.into()
+    }
+
+    fn events(&self) -> Vec<When> {
+        vec![Event::Started.into(), Event::EpochEnded.into()]
+    }
+
+    fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
+        match event {
+            Event::EpochEnded => self.epoch_ended(state),
+            _ => self.check(state),
+        }?;
+        Ok(Flow::Continue)
+    }
+}
+
+/// Returns the constant rates of the last rule that has one.
+///
+/// # Errors
+/// If there is none.
+fn rates(opt: &mut OptState) -> Result<Vec<&mut Tensor>> {
+    let is_rate = |name: &str| name == RATE_SLOT || name.ends_with(NESTED_RATE);
+    let has_rate = |slots: &&mut Slots| slots.keys().any(|name| is_rate(name));
+    let slots = opt.slots.iter_mut().rev().find(has_rate).ok_or_else(no_rate)?;
+    Ok(slots.iter_mut().filter(|(name, _)| is_rate(name)).flat_map(|(_, rate)| rate).collect())
+}
+
+fn no_rate() -> Error {
+    let why = "expected an optimizer with a constant learning rate, got one with a schedule; \
+               chain `optim::scale(-1.0)` after it, whose rate is reduced instead";
+    Error::new(REDUCE_ON_PLATEAU, why)
+}
