@@ -1,4 +1,4 @@
-//! What a command that reads a file and writes another one reports.
+//! The report of a command that reads a file and writes another one.
 
 use crate::output::print_line;
 use neurax::Result;

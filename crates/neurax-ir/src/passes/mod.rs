@@ -20,6 +20,7 @@ mod integer_products;
 mod lookup_tables;
 mod packed_products;
 mod pipeline;
+mod replace;
 mod rewriter;
 mod simplify;
 

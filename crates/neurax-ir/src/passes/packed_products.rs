@@ -20,10 +20,10 @@
 
 use super::channels_last::MAX_SUMMED_DEPTH;
 use super::constant_facts::ConstantFacts;
-use super::{RewrittenGraph, dce};
+use super::{RewrittenGraph, replace::replace_equations};
 use crate::composite::{ChannelsLastConvolution, FEATURE_BLOCK};
 use crate::op::{Binary, DotGeneral, Slide};
-use crate::{Builder, DType, Eqn, Graph, Op, Result, Value, Values};
+use crate::{Builder, DType, Eqn, Graph, Op, Result, Value};
 
 /// The least rows of a product whose weights are packed: one row reads each weight once. Not
 /// measured.
@@ -53,26 +53,14 @@ pub fn packed_products(graph: &Graph, is_constant: &[bool]) -> Result<Option<Rew
     if found.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let mut b = Builder::new();
-    let mut env: Vec<Value> = b.inputs(graph.input_types());
-    for (e, found) in graph.eqns().iter().zip(&found) {
-        b.set_origin(e.at.clone());
-        match found {
-            Some(product) => {
-                let shape = graph.ty(e.outputs[0]).shape.clone();
-                let y = product.emit(&mut b, &|v| env[v.index()]);
-                env.push(b.reshape(y, shape));
-            }
-            None => {
-                let inputs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
-                env.extend(b.try_emit(e.op.clone(), &inputs)?);
-            }
-        }
-    }
-    let outputs: Vec<Value> = graph.outputs().iter().map(|v| env[v.index()]).collect();
-    let graph = dce(&b.finish(&outputs)?)?;
+    let new = replace_equations(graph, |b, i, env| {
+        Ok(found[i].as_ref().map(|product| {
+            let y = product.emit(b, &|v| env[v.index()]);
+            b.reshape(y, graph.ty(graph.eqns()[i].outputs[0]).shape.clone())
+        }))
+    })?;
     let applied = vec![("packed_product", found.iter().flatten().filter(|p| p.is_dot).count())];
-    Ok(Some(RewrittenGraph { graph, applied }))
+    Ok(Some(RewrittenGraph { graph: new, applied }))
 }
 
 /// A product with constant weights, and what is part of it. Values are those of the graph.

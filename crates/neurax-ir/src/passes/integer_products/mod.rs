@@ -40,9 +40,9 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-use super::{RewrittenGraph, dce};
+use super::{RewrittenGraph, replace::replace_equations};
 use crate::composite::Composite;
-use crate::{Builder, Eqn, Graph, Op, Result, Value, Values};
+use crate::{Eqn, Graph, Op, Result};
 use search::ProductSearch;
 
 #[cfg(doc)]
@@ -64,21 +64,10 @@ pub fn integer_products(
     if found.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let mut b = Builder::new();
-    let mut env: Vec<Value> = b.inputs(graph.input_types());
-    for (e, found) in graph.eqns().iter().zip(&found) {
-        b.set_origin(e.at.clone());
-        match found {
-            Some(product) => env.push(product.emit(&mut b, &|v| env[v.index()])),
-            None => {
-                let inputs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
-                env.extend(b.try_emit(e.op.clone(), &inputs)?);
-            }
-        }
-    }
-    let outputs: Vec<Value> = graph.outputs().iter().map(|v| env[v.index()]).collect();
     // Of a product that is quantized, the form without quantization has no readers.
-    let new = dce(&b.finish(&outputs)?)?;
+    let new = replace_equations(graph, |b, i, env| {
+        Ok(found[i].as_ref().map(|product| product.emit(b, &|v| env[v.index()])))
+    })?;
     let count = products(&new) - products(graph);
     Ok(Some(RewrittenGraph { graph: new, applied: vec![("integer_product", count)] }))
 }

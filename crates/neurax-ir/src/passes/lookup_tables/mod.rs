@@ -24,8 +24,8 @@ mod region;
 #[cfg(test)]
 mod tests;
 
-use super::{RewrittenGraph, dce};
-use crate::{Builder, Graph, Result, Value, Values};
+use super::{RewrittenGraph, replace::replace_equations};
+use crate::{Graph, Result};
 use region::{Regions, SharedTables};
 
 /// Replaces expensive functions of quantized numbers by tables; `is_constant` has an element for
@@ -39,19 +39,11 @@ pub fn lookup_tables(graph: &Graph, is_constant: &[bool]) -> Result<Option<Rewri
     if !found.contains(&true) {
         return Ok(None);
     }
-    let (mut b, mut tables) = (Builder::new(), SharedTables::new());
-    let mut env: Vec<Value> = b.inputs(graph.input_types());
-    for (e, is_table) in graph.eqns().iter().zip(&found) {
-        b.set_origin(e.at.clone());
-        if *is_table {
-            let y = regions.emit(&mut b, e.outputs[0], &|v| env[v.index()], &mut tables)?;
-            env.push(y);
-            continue;
-        }
-        let inputs: Values = e.inputs.iter().map(|v| env[v.index()]).collect();
-        env.extend(b.try_emit(e.op.clone(), &inputs)?);
-    }
-    let outputs: Vec<Value> = graph.outputs().iter().map(|v| env[v.index()]).collect();
+    let mut tables = SharedTables::new();
+    let new = replace_equations(graph, |b, i, env| {
+        let y = graph.eqns()[i].outputs.first().filter(|_| found[i]);
+        y.map(|y| regions.emit(b, *y, &|v| env[v.index()], &mut tables)).transpose()
+    })?;
     let applied = vec![("lookup_table", found.iter().filter(|is_table| **is_table).count())];
-    Ok(Some(RewrittenGraph { graph: dce(&b.finish(&outputs)?)?, applied }))
+    Ok(Some(RewrittenGraph { graph: new, applied }))
 }
