@@ -94,6 +94,11 @@ impl Error {
         &self.0.origin
     }
 
+    /// Replaces the message; the operation and the location stay.
+    pub fn with_message(&self, message: impl Into<String>) -> Error {
+        self.clone().edit(|i| i.message = message.into())
+    }
+
     /// Sets the location to `place`, unless the error has one that can be shown to a user: the
     /// location that is set first is the one closest to the cause.
     pub fn at(self, place: &Place) -> Error {
@@ -131,7 +136,7 @@ impl Place {
 
     /// Returns the location as text; `None` for lines of std and of the crates of Neurax, which a
     /// user cannot act on.
-    pub(crate) fn shown(&self) -> Option<String> {
+    pub fn shown(&self) -> Option<String> {
         match self {
             Place::Unknown => None,
             Place::Named(name) => Some(name.to_string()),
@@ -164,12 +169,13 @@ fn is_ours(folder: &str) -> bool {
 
 /// The crates whose source lines are not shown to users. The examples and the command line are
 /// user code, and the facade has no code.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "neurax-ir",
     "neurax-runtime",
     "neurax-interp",
     "neurax-tensor",
     "neurax-nn",
+    "neurax-sparse",
     "neurax-serve",
     "neurax-data",
     "neurax-train",

@@ -65,5 +65,5 @@ pub use half::{bf16, f16};
 pub use literal::Literal;
 pub use num_complex::Complex;
 pub use op::{Axis, Batched, Bound, Op, Primitive, Region, Sample, Tangent, Transposed};
-pub use transform::Eval;
+pub use transform::{EqnEvaluator, Eval};
 pub use ty::{Shape, Type, check_types, list_types, mismatch};

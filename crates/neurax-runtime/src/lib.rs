@@ -27,7 +27,7 @@ pub use cache::{Cache, RecursionError};
 pub use checked::{CheckedArgs, CheckedCall};
 pub use compiled_graph::CompiledGraph;
 pub use device::Device;
-pub use profile::{Profile, ProfiledStep};
+pub use profile::{Profile, ProfileRow, ProfiledStep};
 pub use stages::{Stage, Stages};
 pub use summary::ProgramSummary;
 pub use thread_share::ThreadShare;

@@ -168,6 +168,24 @@ impl Graph {
         producers
     }
 
+    /// Returns, for each value, the number of times that equations and results read it.
+    ///
+    /// ```
+    /// use neurax_ir::Graph;
+    /// let graph = Graph::parse("graph(%0: f32[]) {
+    ///   %1: f32[] = multiply(%0, %0)
+    ///   return %1
+    /// }")?;
+    /// assert_eq!(graph.use_counts(), [2, 1]);
+    /// # Ok::<(), neurax_ir::Error>(())
+    /// ```
+    pub fn use_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.types.len()];
+        let reads = self.eqns.iter().flat_map(|e| &e.inputs).chain(&self.outputs);
+        reads.for_each(|v| counts[v.index()] += 1);
+        counts
+    }
+
     /// Returns, for each value, true if it depends on one of the inputs marked in `inputs`.
     pub(crate) fn dependents(&self, inputs: &[bool]) -> Vec<bool> {
         let mut depends = inputs.to_vec();

@@ -85,10 +85,7 @@ struct DotSearch<'g> {
 
 impl<'g> DotSearch<'g> {
     fn new(graph: &'g Graph, is_constant: &[bool]) -> DotSearch<'g> {
-        let mut uses = vec![0; graph.types().len()];
-        let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
-        reads.for_each(|v| uses[v.index()] += 1);
-        DotSearch { facts: ConstantFacts::new(graph, is_constant), uses }
+        DotSearch { facts: ConstantFacts::new(graph, is_constant), uses: graph.use_counts() }
     }
 
     /// Returns the product whose result is that of `e`.

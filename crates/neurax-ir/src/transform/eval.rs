@@ -13,14 +13,33 @@
 
 use crate::error::check_len;
 use crate::{Eqn, Error, Graph, Literal, Op, OrBug, Result, Type, Value, check_types};
+use std::{fmt, sync::Arc};
 
-/// The state of an evaluation: counters for tests and profiles.
+/// The state of an evaluation: counters for tests and profiles, and an evaluator of equations.
 #[derive(Clone, Debug, Default)]
 pub struct Eval {
     /// The number of equations evaluated so far, including those of nested graphs.
     pub eqns: usize,
     /// The number of results that were written into the memory of an operand.
     pub reused: usize,
+    /// The evaluator of equations; `None` for the `eval` of their ops.
+    evaluator: Option<Arc<dyn EqnEvaluator>>,
+}
+
+/// Evaluates the equations of an [`Eval`] in place of the `eval` of their ops, which it may call:
+/// for tools that look at the values between equations.
+pub trait EqnEvaluator: fmt::Debug + Send + Sync {
+    /// Returns the results of the equation `e` of `graph` on its operands.
+    ///
+    /// # Errors
+    /// As the `eval` of the op; others end the evaluation as well.
+    fn eval_eqn(
+        &self,
+        cx: &mut Eval,
+        graph: &Graph,
+        e: &Eqn,
+        xs: Vec<Literal>,
+    ) -> Result<Vec<Literal>>;
 }
 
 /// Evaluates a graph.
@@ -34,6 +53,12 @@ pub fn eval(graph: &Graph, args: Vec<Literal>) -> Result<Vec<Literal>> {
 }
 
 impl Eval {
+    /// Creates the state of an evaluation whose equations, those of nested graphs as well,
+    /// `evaluator` evaluates.
+    pub fn with(evaluator: Arc<dyn EqnEvaluator>) -> Eval {
+        Eval { evaluator: Some(evaluator), ..Eval::default() }
+    }
+
     /// Evaluates a graph on arguments of its types. Each value is moved into the equation that
     /// reads it last.
     ///
@@ -79,7 +104,10 @@ impl Eval {
         if has_no_iterations(&e.op, types()) {
             return Ok(types().map(|t| Literal::zeros(t.clone())).collect());
         }
-        let ys = e.op.eval(self, xs)?;
+        let ys = match self.evaluator.clone() {
+            Some(evaluator) => evaluator.eval_eqn(self, graph, e, xs)?,
+            None => e.op.eval(self, xs)?,
+        };
         match (ys.len(), e.outputs.len()) {
             (got, want) if got == want => Ok(ys),
             (got, want) => {

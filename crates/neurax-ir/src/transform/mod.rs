@@ -19,7 +19,7 @@ mod split;
 mod transpose;
 mod vmap;
 
-pub use eval::{Eval, eval};
+pub use eval::{EqnEvaluator, Eval, eval};
 pub use grad::{Vjp, grad, vjp};
 pub use jvp::{Jvp, jvp, jvp_into};
 pub use memory::{eval_bytes, peak_bytes};

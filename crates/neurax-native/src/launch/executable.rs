@@ -146,7 +146,7 @@ impl NativeExecutable {
             unsafe { self.run_in(&mut call, &inputs, &outputs)? }
         }
         let mut steps = vec![];
-        self.program.times(&call.frame, rounds, 0, &mut steps);
+        self.program.times(&call.frame, rounds, 0, &mut steps)?;
         Ok(Profile::new(steps, rounds))
     }
 

@@ -18,12 +18,12 @@ use super::{
 use crate::address::Address;
 use crate::{
     plan::{Location, MemoryPlan, OutputSource, StepMemory},
-    schedule::{BufferId, ScheduledGraph},
+    schedule::{BufferId, ScheduledGraph, ScheduledStep},
     support::producer,
 };
 use neurax_ir::{Error, Graph, Literal, Op, Result, Type, Value};
 use neurax_runtime::{ProfiledStep, ProgramSummary};
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// A compiled graph.
 #[derive(Debug)]
@@ -319,7 +319,16 @@ impl Program {
 
     /// Appends every step to `out` with its time divided by `rounds`, and below loops and branches
     /// the steps of their programs.
-    pub(super) fn times(&self, f: &Frame, rounds: u32, depth: usize, out: &mut Vec<ProfiledStep>) {
+    ///
+    /// # Errors
+    /// If a buffer has no size, which would be a bug.
+    pub(super) fn times(
+        &self,
+        f: &Frame,
+        rounds: u32,
+        depth: usize,
+        out: &mut Vec<ProfiledStep>,
+    ) -> Result<()> {
         let steps = self.schedule.steps.iter().zip(&self.schedule.equations);
         for (((step, equations), task), &(time, runs)) in steps.zip(&self.tasks).zip(&f.step_times)
         {
@@ -328,12 +337,25 @@ impl Program {
                 text: step.brief(),
                 time: time / rounds,
                 runs: runs as f64 / rounds as f64,
+                bytes: self.bytes_of(step)?,
                 depth,
             });
             if let Task::Control(c) = task {
-                c.programs().for_each(|i| self.inner[i].times(&f.inner[i], rounds, depth + 1, out));
+                let each = |i: usize| self.inner[i].times(&f.inner[i], rounds, depth + 1, out);
+                c.programs().try_for_each(each)?;
             }
         }
+        Ok(())
+    }
+
+    /// Returns the bytes that a step reads and writes: those of its arrays, each once for reading
+    /// and once for writing.
+    ///
+    /// # Errors
+    /// If a buffer has no size, which would be a bug.
+    fn bytes_of(&self, step: &ScheduledStep) -> Result<u64> {
+        let uses: BTreeSet<(BufferId, bool)> = step.uses().collect();
+        uses.iter().map(|(b, _)| Ok(self.schedule.buffers[*b].bytes()? as u64)).sum()
     }
 
     /// Copies result `o` to `to` if it is an alias of another buffer (an input, a constant, or a

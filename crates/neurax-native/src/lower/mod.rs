@@ -73,9 +73,7 @@ impl Lowering {
     fn graph(&mut self, graph: &Graph, args: &[Value]) -> Result<Values> {
         args.iter().for_each(|v| _ = self.products.remove(v));
         let mut env: Vec<Value> = args.to_vec();
-        let mut uses = vec![0; graph.types().len()];
-        let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
-        reads.for_each(|v| uses[v.index()] += 1);
+        let uses = graph.use_counts();
         for eqn in graph.eqns() {
             let xs: Values = eqn.inputs.iter().map(|v| env[v.index()]).collect();
             let owns_first = eqn.inputs.first().is_some_and(|v| uses[v.index()] == 1);

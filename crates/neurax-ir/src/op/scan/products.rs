@@ -93,10 +93,7 @@ struct SumFinder<'g> {
 
 impl<'g> SumFinder<'g> {
     fn new(body: &'g Graph, layout: &'g BodyLayout) -> SumFinder<'g> {
-        let mut uses = vec![0; body.types().len()];
-        let inputs = body.eqns().iter().flat_map(|e| &e.inputs);
-        inputs.chain(body.outputs()).for_each(|v| uses[v.index()] += 1);
-        SumFinder { body, layout, producers: body.producers(), uses }
+        SumFinder { body, layout, producers: body.producers(), uses: body.use_counts() }
     }
 
     /// Returns the equation that computes `v`, if it is no input.

@@ -30,16 +30,13 @@ pub struct LastConvolution {
 impl<'g> ChannelsLastPass<'g> {
     pub fn new(graph: &'g Graph, is_constant: &[bool]) -> ChannelsLastPass<'g> {
         let count = graph.types().len();
-        let mut uses = vec![0; count];
-        let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
-        reads.for_each(|v| uses[v.index()] += 1);
         let mut b = Builder::new();
         let inputs = b.inputs(graph.input_types());
         ChannelsLastPass {
             graph,
             producers: graph.producers(),
             constant: constant_values(graph, is_constant, &|_| true),
-            uses,
+            uses: graph.use_counts(),
             b,
             layouts: Layouts::new(count, &inputs),
             found: false,

@@ -14,6 +14,7 @@
 use super::binding_times::constant_values;
 use crate::composite::{BatchNormInference, Composite};
 use crate::op::{Binary, Broadcast};
+use crate::passes::replace::replace_equations;
 use crate::{Builder, DType, Eqn, Graph, Op, Result, Value, Values};
 
 /// A product in front of a normalization.
@@ -38,22 +39,15 @@ pub fn fold_batch_norms(graph: &Graph, is_constant: &[bool]) -> Result<Option<Gr
     if found.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let mut b = Builder::new();
-    let mut env: Vec<Value> = b.inputs(graph.input_types());
-    for (e, found) in graph.eqns().iter().zip(&found) {
-        b.set_origin(e.at.clone());
+    let folded = replace_equations(graph, |b, i, env| {
+        let Some((norm, found)) = &found[i] else { return Ok(None) };
         let of = |v: &Value| env[v.index()];
-        let inputs: Values = e.inputs.iter().map(of).collect();
-        let Some((norm, found)) = found else {
-            env.extend(b.try_emit(e.op.clone(), &inputs)?);
-            continue;
-        };
         let operands: Values = found.product.inputs.iter().map(of).collect();
+        let parameters: Values = graph.eqns()[i].inputs[1..].iter().map(of).collect();
         let bias = found.bias.as_ref().map(of);
-        env.push(folded(&mut b, norm, found, &operands, bias, &inputs[1..]));
-    }
-    let outputs: Vec<Value> = graph.outputs().iter().map(|v| env[v.index()]).collect();
-    super::super::dce(&b.finish(&outputs)?).map(Some)
+        Ok(Some(folded(b, norm, found, &operands, bias, &parameters)))
+    });
+    folded.map(Some)
 }
 
 /// Emits the product with scaled weights, and the shift.
@@ -87,11 +81,9 @@ struct NormSearch<'g> {
 
 impl<'g> NormSearch<'g> {
     fn new(graph: &'g Graph, is_constant: &[bool]) -> NormSearch<'g> {
-        let mut uses = vec![0; graph.types().len()];
-        let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
-        reads.for_each(|v| uses[v.index()] += 1);
         let constant = constant_values(graph, is_constant, &|_| true);
-        NormSearch { graph, producers: graph.producers(), constant, uses }
+        let (producers, uses) = (graph.producers(), graph.use_counts());
+        NormSearch { graph, producers, constant, uses }
     }
 
     fn producer(&self, v: Value) -> Option<&'g Eqn> {

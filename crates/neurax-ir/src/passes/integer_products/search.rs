@@ -55,10 +55,8 @@ pub(super) struct ProductSearch<'g> {
 
 impl<'g> ProductSearch<'g> {
     pub fn new(graph: &'g Graph, is_constant: &[bool], is_zero: &'g [bool]) -> ProductSearch<'g> {
-        let mut uses = vec![0; graph.types().len()];
-        let reads = graph.eqns().iter().flat_map(|e| &e.inputs).chain(graph.outputs());
-        reads.for_each(|v| uses[v.index()] += 1);
-        ProductSearch { facts: ConstantFacts::new(graph, is_constant), is_zero, uses }
+        let (facts, uses) = (ConstantFacts::new(graph, is_constant), graph.use_counts());
+        ProductSearch { facts, is_zero, uses }
     }
 
     /// Returns the product whose result is that of `e`.
