@@ -6,13 +6,14 @@
 
 use crate::{
     Error, Result, Tensor, Tree, TypeSpec,
+    debug::watch,
     device::{Device, unless_default},
     dispatch::{Outs, tensors},
     frozen::{FrozenProgram, GraphCompiler, SharedConstants},
     jit::{CachedTrace, TraceKey, is_donated},
     tensor::CallSite,
     trace::is_in_body,
-    tree::{AnyTree, first_error, into_vec, map, rebuild, visit_leaves},
+    tree::{AnyTree, first_error, into_vec, map, rebuild, to_vec, visit_leaves},
 };
 use neurax_ir::{Place, mismatch};
 use neurax_runtime::{Buffer, CompiledGraph, ProgramSummary};
@@ -222,7 +223,13 @@ impl CompiledCore {
     /// Runs the function as [`CompiledCore::run`] does, with errors that have no source line.
     fn run_unplaced(&self, mut leaves: Vec<Tensor>) -> Result<Outs> {
         if is_in_body() {
-            return Ok(self.entry.traced.fill(self.entry.execute(None, leaves)?));
+            return Ok(self.entry.traced.fill(self.entry.execute(None, leaves, None)?));
+        }
+        if let Some(watch) = watch() {
+            // The graph of the trace is run, since the specialized program has lost equations.
+            let compiled = self.device.compile(self.entry.traced.graph()?)?;
+            let outs = self.entry.execute_watched(watch, &self.device, &compiled, leaves)?;
+            return Ok(self.entry.traced.fill(outs));
         }
         for x in &leaves {
             x.keep_lazy_value(&self.device)?;
@@ -249,6 +256,9 @@ impl CompiledCore {
                        which may never run: `run_into` would write its outputs immediately";
             return Err(Error::new("run_into", why));
         }
+        if watch().is_some() {
+            return self.run_and_assign(a, outs);
+        }
         if let Some(args) = self.matching_buffers(a) {
             return self.write_into(&args, outs);
         }
@@ -269,6 +279,25 @@ impl CompiledCore {
         }
     }
 
+    /// Runs the function with the checks of [`crate::debug`], and assigns the results to `outs`.
+    fn run_and_assign(&self, a: &dyn AnyTree, outs: &mut [&mut Tensor]) -> Result<()> {
+        self.check("run_into", a)?;
+        self.check_outputs(outs)?;
+        let results = self.run_unplaced(to_vec(a))?;
+        outs.iter_mut().zip(results).for_each(|(out, y)| **out = y);
+        Ok(())
+    }
+
+    /// Checks that there is one output for each result.
+    fn check_outputs(&self, outs: &[&mut Tensor]) -> Result<()> {
+        let types = self.compiled.outputs();
+        if outs.len() == types.len() {
+            return Ok(());
+        }
+        let why = format!("expected {} outputs, got {}", types.len(), outs.len());
+        Err(Error::new("run_into", why))
+    }
+
     /// Returns the buffers of the leaves of `a` if all are on the device, and `a` has the types,
     /// static values and structure that the function was compiled for.
     fn matching_buffers<'a>(&self, a: &'a dyn AnyTree) -> Option<SmallVec<[&'a Buffer; 16]>> {
@@ -285,11 +314,7 @@ impl CompiledCore {
 
     /// Runs the function on `args`, which have its types, and writes the results into `outs`.
     fn write_into(&self, args: &[&Buffer], outs: &mut [&mut Tensor]) -> Result<()> {
-        let types = self.compiled.outputs();
-        if outs.len() != types.len() {
-            let why = format!("expected {} outputs, got {}", types.len(), outs.len());
-            return Err(Error::new("run_into", why));
-        }
+        self.check_outputs(outs)?;
         if let Some(mut buffers) = self.matching_outputs(outs) {
             self.compiled.check_memory_into()?;
             let call = self.compiled.assume_call(args, &self.captures, &mut buffers);

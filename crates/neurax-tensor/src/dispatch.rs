@@ -47,6 +47,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
+    debug::{WatchedArgs, watch},
     device::{Device, or_default, scope_device},
     lazy::LazyConstant,
     tensor::{CallSite, Repr},
@@ -113,7 +114,12 @@ pub(crate) fn apply_graph(graph: &Graph, xs: Vec<Tensor>, at: CallSite) -> Resul
             let graph = graph.with_default_origin(&place.clone().into())?;
             let compiled = device.compile(&graph).map_err(|e| e.at(&place))?;
             let args = xs.into_iter().map(|x| x.into_buffer("run", device));
-            let results = compiled.run(args.collect::<Result<_>>()?).map_err(|e| e.at(&place))?;
+            let args: Vec<Buffer> = args.collect::<Result<_>>()?;
+            let results = match watch() {
+                Some(watch) => watch.run(device, &graph, &compiled, args, WatchedArgs::Operands),
+                None => compiled.run(args),
+            };
+            let results = results.map_err(|e| e.at(&place))?;
             Ok(tensors(results.into(), explicit.as_ref()))
         }
     }
@@ -220,6 +226,13 @@ fn execute(op: Op, xs: Operands, is_implicit: bool, at: CallSite) -> Result<Outs
 fn evaluate(op: &Op, xs: &Operands, at: CallSite) -> Result<Outs> {
     let explicit = explicit_device(xs);
     let xs = xs.iter().map(|x| x.literal_for(op.name(), at)).collect::<Result<Vec<_>>>()?;
+    if let Some(watch) = watch() {
+        let graph = one_op_graph(op, xs.iter().map(Literal::ty), false, at)?;
+        let device = or_default(explicit.as_ref())?;
+        let args = xs.into_iter().map(|x| device.upload(x)).collect::<Result<Vec<_>>>()?;
+        let ys = watch.run_by_equation(device, &graph, &args, WatchedArgs::Operands)?;
+        return Ok(tensors(ys.into(), explicit.as_ref()));
+    }
     let ys = op.eval(&mut Eval::default(), xs)?;
     let on = |y: Literal| {
         let y = Tensor::from(y);
@@ -239,6 +252,12 @@ fn run_eagerly(op: &Op, mut xs: Operands, is_implicit: bool, at: CallSite) -> Re
     let types = args.iter().map(|b| b.ty());
     let graph = || one_op_graph(op, types.clone(), is_implicit, at);
     let compiled = device.op(op, types.clone(), is_implicit, graph)?;
+    if let Some(watch) = watch() {
+        let graph = graph()?;
+        let args = args.into_iter().map(Cow::into_owned).collect();
+        let results = watch.run(device, &graph, &compiled, args, WatchedArgs::Operands)?;
+        return Ok(tensors(results.into(), explicit.as_ref()));
+    }
     compiled.check_memory(&|i| matches!(&args[i], Cow::Owned(b) if b.is_unique()))?;
     // The compiled form was found by the types of the arguments.
     let results = compiled.run_checked(compiled.assume_args(&mut args))?;

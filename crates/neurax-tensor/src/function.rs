@@ -149,7 +149,8 @@ impl<A, O> fmt::Debug for Func<'_, A, O> {
 pub struct Failed<A> {
     /// The reason.
     pub error: Error,
-    /// The arguments, or `None` if the program had started and may have reused their memory.
+    /// The arguments, or `None` if the program had started and may have reused their memory. A run
+    /// with the checks of [`crate::debug`] keeps them.
     pub args: Option<A>,
 }
 

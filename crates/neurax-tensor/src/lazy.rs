@@ -27,6 +27,7 @@
 
 use crate::{
     Error, Result, Tensor, Type,
+    debug::{WatchedArgs, watch},
     device::{Device, default_device, is_default},
     tensor::{CallSite, Repr},
     trace,
@@ -197,7 +198,12 @@ impl LazyConstant {
                 return self.any_value()?.into_buffer("constant", device);
             };
             let args = source.args.iter().map(|x| x.clone().into_buffer("constant", device));
-            let mut results = device.compile(&source.graph)?.run(args.collect::<Result<_>>()?)?;
+            let (args, graph) = (args.collect::<Result<Vec<_>>>()?, &source.graph);
+            let compiled = device.compile(graph)?;
+            let mut results = match watch() {
+                Some(watch) => watch.run(device, graph, &compiled, args, WatchedArgs::Operands)?,
+                None => compiled.run(args)?,
+            };
             results.pop().or_bug("a lazy constant has no result")
         };
         run().map_err(|e: Error| e.at(&Place::Source(self.at)))

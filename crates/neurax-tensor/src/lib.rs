@@ -16,6 +16,7 @@ mod attention_options;
 mod compiled;
 mod cumulative_options;
 mod curve_options;
+pub mod debug;
 pub mod device;
 mod dispatch;
 mod dtype_info;
@@ -88,7 +89,9 @@ pub use neurax_ir::{
     self as ir, Complex, DType, Element, Error, Literal, Place, Result, Shape, Type, bf16, f16,
 };
 pub use neurax_macros::Tree;
-pub use neurax_runtime::{self as runtime, Backend, Profile, ProfiledStep, ProgramSummary, Stages};
+pub use neurax_runtime::{
+    self as runtime, Backend, Profile, ProfileRow, ProfiledStep, ProgramSummary, Stages,
+};
 pub use number_options::{CloseOptions, NanToNumOptions};
 pub use polyfit_options::PolyfitOptions;
 pub use reduce_options::{ArgOptions, ReduceOptions};

@@ -2,6 +2,7 @@
 
 use crate::{
     Result, Tensor, Tree,
+    debug::{ValueWatch, WatchedArgs, watch},
     device::{Device, unless_default},
     dispatch::{Outs, apply_graph, device_of, tensors},
     tensor::CallSite,
@@ -64,7 +65,7 @@ impl CachedTrace {
     /// error, if an operand carries one, or if compiling or running fails.
     pub fn call(&self, leaves: Vec<Tensor>, at: CallSite) -> Outs {
         let compiled = self.compiled_to_run(&refs(&leaves));
-        let outs = compiled.and_then(|compiled| self.execute(compiled.as_ref(), leaves));
+        let outs = compiled.and_then(|compiled| self.execute(compiled.as_ref(), leaves, watch()));
         self.traced.fill_or_fail(outs, at)
     }
 
@@ -167,8 +168,25 @@ impl CachedTrace {
         }
     }
 
-    /// Runs the compiled graph, whose memory the caller has checked. Without one, a trace records
-    /// the equations.
+    /// Runs the compiled graph on `device` with checks of values.
+    ///
+    /// # Errors
+    /// The findings of the checks; else as [`CachedTrace::execute`].
+    pub fn execute_watched(
+        &self,
+        watch: ValueWatch,
+        device: &Device,
+        compiled: &CompiledGraph,
+        mut leaves: Vec<Tensor>,
+    ) -> Result<Outs> {
+        let args = self.buffers(&mut leaves, device)?.into_iter().map(Cow::into_owned).collect();
+        let kind = WatchedArgs::Leaves(self.traced.arg_count());
+        let results = watch.run(device, self.traced.graph()?, compiled, args, kind)?;
+        Ok(tensors(results.into(), unless_default(device)))
+    }
+
+    /// Runs the compiled graph, whose memory the caller has checked, with checks of values if there
+    /// is a `watch`. Without a compiled graph, a trace records the equations.
     ///
     /// # Errors
     /// The error of an operand or of running.
@@ -176,10 +194,15 @@ impl CachedTrace {
         &self,
         compiled: Option<&(Device, Arc<CompiledGraph>)>,
         mut leaves: Vec<Tensor>,
+        watch: Option<ValueWatch>,
     ) -> Result<Outs> {
         let Some((device, compiled)) = compiled else {
             return apply_graph(self.traced.graph()?, self.traced.operands(leaves), self.at);
         };
+        if let Some(watch) = watch {
+            let outs = self.execute_watched(watch, device, compiled, leaves);
+            return outs.map_err(|e| e.at(&Place::Source(self.at)));
+        }
         let args = self.buffers(&mut leaves, device);
         let mut args = args.map_err(|e| e.at(&Place::Source(self.at)))?;
         // The lookup of the trace has compared the types of the leaves; captures keep theirs.

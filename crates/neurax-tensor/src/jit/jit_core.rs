@@ -9,6 +9,7 @@ use super::{CachedTrace, LeafRefs, TraceKey, refs};
 use crate::{
     Error, Result, Tensor,
     compiled::CompiledCore,
+    debug::{ValueWatch, watch},
     device::Device,
     dispatch::Outs,
     frozen::SharedConstants,
@@ -48,6 +49,8 @@ pub(super) struct ReadyTrace {
     pub entry: Arc<CachedTrace>,
     /// `None` if a trace records the call.
     compiled: Option<(Device, Arc<CompiledGraph>)>,
+    /// The checks that the call makes.
+    pub watch: Option<ValueWatch>,
 }
 
 /// The reason why a function is not traced.
@@ -150,7 +153,7 @@ impl JitCore {
         let mut leaves = LeafRefs::new();
         visit_leaves(a, false, &mut |_, x| leaves.push(x));
         let compiled = entry.compiled_to_run(&leaves)?;
-        Ok(ReadyTrace { entry, compiled })
+        Ok(ReadyTrace { entry, compiled, watch: watch() })
     }
 
     /// Runs a trace on the leaves of the argument for which it was prepared. Returns the leaves of
@@ -160,8 +163,8 @@ impl JitCore {
     /// The error of running, or the first one in the result.
     pub fn run(&self, ready: &ReadyTrace, leaves: Vec<Tensor>) -> Result<Outs> {
         self.count_donations(&leaves);
-        let ReadyTrace { entry, compiled } = ready;
-        let outs = entry.traced.fill(entry.execute(compiled.as_ref(), leaves)?);
+        let ReadyTrace { entry, compiled, watch } = ready;
+        let outs = entry.traced.fill(entry.execute(compiled.as_ref(), leaves, *watch)?);
         match outs.iter().find_map(Tensor::error) {
             Some(e) => Err(e.clone()),
             None => Ok(outs),

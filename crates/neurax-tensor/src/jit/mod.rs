@@ -49,7 +49,7 @@ use crate::{
     frozen::SharedConstants,
     trace::TraceKind,
     traced_fn::trace_fn,
-    tree::{all_errors, into_vec, to_vec},
+    tree::{all_errors, into_vec, rebuild, to_vec},
 };
 use jit_core::JitCore;
 use neurax_ir::{Graph, Place};
@@ -220,16 +220,16 @@ impl<'f, A, O> Jit<'f, A, O> {
     }
 
     /// Runs the function on copies of `a` several times and measures its steps: the average time of
-    /// each step, layer and source line. A slow function runs twice, a fast one as often as
-    /// the time of a slow one allows.
+    /// each step, and time and bytes by layer, op and source line. A slow function runs twice, a
+    /// fast one as often as the time of a slow one allows.
     ///
     /// ```
     /// use neurax::prelude::*;
     /// let f = jit(|x: Tensor| (x.exp() + 1.0).log().sum(..));
     /// let profile = f.profile(&Tensor::zeros([1000]))?;
     /// assert!(profile.steps()[0].equations.iter().any(|(op, _)| *op == "exponential"));
-    /// assert!(profile.by_line()[0].0.contains(".rs:"), "the line of the source");
-    /// println!("{profile}");      // tables of steps, layers and lines
+    /// assert!(profile.by_line()[0].name.contains(".rs:"), "the line of the source");
+    /// println!("{profile}");      // tables of steps, layers, ops and lines
     /// # Ok::<(), Error>(())
     /// ```
     ///
@@ -343,10 +343,12 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F>
             Ok(ready) => ready,
             Err(error) => return Err(Failed { error, args: Some(a) }),
         };
+        // A run that checks values keeps the arguments.
+        let kept = ready.watch.map(|_| rebuild(&a, to_vec(&a).into()));
         let leaves = self.core.run(&ready, into_vec(a));
         leaves
             .and_then(|leaves| ready.entry.result(leaves))
-            .map_err(|error| Failed { error, args: None })
+            .map_err(|error| Failed { error, args: kept })
     }
 
     fn stages(&self, like: &A, texts: bool) -> Result<Stages> {

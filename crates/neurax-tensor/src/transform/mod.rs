@@ -25,6 +25,7 @@ mod grad;
 mod implicit;
 mod jacobian;
 mod multiply_adds;
+mod printing;
 mod root;
 mod shapes;
 mod vmap;
@@ -42,6 +43,8 @@ pub use grad::{grad, value_and_grad, value_and_grad_at};
 pub use implicit::{custom_linear_solve, custom_linear_solve_symmetric};
 pub use jacobian::{hessian, jacobian, jacobian_forward, jacobian_reverse};
 pub use multiply_adds::multiply_adds;
+#[doc(hidden)]
+pub use printing::{is_text_for, print_tensors};
 pub use root::custom_root;
 pub use shapes::eval_shape;
 pub use vmap::{Axes, Mapped, vmap, vmap_with};
