@@ -73,6 +73,31 @@ pub trait Source<X: Tree = Tensor, Y: Tree = Tensor> {
 
     /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
     fn batches(&self) -> Option<usize>;
+
+    /// Returns the batches of epoch `epoch` from index `first` on as rows of a data set in memory,
+    /// or `None` if the source is no such set, as by default. They are those that
+    /// [`Source::epoch_from`] yields. A training of several steps per call selects the rows in its
+    /// compiled program.
+    fn row_batches(&self, _epoch: usize, _first: usize) -> Option<Result<RowBatches<X, Y>>> {
+        None
+    }
+}
+
+/// The batches of an epoch as rows of a data set: see [`Source::row_batches`].
+///
+/// ```
+/// use neurax::prelude::*;
+/// let set = Dataset::new(Tensor::arange(5), Tensor::arange(5))?;
+/// let rows = set.batched(2).row_batches(0, 1).transpose()?.map(|batches| batches.rows);
+/// assert_eq!(rows, Some(vec![vec![2, 3], vec![4]]));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RowBatches<X: Tree = Tensor, Y: Tree = Tensor> {
+    /// The data set. Its tensors share the memory of those of the source.
+    pub set: Dataset<X, Y>,
+    /// The indices of the examples of each batch.
+    pub rows: Vec<Vec<usize>>,
 }
 
 /// A data set whose order changes with each epoch: see [`Dataset::shuffled`].
@@ -158,13 +183,30 @@ impl<X: Tree + Clone, Y: Tree + Clone> Batches<X, Y> {
 
     /// Returns batch `n` of an epoch, or `None` after the last one.
     pub(crate) fn at(&self, order: &Order, n: usize) -> Option<Result<Batch<X, Y>>> {
-        let indices = match order.batch(n, self.size)? {
-            Ok(indices) if self.drop_last && indices.len() < self.size => return None,
+        let indices = match self.rows_at(order, n)? {
             Ok(indices) => indices,
             Err(e) => return Some(Err(e)),
         };
         let Dataset { x, y } = self.set.select(&indices);
         Some(Ok(Batch { x, y }))
+    }
+
+    /// Returns the indices of the examples of batch `n` of an epoch, or `None` after the last one.
+    fn rows_at<'o>(&self, order: &'o Order, n: usize) -> Option<Result<Cow<'o, [usize]>>> {
+        let indices = order.batch(n, self.size)?;
+        let is_short = indices.as_ref().is_ok_and(|rows| rows.len() < self.size);
+        (!self.drop_last || !is_short).then_some(indices)
+    }
+
+    /// Returns the batches of an epoch from index `first` on as rows of the set.
+    ///
+    /// # Errors
+    /// As [`Batches::rows`].
+    fn rows_from(&self, epoch: usize, first: usize) -> Result<RowBatches<X, Y>> {
+        let order = self.order(epoch)?;
+        let all = (first..).map_while(|n| self.rows_at(&order, n));
+        let rows = all.map(|rows| Ok(rows?.into_owned())).collect::<Result<_>>()?;
+        Ok(RowBatches { set: self.set.clone(), rows })
     }
 
     /// Returns the number of examples.
@@ -273,6 +315,9 @@ impl<X: Tree + Clone, Y: Tree + Clone> Source<X, Y> for Batches<X, Y> {
     fn batches(&self) -> Option<usize> {
         Some(self.len())
     }
+    fn row_batches(&self, epoch: usize, first: usize) -> Option<Result<RowBatches<X, Y>>> {
+        Some(self.rows_from(epoch, first))
+    }
 }
 
 /// Batches of 256 examples in the order of the set, for evaluation.
@@ -317,119 +362,4 @@ pub(crate) fn without_first<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use neurax_tensor::key;
-
-    fn set(n: usize) -> Dataset {
-        Dataset::new(Tensor::arange(n), Tensor::arange(n)).unwrap()
-    }
-
-    fn flat(e: Epoch<Tensor, Tensor>) -> Vec<i32> {
-        e.flat_map(|b| b.x.to_vec::<i32>().unwrap()).collect()
-    }
-
-    #[test]
-    fn every_epoch_has_every_example_in_another_order() {
-        let b = set(10).shuffled(key(1)).batched(4);
-        let (one, two) = (flat(b.epoch(0)), flat(b.epoch(1)));
-        assert_ne!(one, two);
-        assert_eq!(one, flat(b.epoch(0)), "reproducible");
-        for mut e in [one, two] {
-            e.sort_unstable();
-            assert_eq!(e, (0..10).collect::<Vec<_>>());
-        }
-        assert_eq!(b.len(), 3);
-        assert_eq!(b.drop_last().len(), 2);
-    }
-
-    #[test]
-    fn without_a_key_the_order_is_that_of_the_set() {
-        assert_eq!(flat(set(5).batched(2).epoch(7)), [0, 1, 2, 3, 4]);
-        assert_eq!(set(0).batched(3).epoch(0).count(), 0);
-    }
-
-    #[test]
-    fn inputs_and_targets_stay_together() {
-        for b in &set(9).shuffled(key(0)).batched(4) {
-            assert_eq!(b.x.to_vec::<i32>().unwrap(), b.y.to_vec::<i32>().unwrap());
-        }
-    }
-
-    #[test]
-    fn a_batch_size_of_zero_is_an_error() {
-        for batches in [
-            set(5).batched(0),
-            set(5).batched(0).drop_last(),
-            set(0).batched(0),
-            set(5).shuffled(key(0)).batched(0),
-        ] {
-            let given: Vec<Batch> = batches.epoch(0).collect();
-            assert_eq!((given.len(), batches.len()), (1, 1));
-            assert!(
-                given[0]
-                    .x
-                    .error()
-                    .unwrap()
-                    .message()
-                    .contains("expected a batch size of at least 1, got 0")
-            );
-        }
-    }
-
-    #[test]
-    fn an_epoch_starts_at_any_batch() {
-        let batches = set(10).shuffled(key(1)).batched(3);
-        let list: Vec<Batch> = batches.epoch(2).collect();
-        let rest = |source: &dyn Source, first| -> Vec<i32> {
-            let rest = source.epoch_from(2, first).map(|b| b.unwrap().x.to_vec::<i32>().unwrap());
-            rest.flatten().collect()
-        };
-        for first in 0..6 {
-            let want: Vec<i32> = flat(batches.epoch(2)).into_iter().skip(first * 3).collect();
-            assert_eq!(rest(&batches, first), want);
-            assert_eq!(rest(&ByDefault(&list), first), want);
-            let slice = list[..].epoch_from(2, first);
-            let slice: Vec<i32> =
-                slice.flat_map(|b| b.unwrap().x.to_vec::<i32>().unwrap()).collect();
-            assert_eq!(slice, want);
-        }
-    }
-
-    /// A source with the default `epoch_from`.
-    struct ByDefault<'b>(&'b [Batch]);
-
-    impl Source for ByDefault<'_> {
-        fn epoch(&self, epoch: usize) -> SourceEpoch<'_, Tensor, Tensor> {
-            self.0.epoch(epoch)
-        }
-        fn batches(&self) -> Option<usize> {
-            None
-        }
-    }
-
-    #[test]
-    fn an_error_before_the_first_batch_is_kept() {
-        let items = [Ok(0), Err(Error::new("read", "broken")), Ok(2)];
-        let mut rest = without_first(items.into_iter(), 2);
-        assert_eq!(rest.next().unwrap().unwrap_err().message(), "broken");
-        let bad = Dataset { x: Tensor::zeros([3, 1]), y: Tensor::zeros(2) }.batched(2);
-        let rest: Vec<_> = Source::epoch_from(&bad, 0, 5).collect();
-        assert_eq!((rest.len(), rest[0].as_ref().unwrap().x.error().is_some()), (1, true));
-    }
-
-    #[test]
-    fn an_invalid_set_yields_one_batch_with_the_error() {
-        let bad = Dataset { x: Tensor::zeros([3, 1]), y: Tensor::zeros(2) };
-        let batches: Vec<Batch> = bad.shuffled(key(0)).batched(2).epoch(0).collect();
-        assert_eq!((batches.len(), bad.batched(2).len()), (1, 1));
-        assert!(
-            batches[0]
-                .x
-                .error()
-                .unwrap()
-                .message()
-                .contains("expected 3 rows in `y`, as in `x`, got 2")
-        );
-    }
-}
+mod tests;

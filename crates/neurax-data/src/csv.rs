@@ -12,6 +12,7 @@ mod options;
 mod records;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use crate::kept::Kept;
 use crate::stream::{ItemTask, ItemTasks, Stream, task};

@@ -29,6 +29,14 @@ struct JsonFile<T> {
 pub(crate) fn write_json(path: &Path, kind: &str, value: &impl Serialize) -> Result<()> {
     let file = JsonFile { kind: kind.into(), version: JSON_VERSION, value };
     let text = serde_json::to_string(&file).map_err(|e| in_file("save", path, e))?;
+    replace_text(path, &text)
+}
+
+/// Writes a text. An existing file is replaced when the new one is complete.
+///
+/// # Errors
+/// If the file cannot be written; the message names it.
+pub(crate) fn replace_text(path: &Path, text: &str) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.tmp", unique_text()));
     let write = || {

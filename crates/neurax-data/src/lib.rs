@@ -36,6 +36,7 @@ mod dataset;
 mod idx;
 mod json_file;
 mod kept;
+mod panics;
 pub mod prepare;
 mod readers;
 mod split;
@@ -43,11 +44,13 @@ mod stacking;
 mod stream;
 mod tuning;
 
-pub use batches::{Batch, Batches, Epoch, Shuffled, Source, SourceEpoch};
+pub use batches::{Batch, Batches, Epoch, RowBatches, Shuffled, Source, SourceEpoch};
 pub use builtin::{digits, iris};
 pub use csv::{Csv, CsvColumn, EmptyCells, Table, csv};
 pub use dataset::Dataset;
 pub use idx::{idx, mnist};
+#[doc(hidden)]
+pub use panics::caught;
 #[cfg(feature = "images")]
 pub use readers::{ImageFolder, image_folder};
 pub use readers::{

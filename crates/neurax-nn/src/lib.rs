@@ -102,6 +102,7 @@ pub use param_mask::ParamMask;
 pub use policy::Policy;
 pub use predictor::{Predictor, PredictorMemory};
 pub use quantize::Scheme;
+pub use summary::SummaryRow;
 pub use surgery::VisitedLayer;
 pub use vars::{Params, Vars};
 pub use walk::LayerInfo;

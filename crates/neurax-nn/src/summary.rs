@@ -36,8 +36,22 @@ impl Model {
         table(&self.rows(None), false)
     }
 
+    /// Returns the rows of the table of [`Model::summary`], without that of the totals, to print or
+    /// draw them in another way. Layers without a trainable parameter or state have rows, too.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let model = nn::input("image", dims![_, 64]).dense(128).relu().model();
+    /// let rows = model.summary_rows();
+    /// assert_eq!((rows[1].path.as_str(), rows[1].output.as_str()), ("dense", "f32[_, 128]"));
+    /// assert_eq!((rows[1].trainable, rows[1].multiply_adds), (8320, Some(8192)));
+    /// ```
+    pub fn summary_rows(&self) -> Vec<SummaryRow> {
+        self.rows(None)
+    }
+
     /// Returns the rows of the table, with the types of `vars` or of new variables.
-    fn rows(&self, vars: Option<&Vars>) -> Vec<Row> {
+    fn rows(&self, vars: Option<&Vars>) -> Vec<SummaryRow> {
         // Axes of any size get two different sizes; an output axis that differs between the two
         // runs has any size, too.
         let dtypes = self.guessed_dtypes(2);
@@ -49,7 +63,7 @@ impl Model {
         let row = |(a, b): (&crate::evaluate::LayerValues, &crate::evaluate::LayerValues)| {
             let outputs = a.values.iter().zip(&b.values).map(|(a, b)| output(a, b));
             let outputs = outputs.collect::<Vec<_>>().join(", ");
-            Row::new(&a.path, outputs, vars, work.as_ref().map(|w| w.get(&a.path).copied()))
+            SummaryRow::new(&a.path, outputs, vars, work.as_ref().map(|w| w.get(&a.path).copied()))
         };
         layers.map(row).collect()
     }
@@ -95,20 +109,28 @@ impl Net {
     }
 }
 
-/// A layer in the table.
-struct Row {
-    path: String,
-    output: String,
-    trainable: usize,
-    frozen: usize,
-    state: usize,
-    bytes: usize,
-    /// `None` if the number is not known.
-    work: Option<u64>,
+/// A layer in the table of [`Model::summary`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryRow {
+    /// The path.
+    pub path: String,
+    /// The types of the outputs, such as `f32[_, 64]`, or the error of a layer that cannot be
+    /// applied to its inputs.
+    pub output: String,
+    /// The number of trainable parameters.
+    pub trainable: usize,
+    /// The number of frozen parameters.
+    pub frozen: usize,
+    /// The number of elements of the state, such as running statistics.
+    pub state: usize,
+    /// The bytes of all variables.
+    pub bytes: usize,
+    /// The multiply-adds of one example; `None` if the number is not known.
+    pub multiply_adds: Option<u64>,
 }
 
-impl Row {
-    fn new(path: &str, output: String, vars: &Vars, work: Option<Option<u64>>) -> Row {
+impl SummaryRow {
+    fn new(path: &str, output: String, vars: &Vars, work: Option<Option<u64>>) -> SummaryRow {
         // A part of a layer has a path below that of the layer.
         let is_own = |layer: &str| {
             let rest = layer.strip_prefix(path);
@@ -129,7 +151,7 @@ impl Row {
         let size = |t: &Tensor| t.ty().and_then(|t| t.bytes()).unwrap_or(0);
         let maps = trainable.iter().chain(&state).chain(quantized.values());
         let all = maps.flat_map(BTreeMap::values).chain(frozen.iter().copied());
-        Row {
+        SummaryRow {
             path: path.into(),
             output,
             trainable: trainable.iter().map(elements).sum(),
@@ -137,7 +159,7 @@ impl Row {
             state: state.iter().map(elements).sum(),
             bytes: all.map(size).sum(),
             // empty: a layer without matrix products is not listed.
-            work: work.map(|w| w.unwrap_or(0)),
+            multiply_adds: work.map(|w| w.unwrap_or(0)),
         }
     }
 
@@ -156,11 +178,11 @@ struct Column {
     head: &'static str,
     /// True if the cells are text, which is aligned at the left.
     is_text: bool,
-    cell: fn(&Row) -> String,
+    cell: fn(&SummaryRow) -> String,
 }
 
 /// Returns the columns of a table: that of the state only if a layer has some.
-fn columns(rows: &[Row], has_trainable: bool) -> Vec<Column> {
+fn columns(rows: &[SummaryRow], has_trainable: bool) -> Vec<Column> {
     let text = |head, cell| Column { head, is_text: true, cell };
     let number = |head, cell| Column { head, is_text: false, cell };
     let mut all = vec![
@@ -172,7 +194,9 @@ fn columns(rows: &[Row], has_trainable: bool) -> Vec<Column> {
         all.push(number("state", |r| grouped(r.state)));
     }
     all.push(number("bytes", |r| grouped(r.bytes)));
-    all.push(number("multiply-adds", |r| r.work.map_or("?".into(), |w| grouped(w as usize))));
+    all.push(number("multiply-adds", |r| {
+        r.multiply_adds.map_or("?".into(), |w| grouped(w as usize))
+    }));
     if has_trainable {
         all.push(number("trainable", |r| r.trainable().to_string()));
     }
@@ -180,9 +204,9 @@ fn columns(rows: &[Row], has_trainable: bool) -> Vec<Column> {
 }
 
 /// Returns the table of `rows` as text, with a head and a row of totals.
-fn table(rows: &[Row], has_trainable: bool) -> String {
+fn table(rows: &[SummaryRow], has_trainable: bool) -> String {
     let columns = columns(rows, has_trainable);
-    let cells = |row: &Row| columns.iter().map(|c| (c.cell)(row)).collect::<Vec<_>>();
+    let cells = |row: &SummaryRow| columns.iter().map(|c| (c.cell)(row)).collect::<Vec<_>>();
     let head: Vec<String> = columns.iter().map(|c| c.head.to_string()).collect();
     let body: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let mut last = cells(&total(rows));
@@ -201,16 +225,16 @@ fn table(rows: &[Row], has_trainable: bool) -> String {
 }
 
 /// Returns the row of totals.
-fn total(rows: &[Row]) -> Row {
-    let sum = |f: fn(&Row) -> usize| rows.iter().map(f).fold(0, usize::saturating_add);
-    Row {
+fn total(rows: &[SummaryRow]) -> SummaryRow {
+    let sum = |f: fn(&SummaryRow) -> usize| rows.iter().map(f).fold(0, usize::saturating_add);
+    SummaryRow {
         path: "total".into(),
         output: String::new(),
         trainable: sum(|r| r.trainable),
         frozen: sum(|r| r.frozen),
         state: sum(|r| r.state),
         bytes: sum(|r| r.bytes),
-        work: rows.iter().map(|r| r.work).sum(),
+        multiply_adds: rows.iter().map(|r| r.multiply_adds).sum(),
     }
 }
 

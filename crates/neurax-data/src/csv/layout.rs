@@ -124,15 +124,15 @@ impl CsvLayout {
 }
 
 /// The columns of a file, to look up those of the options.
-struct CsvColumns<'a> {
-    file: &'a CsvFile,
-    names: &'a [String],
-    options: &'a CsvOptions,
+pub(super) struct CsvColumns<'a> {
+    pub(super) file: &'a CsvFile,
+    pub(super) names: &'a [String],
+    pub(super) options: &'a CsvOptions,
 }
 
 impl CsvColumns<'_> {
     /// Returns the index of a column.
-    fn find(&self, column: &CsvColumn) -> Result<usize> {
+    pub(super) fn find(&self, column: &CsvColumn) -> Result<usize> {
         let found = match column {
             CsvColumn::Named(name) => {
                 let all: Vec<usize> =

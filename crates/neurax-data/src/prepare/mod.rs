@@ -37,6 +37,8 @@ mod integer_lookup;
 mod min_max;
 mod standardizer;
 mod string_lookup;
+#[cfg(feature = "tokenizers")]
+mod text_tokenizer;
 mod text_vectorizer;
 
 pub use binner::Binner;
@@ -46,4 +48,6 @@ pub use integer_lookup::IntegerLookup;
 pub use min_max::MinMaxScaler;
 pub use standardizer::Standardizer;
 pub use string_lookup::StringLookup;
+#[cfg(feature = "tokenizers")]
+pub use text_tokenizer::{EncodedTexts, TextTokenizer};
 pub use text_vectorizer::TextVectorizer;

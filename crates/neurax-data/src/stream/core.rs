@@ -1,9 +1,9 @@
 //! The type [`Stream`], its epochs, and the functions with which combinators make new streams.
 
+use crate::panics::caught;
 use neurax_tensor::{Error, Place, Result};
-use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A computation of one item.
@@ -303,9 +303,7 @@ pub(crate) fn failing<T: Send + 'static>(error: Error) -> ItemTasks<T> {
 
 /// Returns the result of `f`; a panic in it is an error.
 pub(crate) fn guarded<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
-        Err(Error::new("stream", format!("a function panicked: {}", panic_message(&*panic))))
-    })
+    caught("stream", f)?
 }
 
 /// Returns the result of `f`, a function of the user for item `index`, which an error of it names.
@@ -314,14 +312,6 @@ pub(crate) fn guarded_item<R>(op: &str, index: usize, f: impl FnOnce() -> Result
         let message = format!("item {index}: {}", e.message());
         Error::new(format!("{op}: {}", e.op()), message).at_origin(e.origin())
     })
-}
-
-/// Returns the text of a panic.
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    match panic.downcast_ref::<&str>() {
-        Some(text) => text,
-        None => panic.downcast_ref::<String>().map_or("unknown reason", String::as_str),
-    }
 }
 
 #[cfg(test)]

@@ -248,6 +248,11 @@ impl Pickle<'_> {
                     tensor.ok_or_else(|| self.broken("a tensor without a storage"))?,
                 )
             }
+            // Of the dtypes that have no class of storages.
+            "torch._utils._rebuild_tensor_v3" => {
+                let tensor = self.rebuilt_as(arguments);
+                PickleValue::Tensor(tensor.ok_or_else(|| self.broken("a tensor without a dtype"))?)
+            }
             "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
                 arguments.first().map_or(PickleValue::Opaque, |&id| self.heap.get(id).clone())
             }
@@ -266,6 +271,15 @@ impl Pickle<'_> {
         let PickleValue::Storage(storage) = self.heap.get(storage).clone() else { return None };
         let (shape, strides) = (self.heap.sizes(shape)?, self.heap.sizes(strides)?);
         Some(StoredTensor { storage, offset: self.heap.size(offset)?, shape, strides })
+    }
+
+    /// Returns the tensor of the arguments `(storage, offset, size, stride, requires_grad, hooks,
+    /// dtype, ..)`; the storage has bytes without a type.
+    fn rebuilt_as(&self, arguments: &[Id]) -> Option<StoredTensor> {
+        let mut tensor = self.rebuilt(arguments)?;
+        let PickleValue::Global(name) = self.heap.get(*arguments.get(6)?) else { return None };
+        tensor.storage.dtype = untyped_dtype_of(name)?;
+        Some(tensor)
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N]> {
@@ -309,10 +323,25 @@ fn dtype_of(class: &str) -> Option<DType> {
         "IntStorage" => DType::I32,
         "ShortStorage" => DType::I16,
         "CharStorage" => DType::I8,
-        "ByteStorage" => DType::U8,
+        "ByteStorage" | "storage.UntypedStorage" => DType::U8,
         "BoolStorage" => DType::Bool,
         "ComplexFloatStorage" => DType::C64,
         "ComplexDoubleStorage" => DType::C128,
+        _ => return None,
+    })
+}
+
+/// Returns the dtype of a tensor whose storage has none.
+fn untyped_dtype_of(name: &str) -> Option<DType> {
+    Some(match name.strip_prefix("torch.")? {
+        "uint16" => DType::U16,
+        "uint32" => DType::U32,
+        "uint64" => DType::U64,
+        "float8_e4m3fn" => DType::F8E4M3FN,
+        "float8_e4m3fnuz" => DType::F8E4M3FNUZ,
+        "float8_e5m2" => DType::F8E5M2,
+        "float8_e5m2fnuz" => DType::F8E5M2FNUZ,
+        "float8_e8m0fnu" => DType::F8E8M0FNU,
         _ => return None,
     })
 }

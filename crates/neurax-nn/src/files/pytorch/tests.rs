@@ -29,6 +29,22 @@ fn tensors_of_all_dtypes_and_views_are_read() {
     assert_eq!(t.len(), 11);
 }
 
+// The dtypes for which PyTorch writes bytes without a type, with torch==2.15.0.
+#[test]
+fn tensors_of_storages_without_a_type_are_read() {
+    let t = load(&fixture("untyped.pt")).unwrap();
+    let text = |name: &str| {
+        let values = t[name].to(DType::F64).to_vec::<f64>().unwrap();
+        format!("{} {values:?}", t[name].ty().unwrap())
+    };
+    assert_eq!(text("u16"), "u16[2, 2] [0.0, 2.0, 1.0, 65535.0]");
+    assert_eq!(text("u32"), "u32[1] [4294967295.0]");
+    assert_eq!(text("u64"), "u64[2] [1.0, 4294967296.0]");
+    assert_eq!(text("f8e4m3fn"), "f8e4m3fn[2] [1.5, -448.0]");
+    assert_eq!(text("f8e5m2"), "f8e5m2[] [0.25]");
+    assert_eq!(t.len(), 5);
+}
+
 #[test]
 fn tensors_of_nested_dicts_have_dotted_names() {
     let t = load(&fixture("nested.pt")).unwrap();
