@@ -4,10 +4,10 @@
 //! is compiled in the user's crate. Therefore the training loop, the jitted step and the evaluation
 //! work on [`AnyBatch`], a tree that holds a batch behind a pointer, and are compiled once.
 
-use neurax_data::{Batch, Batches, Source};
+use neurax_data::{Batch, Batches, Dataset, RowBatches, Source};
 use neurax_nn::Inputs;
 use neurax_tensor::tree::Visitor;
-use neurax_tensor::{Result, Tensor, Tree};
+use neurax_tensor::{Error, Result, Tensor, Tree, Type, stack};
 use std::any::Any;
 use std::marker::PhantomData;
 
@@ -55,6 +55,33 @@ impl AnyBatch {
     pub fn len(&self) -> usize {
         self.0.examples()
     }
+
+    /// Returns the types of the tensors, or `None` if one carries an error.
+    pub fn types(&self) -> Option<Vec<Type>> {
+        self.leaves().into_iter().map(|(_, t)| t.ty().ok()).collect()
+    }
+
+    /// Stacks batches of equal types along a new axis 0.
+    ///
+    /// # Errors
+    /// If there are none, or memory is short.
+    pub fn stacked(batches: &[AnyBatch]) -> Result<AnyBatch> {
+        let first = batches.first().ok_or_else(|| Error::bug("no batches to stack"))?;
+        let mut columns: Vec<Vec<Tensor>> = vec![vec![]; first.leaves().len()];
+        for batch in batches {
+            let leaves = batch.leaves().into_iter().map(|(_, t)| t.clone());
+            columns.iter_mut().zip(leaves).for_each(|(column, t)| column.push(t));
+        }
+        first.with_leaves(columns.into_iter().map(|column| stack(column, 0))).ok()
+    }
+}
+
+/// Batches as rows of a data set in memory.
+pub(crate) struct AnyRows {
+    /// All examples.
+    pub set: AnyBatch,
+    /// The indices of the examples of each batch.
+    pub rows: Vec<Vec<usize>>,
 }
 
 impl Inputs for AnyBatch {
@@ -90,6 +117,10 @@ pub(crate) trait AnySource {
 
     /// Returns the number of batches in an epoch, or `None` if it is not known in advance.
     fn batches(&self) -> Option<usize>;
+
+    /// Returns the batches of [`AnySource::epoch_from`] as rows of a data set in memory, or `None`
+    /// if the source is no such set.
+    fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>>;
 }
 
 /// A [`Source`] of batches of known types, as an [`AnySource`].
@@ -108,6 +139,13 @@ impl<S: Source<X, Y> + ?Sized, X: Tree + Inputs, Y: Tree> AnySource for SourceOf
     fn batches(&self) -> Option<usize> {
         self.0.batches()
     }
+    fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>> {
+        let found = self.0.row_batches(epoch, first)?;
+        Some(found.map(|RowBatches { set: Dataset { x, y }, rows }| {
+            let set = AnyBatch::new(Batch { x, y });
+            AnyRows { set, rows }
+        }))
+    }
 }
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone> AnySource for Batches<X, Y> {
@@ -117,5 +155,8 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> AnySource for Batches<X, Y> {
     }
     fn batches(&self) -> Option<usize> {
         Some(self.len())
+    }
+    fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>> {
+        SourceOf::new(self).rows_from(epoch, first)
     }
 }

@@ -70,6 +70,16 @@ impl EpochSoFar {
         }
     }
 
+    /// Returns true if something counts for the score `name`: its mean over nothing is NaN.
+    ///
+    /// # Errors
+    /// If the totals were not [restored](EpochSoFar::restore), or carry an error.
+    pub fn has_weight(&self, name: &str) -> Result<bool> {
+        // A score that is not called as its measure is an element of a metric: all examples count.
+        let i = self.measures.iter().position(|measure| measure == name);
+        Ok(self.known_totals()?.weight(i.unwrap_or(usize::MAX))? != 0.0)
+    }
+
     /// Returns the totals by name, for a file.
     pub fn leaves(&self) -> BTreeMap<String, Tensor> {
         match &self.totals {

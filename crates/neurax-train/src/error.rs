@@ -1,8 +1,9 @@
 //! The error of a failed training run.
 
 use crate::State;
-use neurax_tensor::Error;
+use neurax_tensor::{Error, Place};
 use std::fmt;
+use std::panic::Location;
 
 /// The part of a training run in which an error occurred.
 #[derive(Clone, Copy)]
@@ -11,8 +12,8 @@ pub(crate) enum Phase {
     Start,
     /// In an epoch, before or after its batches.
     Epoch,
-    /// In the batch of this number, from 1, of an epoch.
-    Batch(usize),
+    /// In a call that trains on the batches from one number to another, counted from 1.
+    Batches(usize, usize),
     /// On the validation set.
     Validation,
 }
@@ -25,7 +26,10 @@ impl Phase {
         match self {
             Phase::Start => String::new(),
             Phase::Epoch => format!(" (in epoch {epoch})"),
-            Phase::Batch(batch) => format!(" (in epoch {epoch}, batch {batch})"),
+            Phase::Batches(one, last) if one == last => format!(" (in epoch {epoch}, batch {one})"),
+            Phase::Batches(first, last) => {
+                format!(" (in epoch {epoch}, batches {first} to {last})")
+            }
             Phase::Validation if state.batch > 0 => {
                 format!(" (on the validation set, after epoch {epoch})")
             }
@@ -53,13 +57,25 @@ impl Phase {
 pub struct TrainError {
     /// The cause.
     pub error: Error,
-    /// The state before the failed step; [`crate::Trainer::resume`] continues from it. `None` if
-    /// training had not started, or if a device failed during a step.
+    /// The state before the failed call of the compiled step, one step by default;
+    /// [`crate::Trainer::resume`] continues from it. `None` if
+    /// training had not started, or if a device failed or a function of the user panicked while a
+    /// step ran.
     pub state: Option<Box<State>>,
     pub(crate) phase: Phase,
 }
 
 impl TrainError {
+    /// Returns the error of a run that did not start. `at` is the user's line.
+    pub(crate) fn before_start(error: Error, at: &'static Location<'static>) -> TrainError {
+        TrainError { error: error.at(&Place::from(at)), state: None, phase: Phase::Start }
+    }
+
+    /// Returns the error of a run that is complete.
+    pub(crate) fn after(error: Error, state: State) -> TrainError {
+        TrainError { error, state: Some(Box::new(state)), phase: Phase::Epoch }
+    }
+
     /// Returns where the error occurred, in parentheses; empty before the first step.
     fn context(&self) -> String {
         self.state.as_ref().map_or(String::new(), |state| self.phase.context(state))

@@ -10,6 +10,7 @@ use neurax_nn::Vars;
 use neurax_tensor::ir::Origin;
 use neurax_tensor::{Error, Place, Result};
 use std::panic::Location;
+use std::time::Instant;
 
 /// A validation set and the user's line that set it.
 pub(crate) struct Validation {
@@ -45,7 +46,7 @@ impl Validation {
         most: usize,
     ) -> Result<Vec<(String, f64)>> {
         let data = FirstBatches { source: &*self.data, most, repeats: false };
-        let scores = evaluate(program, measures, vars, &data);
+        let scores = evaluate(program, measures, vars, &data, &|_, _| ());
         let scores = scores.map_err(|e| moved_to(e, self.at))?;
         let named = |score: &str| match &self.name {
             Some(name) => format!("{name} {score}"),
@@ -55,7 +56,8 @@ impl Validation {
     }
 }
 
-/// Computes the loss and the metrics over all batches of `data`.
+/// Computes the loss and the metrics over all batches of `data`. `after_batch` gets the number of
+/// examples so far and the seconds since the start.
 ///
 /// # Errors
 /// If a batch does not fit the model, or there is none.
@@ -64,13 +66,15 @@ pub(crate) fn evaluate(
     measures: &[Measure],
     vars: &Vars,
     data: &dyn AnySource,
+    after_batch: &dyn Fn(usize, f64),
 ) -> Result<Scores> {
-    let (mut totals, mut count) = (Totals::new(measures), 0);
+    let (mut totals, mut count, start) = (Totals::new(measures), 0, Instant::now());
     let mut batches = guarded("the source", || data.epoch(0))?;
     while let Some(batch) = guarded("the source", || batches.next())? {
         let batch = batch?;
         count += examples(&batch)?;
         totals = evaluate.run((vars.clone(), totals, batch))?;
+        after_batch(count, start.elapsed().as_secs_f64());
     }
     if count == 0 {
         return Err(nothing_to_evaluate());

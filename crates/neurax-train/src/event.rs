@@ -19,9 +19,11 @@ pub enum Event {
     Started,
     /// Before the first batch of an epoch; not if an epoch is resumed after a batch.
     EpochStarted,
-    /// Before a training step.
+    /// Before a call of the compiled step, which is one training step by default: see
+    /// [`Trainer::steps_per_call`](crate::Trainer::steps_per_call).
     BatchStarted,
-    /// After a training step; loss and metrics include it.
+    /// After a call of the compiled step, one training step by default; loss and metrics include
+    /// it.
     BatchEnded,
     /// After an epoch that a handler ended before its last batch, and before `EpochEnded`.
     EpochHalted,

@@ -2,6 +2,9 @@
 //!
 //! A filter is a function of the event and the state alone, and counts nothing itself: after a
 //! resume, `every(100).batches()` goes on with the batches that an undisturbed run would choose.
+//!
+//! With several [steps per call](crate::Trainer::steps_per_call), a call ends at each batch that
+//! `every`, `once` or `first` names, so that none is missed.
 
 use crate::{Event, State};
 use neurax_tensor::{Error, Result};
@@ -20,6 +23,8 @@ pub struct When {
 #[derive(Clone)]
 pub struct EventFilter {
     holds: Arc<dyn Fn(Event, &State) -> Result<bool> + Send + Sync>,
+    /// Returns true for the number of a batch that the condition names.
+    names: Arc<dyn Fn(usize) -> bool + Send + Sync>,
     /// True if the condition may depend on the loss and the metrics.
     reads_scores: bool,
 }
@@ -31,8 +36,18 @@ pub struct EventFilter {
 pub struct EventCount {
     n: usize,
     holds: fn(usize, usize) -> bool,
-    /// True if `n` must be at least 1.
-    is_interval: bool,
+    kind: CountKind,
+}
+
+/// The kinds of conditions on a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CountKind {
+    /// The multiples of `n`, which must be at least 1.
+    Interval,
+    /// One number.
+    Single,
+    /// All numbers on one side of `n`.
+    Range,
 }
 
 /// Matches every `n`-th batch or epoch, counted from 1: with 100, those of the numbers 100, 200, ..
@@ -59,22 +74,23 @@ pub struct EventCount {
 /// # Errors
 /// Training fails if `n` is 0.
 pub fn every(n: usize) -> EventCount {
-    EventCount { n, holds: |number, n| number > 0 && number.is_multiple_of(n), is_interval: true }
+    let holds = |number: usize, n| number > 0 && number.is_multiple_of(n);
+    EventCount { n, holds, kind: CountKind::Interval }
 }
 
 /// Matches the batches or epochs before number `n`, counted from 1.
 pub fn before(n: usize) -> EventCount {
-    EventCount { n, holds: |number, n| number < n, is_interval: false }
+    EventCount { n, holds: |number, n| number < n, kind: CountKind::Range }
 }
 
 /// Matches the batches or epochs after number `n`, counted from 1.
 pub fn after(n: usize) -> EventCount {
-    EventCount { n, holds: |number, n| number > n, is_interval: false }
+    EventCount { n, holds: |number, n| number > n, kind: CountKind::Range }
 }
 
 /// Matches batch or epoch number `n`, counted from 1, and no other.
 pub fn once(n: usize) -> EventCount {
-    EventCount { n, holds: |number, n| number == n, is_interval: false }
+    EventCount { n, holds: |number, n| number == n, kind: CountKind::Single }
 }
 
 /// Matches the first batch or epoch of the run, as `once(1)`.
@@ -86,10 +102,12 @@ impl EventCount {
     /// Returns the condition on the number of the batch in the whole run: at `BatchStarted` that of
     /// the next batch, at all other events that of the last one.
     pub fn batches(self) -> EventFilter {
-        self.of(|event, state| match event {
+        let filter = self.of(|event, state| match event {
             Event::BatchStarted => state.step + 1,
             _ => state.step,
-        })
+        });
+        let names = move |number| self.kind != CountKind::Range && (self.holds)(number, self.n);
+        EventFilter { names: Arc::new(names), ..filter }
     }
 
     /// Returns the condition on the number of the epoch: at events inside of an epoch that of this
@@ -100,17 +118,19 @@ impl EventCount {
 
     fn of(self, number: fn(Event, &State) -> usize) -> EventFilter {
         let holds = move |event, state: &State| {
-            if self.is_interval && self.n == 0 {
+            if self.kind == CountKind::Interval && self.n == 0 {
                 return Err(Error::new("every", "expected an interval of at least 1, got 0"));
             }
             Ok((self.holds)(number(event, state), self.n))
         };
-        EventFilter { holds: Arc::new(holds), reads_scores: false }
+        EventFilter { holds: Arc::new(holds), names: Arc::new(|_| false), reads_scores: false }
     }
 }
 
 impl EventFilter {
-    /// Creates a condition from a function of the state.
+    /// Creates a condition from a function of the state. With several
+    /// [steps per call](crate::Trainer::steps_per_call), it sees the state after each call: combine
+    /// it with `every(n).batches()` to see that after a batch of a given number.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -118,26 +138,36 @@ impl EventFilter {
     /// let _ = Event::BatchEnded.when(good & train::every(10).batches());
     /// ```
     pub fn new(f: impl Fn(&State) -> bool + Send + Sync + 'static) -> EventFilter {
-        EventFilter { holds: Arc::new(move |_, state| Ok(f(state))), reads_scores: true }
+        let holds = move |_, state: &State| Ok(f(state));
+        EventFilter { holds: Arc::new(holds), names: Arc::new(|_| false), reads_scores: true }
     }
 }
 
 impl std::ops::BitAnd for EventFilter {
     type Output = EventFilter;
     fn bitand(self, other: EventFilter) -> EventFilter {
+        let names = either(&self, &other);
         let (a, b) = (self.holds, other.holds);
         let holds = Arc::new(move |event, s: &State| Ok(a(event, s)? && b(event, s)?));
-        EventFilter { holds, reads_scores: self.reads_scores || other.reads_scores }
+        EventFilter { holds, names, reads_scores: self.reads_scores || other.reads_scores }
     }
 }
 
 impl std::ops::BitOr for EventFilter {
     type Output = EventFilter;
     fn bitor(self, other: EventFilter) -> EventFilter {
+        let names = either(&self, &other);
         let (a, b) = (self.holds, other.holds);
         let holds = Arc::new(move |event, s: &State| Ok(a(event, s)? || b(event, s)?));
-        EventFilter { holds, reads_scores: self.reads_scores || other.reads_scores }
+        EventFilter { holds, names, reads_scores: self.reads_scores || other.reads_scores }
     }
+}
+
+/// Returns true for the batches that one of two conditions names. Of a combination by `&`, these
+/// are more than those at which it holds.
+fn either(a: &EventFilter, b: &EventFilter) -> Arc<dyn Fn(usize) -> bool + Send + Sync> {
+    let (a, b) = (a.names.clone(), b.names.clone());
+    Arc::new(move |number| a(number) || b(number))
 }
 
 impl fmt::Debug for EventFilter {
@@ -169,6 +199,17 @@ impl When {
             return Ok(false);
         }
         self.filter.as_ref().map_or(Ok(true), |filter| (filter.holds)(event, state))
+    }
+
+    /// Returns true if a call of the compiled step has to end after `step` steps of the run, since
+    /// the condition names the batch before or after.
+    pub(crate) fn ends_call(&self, step: usize) -> bool {
+        let number = match self.event {
+            Event::BatchStarted => step + 1,
+            Event::BatchEnded => step,
+            _ => return false,
+        };
+        self.filter.as_ref().is_some_and(|filter| (filter.names)(number))
     }
 
     /// Returns true if the condition on an event may depend on the loss and the metrics.
@@ -203,6 +244,23 @@ mod tests {
         assert_eq!(matched(BatchEnded, before(3).batches()), [0, 1, 2]);
         assert_eq!(matched(BatchEnded, after(7).batches()), [8, 9]);
         assert_eq!(matched(EpochEnded, once(2).epochs()), [4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn calls_end_at_the_batches_that_a_condition_names() {
+        let ends = |when: When| -> Vec<usize> { (1..10).filter(|n| when.ends_call(*n)).collect() };
+        let ended = |filter| ends(Event::BatchEnded.when(filter));
+        assert_eq!(ended(every(4).batches()), [4, 8]);
+        assert_eq!(ended(once(3).batches() | every(5).batches()), [3, 5]);
+        assert_eq!(ended(every(4).batches() & after(1).epochs()), [4, 8]);
+        assert_eq!(ended(every(4).batches() & EventFilter::new(|_| false)), [4, 8]);
+        let none = [after(3).batches(), before(3).batches(), every(2).epochs(), once(1).epochs()];
+        none.into_iter().for_each(|filter| assert_eq!(ended(filter), [0; 0]));
+        assert_eq!(ended(EventFilter::new(|_| true)), [0; 0]);
+        assert_eq!(ended(every(0).batches()), [0; 0]);
+        assert_eq!(ends(Event::BatchStarted.when(every(4).batches())), [3, 7]);
+        assert_eq!(ends(Event::EpochEnded.when(every(4).batches())), [0; 0]);
+        assert_eq!(ends(Event::BatchEnded.into()), [0; 0]);
     }
 
     #[test]

@@ -74,6 +74,11 @@ pub trait Handler: Send + 'static {
     fn reads_scores(&self) -> bool {
         true
     }
+
+    /// Gives back what the handler took from the process, such as a signal. It is called at the end
+    /// of every run, also of one whose state was lost because a device failed, for which there is
+    /// no [`Event::Failed`].
+    fn release(&mut self) {}
 }
 
 /// The handlers of a training run, in the order in which they were added.
@@ -81,12 +86,31 @@ pub trait Handler: Send + 'static {
 pub(crate) struct Handlers(Vec<Registered>);
 
 struct Registered {
-    /// `None` for a closure.
-    name: Option<String>,
+    name: String,
+    /// True if the name is not that of another handler: a closure has none.
+    is_named: bool,
     events: Vec<When>,
     is_last: bool,
     reads_scores: bool,
-    call: Box<dyn FnMut(Event, &mut State) -> Result<Flow> + Send>,
+    handler: Box<dyn Handler>,
+}
+
+/// A closure as a handler.
+struct ClosureHandler<F> {
+    when: When,
+    call: F,
+}
+
+impl<R: IntoFlow, F: FnMut(&mut State) -> R + Send + 'static> Handler for ClosureHandler<F> {
+    fn name(&self) -> String {
+        CLOSURE.into()
+    }
+    fn events(&self) -> Vec<When> {
+        vec![self.when.clone()]
+    }
+    fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
+        (self.call)(state).flow()
+    }
 }
 
 impl Handlers {
@@ -94,19 +118,14 @@ impl Handlers {
     pub fn add<R: IntoFlow>(
         &mut self,
         when: When,
-        mut f: impl FnMut(&mut State) -> R + Send + 'static,
+        f: impl FnMut(&mut State) -> R + Send + 'static,
     ) {
-        let call = Box::new(move |_, state: &mut State| f(state).flow());
-        let (events, reads_scores) = (vec![when], true);
-        self.insert(Registered { name: None, events, is_last: false, reads_scores, call });
+        self.insert(Registered::new(Box::new(ClosureHandler { when, call: f }), false));
     }
 
     /// Adds a handler with a name.
-    pub fn add_named(&mut self, mut handler: impl Handler) {
-        let (name, events) = (Some(handler.name()), handler.events());
-        let (is_last, reads_scores) = (handler.is_last(), handler.reads_scores());
-        let call = Box::new(move |event, state: &mut State| handler.call(event, state));
-        self.insert(Registered { name, events, is_last, reads_scores, call });
+    pub fn add_named(&mut self, handler: impl Handler) {
+        self.insert(Registered::new(Box::new(handler), true));
     }
 
     /// Inserts a handler before those that are called last, unless it is one of them.
@@ -121,7 +140,8 @@ impl Handlers {
     /// If two have.
     pub fn check_names(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
-        match self.0.iter().filter_map(|h| h.name.as_ref()).find(|name| !seen.insert(*name)) {
+        let mut names = self.0.iter().filter(|h| h.is_named).map(|h| &h.name);
+        match names.find(|name| !seen.insert(*name)) {
             Some(name) => {
                 let why = format!("expected handlers of different names, got two called `{name}`");
                 Err(Error::new("train", why))
@@ -145,6 +165,20 @@ impl Handlers {
         Ok(false)
     }
 
+    /// Returns true if a call of the compiled step has to end after `step` steps of the run, since
+    /// a handler waits for the batch before or after.
+    pub fn end_call(&self, step: usize) -> bool {
+        self.0.iter().flat_map(|handler| &handler.events).any(|when| when.ends_call(step))
+    }
+
+    /// Calls [`Handler::release`] of all handlers, even after a panic.
+    pub fn release(&mut self) {
+        for handler in &mut self.0 {
+            // The run has its result: that of a handler that panics now is none.
+            let _ = guarded(CLOSURE, || handler.handler.release());
+        }
+    }
+
     /// Calls all handlers of `event`, even after one of them returned [`Flow::Stop`], and at
     /// [`Event::Failed`] even after an error. The state says who stopped training before the next
     /// handler is called.
@@ -152,26 +186,48 @@ impl Handlers {
     /// # Errors
     /// The first error of a handler, or its panic.
     pub fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        let mut outcome = Ok(Flow::Continue);
-        for handler in ordered(&mut self.0, event) {
-            let answer = handler.answer(event, state);
-            outcome = outcome.and_then(|flow| answer.map(|answer| flow.max(answer)));
-            if outcome.is_err() && event != Event::Failed {
-                break;
-            }
-        }
-        outcome
+        call_all(&mut self.0, event, state)
+    }
+
+    /// Calls the handlers of `event` that are the last ones of other events.
+    ///
+    /// # Errors
+    /// As [`Handlers::call`].
+    pub fn call_savers(&mut self, event: Event, state: &mut State) -> Result<Flow> {
+        let first = self.0.partition_point(|h| !h.is_last);
+        call_all(self.0.get_mut(first..).unwrap_or_default(), event, state)
+    }
+
+    /// Calls the handlers of `event` that are not the last ones of other events.
+    ///
+    /// # Errors
+    /// As [`Handlers::call`].
+    pub fn call_others(&mut self, event: Event, state: &mut State) -> Result<Flow> {
+        let end = self.0.partition_point(|h| !h.is_last);
+        call_all(self.0.get_mut(..end).unwrap_or_default(), event, state)
     }
 }
 
-/// Returns the handlers in the order in which they are called at `event`.
-fn ordered(handlers: &mut [Registered], event: Event) -> impl Iterator<Item = &mut Registered> {
-    let (others, last) = handlers.split_at_mut(handlers.partition_point(|h| !h.is_last));
-    let (a, b) = if event == Event::Completed { (last, others) } else { (others, last) };
-    a.iter_mut().chain(b)
+/// Calls handlers as [`Handlers::call`] does.
+fn call_all(handlers: &mut [Registered], event: Event, state: &mut State) -> Result<Flow> {
+    let mut outcome = Ok(Flow::Continue);
+    for handler in handlers {
+        let answer = handler.answer(event, state);
+        outcome = outcome.and_then(|flow| answer.map(|answer| flow.max(answer)));
+        if outcome.is_err() && event != Event::Failed {
+            break;
+        }
+    }
+    outcome
 }
 
 impl Registered {
+    fn new(handler: Box<dyn Handler>, is_named: bool) -> Registered {
+        let (name, events) = (handler.name(), handler.events());
+        let (is_last, reads_scores) = (handler.is_last(), handler.reads_scores());
+        Registered { name, is_named, events, is_last, reads_scores, handler }
+    }
+
     /// Calls the handler if it is one of `event`.
     ///
     /// # Errors
@@ -180,10 +236,11 @@ impl Registered {
         if !self.wants(event, state)? {
             return Ok(Flow::Continue);
         }
-        let name = self.name.as_deref().unwrap_or(CLOSURE);
-        let answer = guarded(format_args!("the handler `{name}`"), || (self.call)(event, state))??;
+        let (name, handler) = (&self.name, &mut self.handler);
+        let call = || handler.call(event, state);
+        let answer = guarded(format_args!("the handler `{name}`"), call)??;
         if answer == Flow::Stop && state.status == Status::Running {
-            state.status = Status::Stopped { by: name.into() };
+            state.status = Status::Stopped { by: name.clone() };
         }
         state.so_far.halts |= answer == Flow::StopEpoch;
         Ok(answer)
@@ -194,7 +251,7 @@ impl Registered {
     /// # Errors
     /// The error of a filter, or its panic.
     fn wants(&self, event: Event, state: &State) -> Result<bool> {
-        let name = self.name.as_deref().unwrap_or(CLOSURE);
+        let name = &self.name;
         let filter = format_args!("a filter of the handler `{name}`");
         for when in &self.events {
             if guarded(filter, || when.matches(event, state))?? {

@@ -11,10 +11,15 @@
 extern crate neurax_tensor as neurax;
 
 mod any_batch;
+mod averaged_weights;
+mod batch_group;
+mod cross_validation;
+mod custom;
 mod differences;
 mod epoch_so_far;
 mod error;
 mod evaluation;
+mod evaluator;
 mod event;
 mod filter;
 mod first_batches;
@@ -25,32 +30,46 @@ mod handlers;
 mod measure;
 mod memory;
 mod non_finite;
+mod norms;
 mod predict;
 mod program;
 mod progress;
+mod rate_finder;
+mod run_files;
 mod saved;
 mod scores;
 mod settings;
 mod state;
 mod status;
 mod stopwatch;
+mod supervised;
+mod task;
 mod trained;
 mod trainer;
 mod training_run;
 mod tuning;
 
+pub use averaged_weights::AveragedWeights;
+pub use cross_validation::{CrossValidation, cross_validate, k_fold};
+pub use custom::CustomTraining;
 pub use error::TrainError;
+pub use evaluator::Evaluator;
 pub use event::{Event, Flow, IntoFlow};
 pub use filter::{EventCount, EventFilter, When, after, before, every, first, once};
 pub use goal::{Goal, highest, lowest};
 pub use handler::Handler;
 pub use handlers::{
-    Checkpoints, CsvLog, EarlyStopping, Interrupt, JsonLines, ReduceOnPlateau, StepLimit,
-    StopOnNan, TimeLimit, WatchdogFile,
+    Checkpoints, CsvLog, EarlyStopping, EpochFields, EventWriter, HyperParameter, Interrupt,
+    JsonLines, LineKind, MetricsLine, ReduceOnPlateau, RunDirectory, StepLimit, StopOnNan,
+    TensorBoard, TimeLimit, WatchdogFile, png_image,
 };
 pub use memory::{HandlerMemories, HandlerMemory};
 pub use non_finite::NonFiniteLoss;
 pub use predict::{Predict, Prediction, PredictionProgress};
+pub use rate_finder::{RateFinder, RatePoint, RateSearch};
+pub use run_files::{
+    ClassCurves, LayerRecord, PredictionRecord, RunEnvironment, RunFiles, RunRecord, RunSession,
+};
 pub use scores::Scores;
 pub use state::{EpochLog, State};
 pub use status::Status;

@@ -2,6 +2,7 @@
 
 use crate::Scores;
 use crate::any_batch::AnyBatch;
+use crate::norms::NormOf;
 use neurax_data::Batch;
 use neurax_nn::metric::Observed;
 use neurax_nn::{Applied, Metric, MetricState};
@@ -17,8 +18,14 @@ type OfBatch<O> = Arc<dyn Fn(&Applied, &AnyBatch) -> O + Send + Sync>;
 pub(crate) enum Objective {
     /// A scalar, the mean over a batch: the loss, or a metric without state.
     Mean(OfBatch<Tensor>),
+    /// A scalar, the weighted mean over a batch, and the sum of the weights.
+    WeightedMean(OfBatch<[Tensor; 2]>),
     /// A metric with state, and what it sees of a batch.
     Metric(Metric, OfBatch<Observed>),
+    /// A scalar that the step of the user returns, the mean over a batch.
+    Score,
+    /// A norm of the gradients or parameters of a step, in training alone.
+    Norm(NormOf),
 }
 
 impl Objective {
@@ -29,6 +36,17 @@ impl Objective {
         Objective::Mean(Arc::new(move |out, batch| match batch.downcast() {
             Some(batch) => of(out, batch),
             None => unknown_batch(),
+        }))
+    }
+
+    /// Creates the weighted mean of a function that returns that of a batch, and the sum of its
+    /// weights.
+    pub fn weighted_mean<X: Tree, Y: Tree>(
+        of: impl Fn(&Applied, &Batch<X, Y>) -> [Tensor; 2] + Send + Sync + 'static,
+    ) -> Objective {
+        Objective::WeightedMean(Arc::new(move |out, batch| match batch.downcast() {
+            Some(batch) => of(out, batch),
+            None => [unknown_batch(), unknown_batch()],
         }))
     }
 
@@ -68,28 +86,54 @@ pub(crate) enum Total {
     /// The mean over a batch, or the sum over the examples, in f64: in f32, the mean of millions of
     /// examples would drift.
     Mean(Tensor),
+    /// The weighted mean over a batch, or the weighted sum, in f64, and the sum of the weights.
+    Weighted(Tensor, Tensor),
     /// The state of a metric.
     Metric(MetricState),
 }
 
 impl Measure {
-    /// Returns the value for a batch. An error without a source line gets the line that added the
-    /// measure.
-    pub fn of_batch(&self, out: &Applied, batch: &AnyBatch) -> Total {
+    /// Returns the value for a batch, or `None` if the step computes it. An error without a source
+    /// line gets the line that added the measure.
+    pub fn of_batch(&self, out: &Applied, batch: &AnyBatch) -> Option<Total> {
         let at = Place::from(self.at);
         match &self.of {
-            Objective::Mean(of) => Total::Mean(self.scalar(of(out, batch)).at_place(&at)),
+            Objective::Mean(of) => Some(self.mean(of(out, batch))),
+            Objective::WeightedMean(of) => {
+                let [mean, weight] = of(out, batch).map(|x| self.scalar(x).at_place(&at));
+                Some(Total::Weighted(mean, weight))
+            }
             Objective::Metric(metric, of) => {
                 let state = metric.of_batch(of(out, batch));
-                Total::Metric(state.map_leaves(|x| x.clone().at_place(&at)))
+                Some(Total::Metric(state.map_leaves(|x| x.clone().at_place(&at))))
             }
+            Objective::Score | Objective::Norm(_) => None,
         }
+    }
+
+    /// Returns the value for a batch whose mean is `x`.
+    pub fn mean(&self, x: Tensor) -> Total {
+        Total::Mean(self.scalar(x).at_place(&Place::from(self.at)))
+    }
+
+    /// Returns the value for a step, in which `of_step` are a norm and its weight.
+    pub fn norm(&self, of_step: impl FnOnce(&NormOf) -> [Tensor; 2]) -> Option<Total> {
+        let Objective::Norm(norm) = &self.of else { return None };
+        let [norm, weight] = of_step(norm);
+        Some(Total::Weighted(norm, weight))
+    }
+
+    /// Returns true if the measure is computed on validation sets, too.
+    pub fn is_validated(&self) -> bool {
+        !matches!(self.of, Objective::Norm(_))
     }
 
     /// Returns the value of no examples.
     fn start(&self) -> Total {
+        let zero = || Tensor::scalar(DType::F64, 0.0);
         match &self.of {
-            Objective::Mean(_) => Total::Mean(Tensor::scalar(DType::F64, 0.0)),
+            Objective::Mean(_) | Objective::Score => Total::Mean(zero()),
+            Objective::WeightedMean(_) | Objective::Norm(_) => Total::Weighted(zero(), zero()),
             Objective::Metric(metric, _) => Total::Metric(metric.init()),
         }
     }
@@ -100,8 +144,10 @@ impl Measure {
             (Objective::Metric(metric, _), Total::Metric(a), Total::Metric(b)) => {
                 Total::Metric(metric.merge(&a, &b))
             }
-            (Objective::Mean(_), Total::Mean(sum), Total::Mean(x)) => {
-                Total::Mean(sum + x.to(DType::F64) * examples)
+            (_, Total::Mean(sum), Total::Mean(x)) => Total::Mean(sum + x.to(DType::F64) * examples),
+            (_, Total::Weighted(sum, weights), Total::Weighted(x, weight)) => {
+                let weight = weight.to(DType::F64);
+                Total::Weighted(sum + x.to(DType::F64) * &weight, weights + weight)
             }
             _ => Total::Mean(Tensor::from_error(Error::bug("a measure has another total"))),
         }
@@ -112,6 +158,7 @@ impl Measure {
     fn scores(&self, total: &Total, examples: &Tensor) -> Result<Vec<(String, f64)>> {
         let value = match (&self.of, total) {
             (_, Total::Mean(sum)) => sum / examples,
+            (_, Total::Weighted(sum, weights)) => sum / weights,
             (Objective::Metric(metric, _), Total::Metric(state)) => metric.result(state),
             _ => Tensor::from_error(Error::bug("a measure has another total")),
         };
@@ -129,10 +176,10 @@ impl Measure {
     }
 
     fn no_scalar(&self, got: &Type) -> Error {
-        let what = if self.name == LOSS {
-            "loss function".into()
-        } else {
-            format!("metric `{}`", self.name)
+        let what = match self.of {
+            Objective::Score => format!("score `{}`", self.name),
+            _ if self.name == LOSS => "loss function".into(),
+            _ => format!("metric `{}`", self.name),
         };
         Error::new(
             "train",
@@ -180,8 +227,26 @@ impl Totals {
     /// Returns the sum of the loss.
     pub(crate) fn loss(&self) -> Result<f64> {
         match self.all.first() {
-            Some(Total::Mean(sum)) => sum.item(),
+            Some(Total::Mean(sum) | Total::Weighted(sum, _)) => sum.item(),
             _ => Err(Error::bug("a training run has no loss")),
+        }
+    }
+
+    /// Returns the parts of the mean of the loss.
+    pub(crate) fn loss_totals(&self) -> Result<LossTotals> {
+        Ok(LossTotals {
+            sum: self.loss()?,
+            weight: self.weight(0)?,
+            examples: self.examples.item()?,
+        })
+    }
+
+    /// Returns the number by which the total of measure `i` is divided: the sum of its weights, or
+    /// the number of examples.
+    pub(crate) fn weight(&self, i: usize) -> Result<f64> {
+        match self.all.get(i) {
+            Some(Total::Weighted(_, weights)) => weights.item(),
+            _ => self.examples.item(),
         }
     }
 
@@ -190,6 +255,17 @@ impl Totals {
         let all = measures.iter().zip(&self.all).map(|(m, total)| m.scores(total, &self.examples));
         Ok(all.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
+}
+
+/// The parts of the mean of the loss over the examples of an epoch so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LossTotals {
+    /// The weighted sum.
+    pub sum: f64,
+    /// The sum of the weights; the number of examples if they have none.
+    pub weight: f64,
+    /// The number of examples that count.
+    pub examples: f64,
 }
 
 impl Default for Totals {

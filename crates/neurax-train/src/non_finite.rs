@@ -10,7 +10,8 @@ pub enum NonFiniteLoss {
     /// Prints one warning on standard error, also if the trainer is quiet, and goes on.
     #[default]
     Warn,
-    /// Ends training with an error, which holds the state after the step.
+    /// Ends training with an error, which holds the state after the call of the compiled
+    /// step, one step by default.
     Stop,
     /// Goes on without a word.
     Ignore,

@@ -145,7 +145,7 @@ impl<'n> Prediction<'n> {
         data: &Batches<X, Y>,
         select: impl Fn(&Applied) -> BTreeMap<String, Tensor>,
     ) -> Result<BTreeMap<String, Tensor>> {
-        let bar = Progress::predictions(self.quiet, data.len());
+        let bar = Progress::of_task("predict", self.quiet, Some(data.len()));
         let parts = self.parts(data, select, &bar);
         bar.finish();
         let parts = parts?;
@@ -171,7 +171,7 @@ impl<'n> Prediction<'n> {
             }
             examples += batch.len();
             let seconds = start.elapsed().as_secs_f64();
-            bar.advance();
+            bar.advance(1);
             bar.show_speed(examples, seconds);
             let progress = PredictionProgress { batch: i + 1, batches, examples, seconds };
             if self.notify(&progress)? != Flow::Continue {

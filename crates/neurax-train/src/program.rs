@@ -1,11 +1,16 @@
-//! The two jitted functions: a training step, and the evaluation of a batch.
+//! The two jitted functions: the training step of a group of batches, and the evaluation of a
+//! batch.
 
 use crate::any_batch::AnyBatch;
-use crate::measure::{Measure, Total, Totals};
-use neurax_nn::optim::StepInput;
-use neurax_nn::regularize::Penalty;
-use neurax_nn::{Applied, Mode, Model, OptState, Optim, Params, Vars};
-use neurax_tensor::{Error, Jit, Key, Result, Tensor, Tree, eval_shape, jit, value_and_grad_at};
+use crate::batch_group::BatchGroup;
+use crate::guard::guarded;
+use crate::measure::{Measure, Totals};
+use neurax_nn::{OptState, Params, Vars};
+use neurax_tensor::{
+    Error, Failed, Jit, Key, Profile, Result, Tensor, Tree, Type, eval_shape, jit, scan,
+};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The data that each step takes and returns. It is donated to the step, so that it is updated in
 /// place.
@@ -17,106 +22,97 @@ pub(crate) struct StepCarry {
     pub totals: Totals,
 }
 
-/// The jitted training step.
-pub(crate) type StepFn = Jit<'static, (StepCarry, AnyBatch), StepCarry>;
+/// The function of one step: a pure function, which is traced.
+pub(crate) type StepBody = Arc<dyn Fn(StepCarry, &AnyBatch) -> StepCarry + Send + Sync>;
 
-/// The jitted evaluation of a batch, which adds the measures to the totals.
+/// The function that adds the measures of a batch to the totals.
+pub(crate) type EvaluateBody = Arc<dyn Fn(&Vars, Totals, &AnyBatch) -> Totals + Send + Sync>;
+
+/// The function that returns the state of a model after a batch, in training mode.
+pub(crate) type StatisticsBody = Arc<dyn Fn(&Vars, Key, &AnyBatch) -> Params + Send + Sync>;
+
+/// The jitted evaluation of a batch.
 pub(crate) type EvaluateFn = Jit<'static, (Vars, Totals, AnyBatch), Totals>;
 
-/// Jits the training step: differentiates the first measure, updates the parameters, and adds all
-/// measures to the totals. Rules of the optimizer that evaluate the loss do so on the same batch,
-/// with the same random numbers. A step that the optimizer skips does not change the state of the
-/// model, nor the totals if its loss is not finite; it is finite where only the scaled loss of a
-/// narrow dtype overflows.
-pub(crate) fn step_fn(
-    model: Model,
-    measures: Vec<Measure>,
-    penalty: Penalty,
-    optim: Optim,
-) -> StepFn {
-    jit(move |(carry, batch): (StepCarry, AnyBatch)| {
-        let StepCarry { vars: Vars { params, state }, opt, key, totals } = carry;
-        let [key, step_key] = key.split();
-        let mode = Mode::Train(step_key);
-        let objective = |p: Params| {
-            let out = model.apply_with(&p, &state, &batch, &mode);
-            let values = values(&measures, &penalty, &p, &out, &batch);
-            (loss_of(&values), (values, out.state))
-        };
-        let scale = opt.loss_scale();
-        let ((_, (values, new_state)), grads) = value_and_grad_at(&params, |p| {
-            let (loss, rest) = objective(p);
-            (scaled(loss, scale.as_ref()), rest)
-        });
-        let loss = loss_of(&values);
-        let evaluate = |p: &Params| value_and_grad_at(p, |p| objective(p).0);
-        let input = StepInput::new().loss(&loss).evaluate(&evaluate);
-        let before = opt.non_finite_count().cloned();
-        let (params, opt) = optim.step_with(&params, &grads, opt, input);
-        let new_totals = totals.clone().add(&measures, values, batch.len());
-        let (state, totals) = match is_applied(before, &opt) {
-            Some(p) => {
-                let is_counted = &p | loss.is_finite();
-                (chosen(&p, &new_state, &state), chosen(&is_counted, &new_totals, &totals))
+/// The compiled training step of a group of batches. A group of another size is another program.
+pub(crate) struct StepProgram {
+    run: Jit<'static, (StepCarry, BatchGroup), StepCarry>,
+    /// The arguments whose programs are traced.
+    traced: HashSet<ArgumentTypes>,
+}
+
+/// The key of a program: the kind of the group, and the types of all tensors, where
+/// those that carry an error have none.
+type ArgumentTypes = (usize, Vec<Option<Type>>);
+
+impl StepProgram {
+    pub fn new(step: StepBody) -> StepProgram {
+        let run = jit(move |(carry, group): (StepCarry, BatchGroup)| match group {
+            BatchGroup::One(batch) => step(carry, &batch),
+            BatchGroup::Stacked(all) => {
+                scan(carry, all, |carry, batch| (step(carry, &batch), ())).0
             }
-            None => (new_state, new_totals),
-        };
-        StepCarry { vars: Vars { params, state }, opt, key, totals }
-    })
+            BatchGroup::Rows(set, rows) => {
+                let batch = |rows: &Tensor| set.map_leaves(|t| t.take(rows, 0));
+                scan(carry, rows, |carry, rows| (step(carry, &batch(&rows)), ())).0
+            }
+        });
+        StepProgram { run, traced: HashSet::new() }
+    }
+
+    /// Trains on a group.
+    ///
+    /// # Errors
+    /// If the group does not fit the model, a function of the user panics, or a device fails. The
+    /// error holds the carry unless the program had started.
+    pub fn run(
+        &mut self,
+        carry: StepCarry,
+        group: BatchGroup,
+    ) -> Result<StepCarry, Box<Failed<StepCarry>>> {
+        let args = (carry, group);
+        // A handler may change the types of the variables.
+        let signature = argument_types(&args);
+        if !self.traced.contains(&signature) {
+            // The functions of the user run now, while a panic does not lose the carry.
+            let traced = guarded(STEP_FUNCTION, || self.run.trace(&args).map(drop));
+            if let Err(error) = traced.and_then(|traced| traced) {
+                return Err(Box::new(Failed { error, args: Some(args.0) }));
+            }
+            self.traced.insert(signature);
+        }
+        let run = guarded(STEP_FUNCTION, || self.run.try_run(args).map_err(Box::new));
+        let run = run.unwrap_or_else(|error| Err(Box::new(Failed { error, args: None })));
+        run.map_err(|failed| {
+            let Failed { error, args } = *failed;
+            Box::new(Failed { error, args: args.map(|(carry, _)| carry) })
+        })
+    }
 }
 
-/// Returns a bool that is false if the optimizer skipped a step, or `None` if it skips none.
-/// `before` is its count of skipped steps before the step.
-fn is_applied(before: Option<Tensor>, after: &OptState) -> Option<Tensor> {
-    Some(before?.equal(after.non_finite_count()?))
+impl StepProgram {
+    /// Measures a step on a batch, several times.
+    ///
+    /// # Errors
+    /// If the batch does not fit the model, a function of the user panics, or the device does not
+    /// measure steps.
+    pub fn profile(&self, carry: StepCarry, batch: AnyBatch) -> Result<Profile> {
+        guarded(STEP_FUNCTION, || self.run.profile(&(carry, BatchGroup::One(batch))))?
+    }
 }
 
-/// Returns `new` if `is_new`, else `old`.
-fn chosen<T: Tree>(is_new: &Tensor, new: &T, old: &T) -> T {
-    new.zip_map(old, |new, old| is_new.select(new, old))
+/// The name of the step in the error of a panic.
+const STEP_FUNCTION: &str = "a function of the training step";
+
+fn argument_types(args: &(StepCarry, BatchGroup)) -> ArgumentTypes {
+    let mut types = vec![];
+    args.each_leaf(|t| types.push(t.ty().ok()));
+    (args.1.kind(), types)
 }
 
 /// Jits the evaluation of a batch.
-pub(crate) fn evaluate_fn(model: Model, measures: Vec<Measure>, penalty: Penalty) -> EvaluateFn {
-    jit(move |(vars, totals, batch): (Vars, Totals, AnyBatch)| {
-        let out = model.apply(&vars, &batch, &Mode::Eval);
-        let values = values(&measures, &penalty, &vars.params, &out, &batch);
-        totals.add(&measures, values, batch.len())
-    })
-}
-
-/// Returns the loss, multiplied by the scale of the optimizer.
-fn scaled(loss: Tensor, scale: Option<&Tensor>) -> Tensor {
-    match scale {
-        Some(scale) => &loss.to(loss.dtype().at_least_f32()) * scale,
-        None => loss,
-    }
-}
-
-/// Returns the measures of a batch. The penalty of the parameters is a part of the first one, the
-/// loss.
-fn values(
-    measures: &[Measure],
-    penalty: &Penalty,
-    params: &Params,
-    out: &Applied,
-    batch: &AnyBatch,
-) -> Vec<Total> {
-    let value = |(i, m): (usize, &Measure)| match m.of_batch(out, batch) {
-        Total::Mean(loss) if i == 0 && !penalty.is_empty() => {
-            Total::Mean(&loss + penalty.of(params).to(loss.dtype()))
-        }
-        x => x,
-    };
-    measures.iter().enumerate().map(value).collect()
-}
-
-/// Returns the loss among the measures of a batch.
-fn loss_of(values: &[Total]) -> Tensor {
-    match values.first() {
-        Some(Total::Mean(loss)) => loss.clone(),
-        _ => Tensor::from_error(Error::bug("a training run has no loss")),
-    }
+pub(crate) fn evaluate_fn(body: EvaluateBody) -> EvaluateFn {
+    jit(move |(vars, totals, batch): (Vars, Totals, AnyBatch)| body(&vars, totals, &batch))
 }
 
 /// Checks that `batch` can be evaluated, without computing anything.
@@ -138,42 +134,21 @@ pub(crate) fn check_evaluation(
 /// # Errors
 /// If there are none: their mean would be NaN.
 pub(crate) fn examples(batch: &AnyBatch) -> Result<usize> {
-    match batch.len() {
-        0 => Err(Error::new("train", "expected at least one example in a batch, got none")),
-        n => Ok(n),
-    }
+    some_examples(batch.len())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::measure::{LOSS, Objective};
-    use neurax_data::Batch;
-    use neurax_nn::{input, loss, metric, optim};
-    use neurax_tensor::{TypeSpec, dims, key};
-    use std::panic::Location;
+/// Returns the numbers of batches of a group and of examples in each.
+///
+/// # Errors
+/// If there are no examples.
+pub(crate) fn group_size(group: &BatchGroup) -> Result<(usize, usize)> {
+    let (batches, examples) = group.size();
+    Ok((batches, some_examples(examples)?))
+}
 
-    #[test]
-    fn a_step_updates_everything_in_place() {
-        let model = input("x", dims![_, 8]).dense(16).relu().dropout(0.1).dense(1).model();
-        let batch = || Batch { x: Tensor::ones([4, 8]), y: Tensor::ones([4, 1]) };
-        let vars = model.init(key(0), &[TypeSpec::from(&batch().x.ty().unwrap())]).unwrap();
-        let optim = optim::chain([optim::clip(1.0), optim::adam(1e-3)]);
-        let of = |out: &Applied, batch: &Batch| loss::mse(out.y(), &batch.y);
-        let seen = |out: &Applied, batch: &Batch| (out.y().clone(), batch.y.clone());
-        let all = [Objective::mean(of), Objective::metric(metric::roc_auc(), seen)];
-        let measures: Vec<Measure> =
-            all.map(|of| Measure { name: LOSS.into(), of, at: Location::caller() }).into();
-        let totals = Totals::new(&measures);
-        let step = step_fn(model, measures, Penalty::default(), optim.clone());
-        let mut carry = StepCarry { opt: optim.init(&vars.params), vars, key: key(1), totals };
-        for _ in 0..3 {
-            carry = step.run((carry, AnyBatch::new(batch()))).unwrap();
-        }
-        let kernel = carry.vars.params["dense"]["kernel"].address();
-        let copied = step.copied();
-        carry = step.run((carry, AnyBatch::new(batch()))).unwrap();
-        assert_eq!(step.copied(), copied, "{step:?}");
-        assert_eq!(carry.vars.params["dense"]["kernel"].address(), kernel);
+fn some_examples(n: usize) -> Result<usize> {
+    match n {
+        0 => Err(Error::new("train", "expected at least one example in a batch, got none")),
+        n => Ok(n),
     }
 }

@@ -32,10 +32,11 @@ impl Progress {
         Progress { bar, quiet, epochs, batches, refreshed: Instant::now() }
     }
 
-    /// Creates the output of predictions for `batches` batches.
-    pub(crate) fn predictions(quiet: bool, batches: usize) -> Progress {
-        let progress = Progress::new(quiet, 1, Some(batches));
-        progress.bar.set_prefix("predict");
+    /// Creates the output of a task such as `predict` for `batches` batches, if that number is
+    /// known.
+    pub(crate) fn of_task(task: &'static str, quiet: bool, batches: Option<usize>) -> Progress {
+        let progress = Progress::new(quiet, 1, batches);
+        progress.bar.set_prefix(task);
         progress
     }
 
@@ -65,13 +66,8 @@ impl Progress {
         self.bar.set_message(speed(examples, seconds));
     }
 
-    /// Advances the bar by one batch.
-    pub(crate) fn advance(&self) {
-        self.bar.inc(1);
-    }
-
-    /// Advances the bar by the batches before a resume.
-    pub(crate) fn skip(&self, batches: usize) {
+    /// Advances the bar by `batches` batches.
+    pub(crate) fn advance(&self, batches: usize) {
         self.bar.inc(batches as u64);
     }
 

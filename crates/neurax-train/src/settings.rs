@@ -1,38 +1,50 @@
 //! The settings of a trainer, and the start of a run from them.
 
 use crate::any_batch::{AnyBatch, AnySource};
+use crate::averaged_weights::{self, StatisticsRefresh};
 use crate::differences::{differences, shortened, types_of_vars};
 use crate::error::Phase;
-use crate::evaluation::Validation;
+use crate::evaluation::{Validation, evaluate};
 use crate::first_batches::FirstBatches;
 use crate::guard::guarded;
 use crate::handler::Handlers;
-use crate::measure::Measure;
-use crate::program::{EvaluateFn, evaluate_fn, step_fn};
+use crate::measure::{LOSS, Measure, Objective, Totals};
+use crate::norms::NormDetail;
+use crate::program::{EvaluateFn, StepCarry, StepProgram, evaluate_fn};
 use crate::progress::Progress;
+use crate::state::RunPlan;
+use crate::supervised::Supervised;
+use crate::task::TrainingTask;
 use crate::training_run::{TrainingRun, lost};
-use crate::{NonFiniteLoss, State, Status, TrainError};
+use crate::{AveragedWeights, NonFiniteLoss, Scores, State, Status, TrainError};
 use neurax_nn::regularize::Penalty;
-use neurax_nn::{Inputs, Model, OptState, Optim, Vars};
-use neurax_tensor::{Error, Key, Place, Result, TypeSpec};
+use neurax_nn::{Model, OptState, Optim, Vars};
+use neurax_tensor::{Error, Key, Place, Profile, Result, key};
 use std::collections::BTreeSet;
 use std::panic::Location;
 
 /// The settings of a [`Trainer`](crate::Trainer).
 pub(crate) struct Settings {
-    pub model: Model,
-    pub optim: Optim,
+    pub task: Box<dyn TrainingTask>,
     /// The loss, then the metrics.
     pub measures: Vec<Measure>,
+    /// The norms that are measured, too, and the user's line that asked for them.
+    pub norms: Option<(NormDetail, &'static Location<'static>)>,
     /// The penalty of the parameters, a part of the loss.
     pub penalty: Penalty,
     pub validations: Vec<Validation>,
     /// The number of steps between validations inside an epoch.
     pub validation_interval: Option<usize>,
+    /// The most steps of a call of the compiled step.
+    pub steps_per_call: usize,
+    /// The mean of weights that becomes the result.
+    pub averaging: Option<AveragedWeights>,
     pub handlers: Handlers,
     pub key: Key,
     pub vars: Option<Vars>,
     pub non_finite_loss: NonFiniteLoss,
+    /// False if a gradient that is not finite does not end training even with `NonFinite::Fail`.
+    pub may_fail_on_gradients: bool,
     pub data_limit: DataLimit,
     pub quiet: bool,
 }
@@ -63,13 +75,46 @@ pub(crate) enum StartPoint {
 
 /// The result of a training run: the fields of [`Trained`](crate::Trained).
 pub(crate) struct Outcome {
-    pub model: Model,
     pub state: State,
+    /// The measures of validation sets.
     pub measures: Vec<Measure>,
     pub evaluate: EvaluateFn,
 }
 
 impl Settings {
+    /// Creates the settings of a task with the default options.
+    pub fn new(task: Box<dyn TrainingTask>, measures: Vec<Measure>) -> Settings {
+        Settings {
+            task,
+            measures,
+            norms: None,
+            penalty: Penalty::default(),
+            validations: Vec::new(),
+            validation_interval: None,
+            steps_per_call: 1,
+            averaging: None,
+            handlers: Handlers::default(),
+            key: key(0),
+            vars: None,
+            non_finite_loss: NonFiniteLoss::default(),
+            may_fail_on_gradients: true,
+            data_limit: DataLimit::default(),
+            quiet: false,
+        }
+    }
+
+    /// Creates the settings of a model with a loss, which was given at `at`. Not generic, so that
+    /// it is not compiled again in each program.
+    pub fn supervised(
+        model: Model,
+        loss: Objective,
+        optim: Optim,
+        at: &'static Location<'static>,
+    ) -> Settings {
+        let measures = vec![Measure { name: LOSS.into(), of: loss, at }];
+        Settings::new(Box::new(Supervised { model, optim }), measures)
+    }
+
     /// Trains for `epochs` epochs. `at` is the user's line.
     ///
     /// # Errors
@@ -91,6 +136,35 @@ impl Settings {
         }
     }
 
+    /// Returns the loss and the metrics of the variables on all batches of a source.
+    ///
+    /// # Errors
+    /// If a batch does not fit, or there is none.
+    pub fn evaluate(self, data: &dyn AnySource) -> Result<Scores> {
+        let vars = self.start(data)?.vars;
+        let program = evaluate_fn(self.task.evaluation(&self.measures, &self.penalty));
+        let batches = guarded("the source", || data.batches())?;
+        let progress = Progress::of_task("evaluate", self.quiet, batches);
+        let scores = evaluate(&program, &self.measures, &vars, data, &|examples, seconds| {
+            progress.advance(1);
+            progress.show_speed(examples, seconds);
+        });
+        progress.finish();
+        scores
+    }
+
+    /// Measures a training step on the first batch.
+    ///
+    /// # Errors
+    /// As [`Trainer::profile`](crate::Trainer::profile).
+    pub fn profile(self, data: &dyn AnySource) -> Result<Profile> {
+        let State { vars, opt, key, .. } = self.start(data)?;
+        let measures = self.measures_of(&vars);
+        let step = StepProgram::new(self.task.step(&measures, &self.penalty));
+        let totals = Totals::new(&measures);
+        step.profile(StepCarry { vars, opt, key, totals }, first_batch(data)?)
+    }
+
     fn run_on(
         self,
         start: StartPoint,
@@ -101,15 +175,24 @@ impl Settings {
         let at = Place::from(at);
         let started = self.state(start, data, epochs);
         let started = started.and_then(|s| Ok((s, guarded("the source", || data.batches())?)));
-        let ((state, last), batches) =
+        let ((mut state, last), batches) =
             started.map_err(|error| failed(error.at(&at), None, Phase::Start))?;
-        let Settings { model, optim, measures, penalty, quiet, .. } = self;
+        state.plan = RunPlan { epochs: Some(last).filter(|n| *n < usize::MAX), batches };
+        let measures = self.measures_of(&state.vars);
+        let validated: Vec<Measure> =
+            measures.iter().filter(|m| m.is_validated()).cloned().collect();
+        let Settings { task, penalty, quiet, .. } = self;
+        let fails_on_gradients = self.may_fail_on_gradients && task.fails_on_non_finite();
         let mut run = TrainingRun {
-            fails_on_gradients: optim.fails_on_non_finite(),
-            step: step_fn(model.clone(), measures.clone(), penalty.clone(), optim),
-            evaluate: evaluate_fn(model.clone(), measures.clone(), penalty),
+            fails_on_gradients,
+            step: StepProgram::new(task.step(&measures, &penalty)),
+            // The state before a step is known if it is the only one of its call.
+            steps_per_call: if fails_on_gradients { 1 } else { self.steps_per_call },
+            evaluate: evaluate_fn(task.evaluation(&validated, &penalty)),
+            averaging: self.averaging.map(|a| StatisticsRefresh::new(a, task.statistics())),
             progress: Progress::new(quiet, last, batches),
             measures,
+            validated,
             validations: self.validations,
             most_validated: match self.data_limit {
                 DataLimit::OneBatch => 1,
@@ -121,11 +204,13 @@ impl Settings {
             phase: Phase::Start,
             state: Some(state),
         };
+        // The variables before the first step are not held while the run changes them.
+        drop((task, self.vars));
         let outcome = run.all(data, last);
         run.progress.finish();
         match (outcome, run.state) {
             (Ok(()), Some(state)) => {
-                Ok(Outcome { model, state, measures: run.measures, evaluate: run.evaluate })
+                Ok(Outcome { state, measures: run.validated, evaluate: run.evaluate })
             }
             (Ok(()), None) => Err(failed(lost(), None, run.phase)),
             (Err(error), state) => Err(failed(error.at(&at), state, run.phase)),
@@ -144,18 +229,24 @@ impl Settings {
             let why = "expected an interval of at least 1, got 0";
             return Err(Error::new("validate_every", why));
         }
+        if self.steps_per_call == 0 {
+            let why = "expected at least 1 step per call, got 0";
+            return Err(Error::new("steps_per_call", why));
+        }
         let is_new = matches!(start, StartPoint::Initial);
         let (mut state, last) = match start {
             StartPoint::Initial | StartPoint::Repeated => (self.start(data)?, epochs),
             StartPoint::Restarted(mut state) => {
+                averaged_weights::forget_last(&mut state);
                 state.batch = 0;
                 let last = state.history.len().saturating_add(epochs);
                 (state, last)
             }
             StartPoint::Resumed(mut state) => {
+                averaged_weights::restore_last(&mut state)?;
                 self.check_resumed(&state, data)?;
                 if state.is_inside_epoch() {
-                    state.so_far.restore(&self.measures)?;
+                    state.so_far.restore(&self.measures_of(&state.vars))?;
                 }
                 (state, epochs)
             }
@@ -166,26 +257,24 @@ impl Settings {
         Ok((state, last))
     }
 
+    /// Returns the measures of training: the loss, the metrics, and norms of these variables.
+    fn measures_of(&self, vars: &Vars) -> Vec<Measure> {
+        let norms = self.norms.iter().flat_map(|(detail, at)| {
+            let measure = |(name, norm)| Measure { name, of: Objective::Norm(norm), at };
+            detail.list(&vars.params).into_iter().map(measure)
+        });
+        self.measures.iter().cloned().chain(norms).collect()
+    }
+
     /// Creates the state before the first step. The first batch determines the types of the inputs.
     fn start(&self, data: &dyn AnySource) -> Result<State> {
         let [init, steps] = self.key.split();
         let vars = match &self.vars {
             Some(vars) => vars.clone(),
-            None => {
-                let why = "expected at least one batch to train on, got none";
-                let batch = guarded("the source", || data.epoch(0).next())?;
-                let batch = batch.ok_or_else(|| Error::new("train", why))??;
-                self.init(init, &batch)?
-            }
+            None => self.task.init(init, &first_batch(data)?)?,
         };
-        let opt = self.optim.init(&vars.params);
+        let opt = self.task.opt(&vars.params);
         Ok(State::new(vars, opt, steps))
-    }
-
-    fn init(&self, key: Key, batch: &AnyBatch) -> Result<Vars> {
-        let inputs =
-            batch.inputs().into_iter().map(|(name, x)| Ok((name, TypeSpec::from(&x.ty()?))));
-        self.model.init_named(key, inputs.collect::<Result<_>>()?)
     }
 
     /// Checks that a state is one of this model, this optimizer and data of this size.
@@ -204,7 +293,7 @@ impl Settings {
         if !differ.is_empty() {
             return Err(another("model", &differ));
         }
-        let (want, got) = (slots(&self.optim.init(&state.vars.params)), slots(&state.opt));
+        let (want, got) = (slots(&self.task.opt(&state.vars.params)), slots(&state.opt));
         let line = |(i, name): &(usize, String)| format!("the slot `{name}` of rule {i}");
         let missing = want.difference(&got).map(|slot| format!("expected {}", line(slot)));
         let unknown = got.difference(&want).map(|slot| format!("got {}", line(slot)));
@@ -212,8 +301,18 @@ impl Settings {
         if !differ.is_empty() {
             return Err(another("optimizer", &shortened(differ)));
         }
-        state.so_far.check_measures(&self.measures)
+        state.so_far.check_measures(&self.measures_of(&state.vars))
     }
+}
+
+/// Returns the first batch of a source.
+///
+/// # Errors
+/// If there is none, or the source fails.
+fn first_batch(data: &dyn AnySource) -> Result<AnyBatch> {
+    let why = "expected at least one batch to train on, got none";
+    let batch = guarded("the source", || data.epoch(0).next())?;
+    batch.ok_or_else(|| Error::new("train", why))?
 }
 
 /// Returns the names of the slots of each rule of an optimizer.

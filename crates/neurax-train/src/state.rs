@@ -45,6 +45,17 @@ pub struct State {
     pub(crate) is_trial: bool,
     /// True in a run of [`Trainer::run`](crate::Trainer::run), which continues no other one.
     pub(crate) is_new: bool,
+    /// The size of the whole run.
+    pub(crate) plan: RunPlan,
+}
+
+/// The size of a whole run, as far as it is known when it starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RunPlan {
+    /// The number of epochs; `None` if training is unlimited.
+    pub epochs: Option<usize>,
+    /// The number of batches of an epoch.
+    pub batches: Option<usize>,
 }
 
 /// The log of a completed epoch.
@@ -91,6 +102,7 @@ impl State {
             so_far: EpochSoFar::default(),
             is_trial: false,
             is_new: false,
+            plan: RunPlan::default(),
         }
     }
 

@@ -1,19 +1,21 @@
 //! [`Trainer`]: the builder of a training run.
 
+mod custom;
+mod measures;
+mod options;
+mod profile;
+mod record;
 mod resume;
+mod weighted;
 
 use crate::any_batch::SourceOf;
-use crate::evaluation::Validation;
-use crate::handler::Handlers;
-use crate::measure::{LOSS, Measure, Objective};
-use crate::settings::{DataLimit, Settings, StartPoint};
-use crate::{Handler, IntoFlow, NonFiniteLoss, State, TrainError, Trained, When};
-use neurax_data::{Batch, Batches, Source};
+use crate::measure::Objective;
+use crate::settings::{Settings, StartPoint};
+use crate::{State, TrainError, Trained};
+use neurax_data::{Batch, Source};
 use neurax_nn::loss::LossFn;
-use neurax_nn::metric::Observed;
-use neurax_nn::regularize::Penalty;
-use neurax_nn::{Applied, Inputs, Metric, Model, Optim, Vars};
-use neurax_tensor::{Key, Tensor, Tree, key};
+use neurax_nn::{Applied, Inputs, Metric, Model, Optim};
+use neurax_tensor::{Result, Tensor, Tree};
 use std::marker::PhantomData;
 use std::panic::Location;
 
@@ -45,11 +47,18 @@ pub fn epochs(n: usize) -> Epochs {
 /// assert!(trained.validation["accuracy"] > 0.8);
 /// # Ok::<(), Error>(())
 /// ```
+///
+/// `X` and `Y` are the types of the inputs and targets of a batch, and `M` is what is trained: a
+/// [`Model`], or the tree of a [`CustomTraining`](crate::CustomTraining).
 #[must_use = "training starts with `run`"]
-pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor> {
+pub struct Trainer<X: Tree = Tensor, Y: Tree = Tensor, M = Model> {
     /// All that does not depend on the types of the batches, so that the training loop is compiled
     /// once and not for each of them.
     settings: Settings,
+    /// The model, or the tree before the first step.
+    model: M,
+    /// Returns the model of a state.
+    of_state: fn(M, &State) -> Result<M>,
     types: PhantomData<fn(X, Y)>,
 }
 
@@ -111,268 +120,31 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         loss: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
         optim: Optim,
     ) -> Self {
-        let settings = Settings {
-            model: model.into(),
-            optim,
-            measures: Vec::new(),
-            penalty: Penalty::default(),
-            validations: Vec::new(),
-            validation_interval: None,
-            handlers: Handlers::default(),
-            key: key(0),
-            vars: None,
-            non_finite_loss: NonFiniteLoss::default(),
-            data_limit: DataLimit::default(),
-            quiet: false,
-        };
-        Trainer { settings, types: PhantomData }.measure(LOSS, loss)
+        Trainer::supervised(model.into(), Objective::mean(loss), optim)
     }
 
-    /// Adds a penalty of the trained parameters to the loss, in training and on the validation set.
-    /// Several penalties add up.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
-    /// let trainer = trainer.penalty(nn::regularize::l2("**.kernel", 0.5));
-    /// let trained = trainer.run(&set.batched(4), epochs(200))?;
-    /// let kernel = trained.vars.params["dense"]["kernel"].item()?;
-    /// assert!(kernel.abs() < 0.1, "the bias fits the data");
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn penalty(mut self, penalty: Penalty) -> Self {
-        let sum = std::mem::take(&mut self.settings.penalty) + penalty;
-        self.settings.penalty = sum;
-        self
-    }
-
-    /// Adds a metric called `name`: a function of all outputs of the model and the whole batch that
-    /// returns the mean over the batch.
+    /// Creates a trainer of a model with a loss.
     #[track_caller]
-    pub fn measure(
-        mut self,
-        name: &str,
-        of: impl Fn(&Applied, &Batch<X, Y>) -> Tensor + Send + Sync + 'static,
-    ) -> Self {
-        let (of, at) = (Objective::mean(of), Location::caller());
-        self.settings.measures.push(Measure { name: name.into(), of, at });
-        self
+    fn supervised(model: Model, loss: Objective, optim: Optim) -> Self {
+        let settings = Settings::supervised(model.clone(), loss, optim, Location::caller());
+        Trainer { settings, model, of_state: |model, _| Ok(model), types: PhantomData }
     }
+}
 
-    /// Adds a metric of what `of` returns of all outputs of the model and the whole batch:
-    /// `(predictions, targets)`, or `(predictions, targets, weights)` with weights of examples or a
-    /// bool mask.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(tensor([[0.0], [1.0], [2.0]]), tensor([[0], [1], [1]]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1).sigmoid();
-    /// let trained = Trainer::new(&model, loss::binary_cross_entropy, optim::sgd(0.0))
-    ///     .metric_of(metric::recall(), |out, batch: &data::Batch| {
-    ///         (out.y().clone(), batch.y.clone(), batch.x.lt(1.5))
-    ///     })
-    ///     .quiet()
-    ///     .run(&set.batched(2), epochs(1))?;
-    /// assert!([0.0, 1.0].contains(&trained.metrics["recall"]));
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn metric_of<O: Into<Observed>>(
-        mut self,
-        metric: Metric,
-        of: impl Fn(&Applied, &Batch<X, Y>) -> O + Send + Sync + 'static,
-    ) -> Self {
-        let (name, at) = (metric.name().to_string(), Location::caller());
-        let of = Objective::metric(metric, of);
-        self.settings.measures.push(Measure { name, of, at });
-        self
-    }
-
-    /// Sets the validation set, on which the loss and the metrics are computed after each epoch. A
-    /// data set without batches is evaluated in batches of 256 examples. That it fits the model is
-    /// checked before the first step.
-    #[track_caller]
-    pub fn validate(mut self, data: impl Into<Batches<X, Y>>) -> Self {
-        let (data, at) = (Box::new(data.into()), Location::caller());
-        self.settings.validations.retain(|v| v.name.is_some());
-        self.settings.validations.insert(0, Validation { name: None, data, at });
-        self
-    }
-
-    /// Adds a validation set with a name, which its scores begin with: `night loss`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
-    ///     .validate(&set)
-    ///     .validate_on("night", &set)
-    ///     .quiet()
-    ///     .run(&set.batched(2), epochs(2))?;
-    /// assert_eq!(trained.validation["night loss"], trained.validation["loss"]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn validate_on(mut self, name: &str, data: impl Into<Batches<X, Y>>) -> Self {
-        let (data, at, name) = (Box::new(data.into()), Location::caller(), Some(name.into()));
-        self.settings.validations.push(Validation { name, data, at });
-        self
-    }
-
-    /// Evaluates the validation sets after every `n` steps, too: handlers of `BatchEnded` see the
-    /// scores in [`State::validation`]. The log of an epoch holds those after its last batch.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let good = |s: &mut State| match s.validation["loss"] < 1e-2 {
-    ///     true => Flow::Stop,
-    ///     false => Flow::Continue,
-    /// };
-    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
-    ///     .validate(&set)
-    ///     .validate_every(5)
-    ///     .on(Event::BatchEnded, good)
-    ///     .quiet()
-    ///     .run(&set.batched(1), epochs(100))?;
-    /// assert_eq!(trained.step % 5, 0);
-    /// # Ok::<(), Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Training fails if `n` is 0.
-    pub fn validate_every(mut self, n: usize) -> Self {
-        self.settings.validation_interval = Some(n);
-        self
-    }
-
-    /// Trains one step on the first batch and evaluates one batch of each validation set, whatever
-    /// number of epochs is asked for: a trial of a whole program, with all its handlers. It starts
-    /// with initial variables, also by [`Trainer::resume_from`] and the like, and
-    /// [`Checkpoints`](crate::Checkpoints) save nothing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).validate(&set).quiet();
-    /// let trained = trainer.fast_dev_run().run(&set.batched(2), epochs(100))?;
-    /// assert_eq!((trained.step, trained.history[0].examples), (1, 2));
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn fast_dev_run(mut self) -> Self {
-        self.settings.data_limit = DataLimit::OneBatch;
-        self
-    }
-
-    /// Trains on the first `n` batches of the first epoch in every epoch: a model that cannot learn
-    /// them by heart has a mistake.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(key(0).normal([64, 4]), key(1).normal([64, 1]))?;
-    /// let model = nn::input("x", dims![_, 4]).dense(32).tanh().dense(1);
-    /// let trainer = Trainer::new(&model, loss::mse, optim::adam(0.01)).quiet();
-    /// let trained = trainer.overfit(1).run(&set.shuffled(key(2)).batched(8), epochs(300))?;
-    /// assert!(trained.loss < 1e-2);
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn overfit(mut self, n: usize) -> Self {
-        self.settings.data_limit = DataLimit::Repeated(n);
-        self
-    }
-
-    /// Sets what happens when the loss of a step is NaN or infinite. By default, one warning is
-    /// printed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
-    /// let model = nn::input("x", dims![_, 1]).dense(1);
-    /// let infinite = |y: &Tensor, _: &Tensor| y.mean(..) / 0.0;
-    /// let trainer = Trainer::new(&model, infinite, optim::sgd(0.1))
-    ///     .non_finite_loss(train::NonFiniteLoss::Stop)
-    ///     .quiet();
-    /// let stopped = trainer.run(&set.batched(2), epochs(9));
-    /// assert_eq!(stopped.unwrap_err().state.map(|s| s.step), Some(1));
-    /// # Ok::<(), Error>(())
-    /// ```
-    pub fn non_finite_loss(mut self, choice: NonFiniteLoss) -> Self {
-        self.settings.non_finite_loss = choice;
-        self
-    }
-
-    /// Adds a handler: `f` is called at each `event` with the state, which it may change. It
-    /// returns nothing, a [`Flow`](crate::Flow), or a `Result` of one of these. An event may have a
-    /// condition: `Event::BatchEnded.when(every(100).batches())`, see [`every`](crate::every).
-    ///
-    /// The closure is `'static`: to pass data out of it, use an `Arc` or a channel.
-    pub fn on<R: IntoFlow>(
-        mut self,
-        event: impl Into<When>,
-        f: impl FnMut(&mut State) -> R + Send + 'static,
-    ) -> Self {
-        self.settings.handlers.add(event.into(), f);
-        self
-    }
-
-    /// Adds a handler with a name, such as [`EarlyStopping`](crate::EarlyStopping) or
-    /// [`Checkpoints`](crate::Checkpoints). At an event, handlers are called in the order in which
-    /// they were added; those that save the state are called last.
-    pub fn handler(mut self, handler: impl Handler) -> Self {
-        self.settings.handlers.add_named(handler);
-        self
-    }
-
-    /// Sets the random key for initial values and dropout. The default is `key(0)`.
-    pub fn key(mut self, key: Key) -> Self {
-        self.settings.key = key;
-        self
-    }
-
-    /// Sets the variables to start from; by default they are initialized.
-    pub fn vars(mut self, vars: Vars) -> Self {
-        self.settings.vars = Some(vars);
-        self
-    }
-
-    /// Disables progress output.
-    pub fn quiet(mut self) -> Self {
-        self.settings.quiet = true;
-        self
-    }
-
+impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// Initializes the variables and trains for `epochs` epochs.
     ///
     /// # Errors
     /// If a batch or a validation set does not fit the model or is empty, an epoch has no batches,
     /// a handler or the source fails or panics, or a device fails. The error holds the state before
-    /// the failed step. With [`NonFiniteLoss::Stop`] or `NonFinite::Fail` of the optimizer, also if
-    /// the loss or a gradient is not finite.
+    /// the failed call of the compiled step, one step by default. With `NonFiniteLoss::Stop` or
+    /// `NonFinite::Fail` of the optimizer, also if the loss or a gradient is not finite.
     #[track_caller]
     pub fn run(
         self,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
-    ) -> Result<Trained<X, Y>, TrainError> {
+    ) -> Result<Trained<X, Y, M>, TrainError> {
         self.start(StartPoint::Initial, data, epochs, Location::caller())
     }
 
@@ -383,8 +155,12 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
         at: &'static Location<'static>,
-    ) -> Result<Trained<X, Y>, TrainError> {
-        let data = SourceOf::new(data);
-        self.settings.run(start, &data, epochs.0, at).map(Trained::of_any)
+    ) -> Result<Trained<X, Y, M>, TrainError> {
+        let Trainer { settings, model, of_state, .. } = self;
+        let outcome = settings.run(start, &SourceOf::new(data), epochs.0, at)?;
+        match of_state(model, &outcome.state) {
+            Ok(model) => Ok(Trained::of_any(outcome, model)),
+            Err(error) => Err(TrainError::after(error, outcome.state)),
+        }
     }
 }

@@ -4,7 +4,11 @@
 //! inside an epoch continues with the next batch and the totals so far, so that neither the weights
 //! nor the log of the epoch show that it was interrupted.
 
-use crate::any_batch::{AnyBatch, AnySource};
+mod validation;
+
+use crate::any_batch::AnySource;
+use crate::averaged_weights::{StatisticsRefresh, mean_weights, replace_vars};
+use crate::batch_group::{BatchGroup, BatchGroups};
 use crate::epoch_so_far::{EpochSoFar, TotalsSoFar};
 use crate::error::Phase;
 use crate::evaluation::Validation;
@@ -12,21 +16,29 @@ use crate::event::{Event, Flow};
 use crate::guard::guarded;
 use crate::handler::Handlers;
 use crate::measure::{LOSS, Measure, Totals};
-use crate::program::{EvaluateFn, StepCarry, StepFn, examples};
+use crate::program::{EvaluateFn, StepCarry, StepProgram, group_size};
 use crate::progress::Progress;
 use crate::{EpochLog, NonFiniteLoss, Scores, State, Status, non_finite};
+use neurax_nn::Vars;
 use neurax_tensor::{Error, Failed, Key, Result, key};
 
 /// A training run in progress.
 pub(crate) struct TrainingRun {
-    pub step: StepFn,
+    pub step: StepProgram,
+    /// The most steps of a call of the compiled step.
+    pub steps_per_call: usize,
     pub evaluate: EvaluateFn,
+    /// The measures of training.
     pub measures: Vec<Measure>,
+    /// The measures of them that are computed on the validation sets.
+    pub validated: Vec<Measure>,
     pub validations: Vec<Validation>,
     /// The most batches of a validation set that are evaluated.
     pub most_validated: usize,
     /// The number of steps between validations inside an epoch.
     pub validation_interval: Option<usize>,
+    /// The running statistics of the mean of weights that becomes the result.
+    pub averaging: Option<StatisticsRefresh>,
     pub handlers: Handlers,
     pub progress: Progress,
     /// True if a gradient that is not finite ends training.
@@ -35,7 +47,7 @@ pub(crate) struct TrainingRun {
     pub non_finite_loss: NonFiniteLoss,
     /// The part of the run in progress, for the message of an error.
     pub phase: Phase,
-    /// `None` only after a device failed during a step.
+    /// `None` only after a device failed, or a function of the user panicked, during a step.
     pub state: Option<State>,
 }
 
@@ -46,13 +58,15 @@ impl TrainingRun {
     /// As [`Trainer::run`](crate::Trainer::run). The state says that the run failed, and handlers
     /// of [`Event::Failed`] were called.
     pub fn all(&mut self, data: &dyn AnySource, last: usize) -> Result<()> {
-        let outcome = self.epochs(data, last);
+        let outcome = guarded("a function of the training", || self.epochs(data, last));
+        let outcome = outcome.and_then(|outcome| outcome);
         if let Some(state) = &mut self.state {
             state.so_far.watch.stop();
         }
         if outcome.is_err() {
             self.notify_failed();
         }
+        self.handlers.release();
         outcome
     }
 
@@ -68,7 +82,35 @@ impl TrainingRun {
         } else {
             self.state()?.status = Status::Completed;
         }
-        self.notify(Event::Completed)?;
+        self.complete(data)
+    }
+
+    /// Ends a run. The state is saved before the weights are averaged: a resumed run goes on with
+    /// those after the last step.
+    fn complete(&mut self, data: &dyn AnySource) -> Result<()> {
+        let state = self.state.as_mut().ok_or_else(lost)?;
+        self.handlers.call_savers(Event::Completed, state)?;
+        self.average(data)?;
+        let state = self.state.as_mut().ok_or_else(lost)?;
+        self.handlers.call_others(Event::Completed, state)?;
+        Ok(())
+    }
+
+    /// Gives the state the mean of weights, if there is one, its running statistics and its scores
+    /// on the validation sets. A user who interrupts a run does not wait for passes over the data.
+    fn average(&mut self, data: &dyn AnySource) -> Result<()> {
+        let (Some(refresh), Some(state)) = (&self.averaging, &mut self.state) else {
+            return Ok(());
+        };
+        if state.status == Status::Interrupted {
+            return Ok(());
+        }
+        let Some(mean) = mean_weights(state)? else { return Ok(()) };
+        let mut vars = Vars { params: mean, state: state.vars.state.clone() };
+        refresh.refresh(&mut vars, state.key.clone(), data)?;
+        replace_vars(state, vars);
+        let validation = self.validation_scores()?;
+        self.state()?.validation = validation;
         Ok(())
     }
 
@@ -77,17 +119,16 @@ impl TrainingRun {
         let resumes = self.state()?.is_inside_epoch();
         let mut flow = if resumes { self.continued()? } else { self.started()? };
         let State { epoch, batch, .. } = *self.state()?;
-        let mut batches = guarded("the source", || data.epoch_from(epoch, batch))?;
+        let mut groups = BatchGroups::new(data, epoch, batch, self.steps_per_call == 1)?;
         let mut is_halted = false;
         while flow != Flow::Stop
-            && let Some(batch) = guarded("the source", || batches.next())?
+            && let Some(group) = self.next_group(&mut groups, flow)?
         {
             if flow == Flow::Continue {
-                self.phase = Phase::Batch(self.state()?.batch + 1);
-                let batch = batch?;
+                let group = self.started_group(group)?;
                 flow = self.notify(Event::BatchStarted)?;
                 if flow == Flow::Continue {
-                    flow = self.batch(batch)?;
+                    flow = self.group(group)?;
                     continue;
                 }
             }
@@ -130,16 +171,50 @@ impl TrainingRun {
         state.so_far.watch.start();
         let (epoch, batch, halts) = (state.epoch, state.batch, state.so_far.halts);
         self.progress.epoch(epoch);
-        self.progress.skip(batch);
+        self.progress.advance(batch);
         Ok(if halts { Flow::StopEpoch } else { Flow::Continue })
     }
 
-    fn batch(&mut self, batch: AnyBatch) -> Result<Flow> {
-        let examples = examples(&batch)?;
-        self.advance(batch)?;
+    /// Returns the batches of the next call of the compiled step, or `None` at the end of the
+    /// epoch. A call ends at multiples of [`TrainingRun::steps_per_call`], counted in the epoch, so
+    /// that the calls of a resumed run are those of an undisturbed one, and where a handler or the
+    /// validation waits for a step. In an epoch that ends with `flow`, one batch says that it is
+    /// not the last one.
+    fn next_group(
+        &self,
+        groups: &mut BatchGroups,
+        flow: Flow,
+    ) -> Result<Option<Result<BatchGroup>>> {
+        let State { batch, step, .. } = *self.state.as_ref().ok_or_else(lost)?;
+        let grows = |n: usize| {
+            let is_last = flow != Flow::Continue
+                || (batch + n).is_multiple_of(self.steps_per_call)
+                || self.is_validated_after(step + n)
+                || self.handlers.end_call(step + n);
+            !is_last
+        };
+        Ok(groups.next(&grows))
+    }
+
+    /// Notes the batches of a call in progress.
+    ///
+    /// # Errors
+    /// That of the source.
+    fn started_group(&mut self, group: Result<BatchGroup>) -> Result<BatchGroup> {
+        let first = self.state()?.batch + 1;
+        self.phase = Phase::Batches(first, first);
+        let group = group?;
+        self.phase = Phase::Batches(first, first + group.size().0.saturating_sub(1));
+        Ok(group)
+    }
+
+    /// Trains on the batches of a call.
+    fn group(&mut self, group: BatchGroup) -> Result<Flow> {
+        let (batches, examples) = group_size(&group)?;
+        self.advance(group, batches)?;
         let state = self.state()?;
-        state.so_far.examples += examples;
-        self.progress.advance();
+        state.so_far.examples += batches * examples;
+        self.progress.advance(batches);
         self.check_loss()?;
         self.validate_inside_epoch()?;
         let state = self.state.as_ref().ok_or_else(lost)?;
@@ -151,9 +226,9 @@ impl TrainingRun {
         self.notify(Event::BatchEnded)
     }
 
-    /// Runs one step. All of the state is donated to it; if the step fails before it runs, the
-    /// state is returned unchanged.
-    fn advance(&mut self, batch: AnyBatch) -> Result<()> {
+    /// Runs the steps of a call. All of the state is donated to it; if the call fails before it
+    /// runs, the state is returned unchanged.
+    fn advance(&mut self, group: BatchGroup, batches: usize) -> Result<()> {
         let skipped = self.fails_on_gradients.then(|| self.non_finite_steps()).transpose()?;
         let totals = self.state()?.so_far.take_totals()?;
         let mut state = self.state.take().ok_or_else(lost)?;
@@ -164,14 +239,16 @@ impl TrainingRun {
             key: std::mem::replace(&mut state.key, key(0)),
             totals,
         };
-        let (carry, outcome) = match self.step.try_run((carry, batch)) {
+        let (carry, outcome) = match self.step.run(carry, group) {
             Ok(carry) => {
-                state.step += 1;
-                state.batch += 1;
+                state.step += batches;
+                state.batch += batches;
                 (carry, Ok(()))
             }
-            Err(Failed { error, args: Some((carry, _)) }) => (carry, Err(error)),
-            Err(Failed { error, args: None }) => return Err(error),
+            Err(failed) => match *failed {
+                Failed { error, args: Some(carry) } => (carry, Err(error)),
+                Failed { error, args: None } => return Err(error),
+            },
         };
         (state.vars, state.opt, state.key) = (carry.vars, carry.opt, carry.key);
         state.so_far.totals = TotalsSoFar::Of(carry.totals);
@@ -222,14 +299,6 @@ impl TrainingRun {
         Ok(())
     }
 
-    /// Checks that the first batches of the validation sets fit the model.
-    fn check_validations(&mut self) -> Result<()> {
-        self.phase = Phase::Validation;
-        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
-        let check = |v: &Validation| v.check(&self.evaluate, &self.measures, vars);
-        self.validations.iter().try_for_each(check)
-    }
-
     /// Updates the loss and the metrics of the state.
     fn update_scores(&mut self) -> Result<Scores> {
         let scores =
@@ -265,39 +334,6 @@ impl TrainingRun {
         Ok(())
     }
 
-    /// Computes the scores on the validation sets if this is one of the steps for it. Their time is
-    /// not that of training.
-    fn validate_inside_epoch(&mut self) -> Result<()> {
-        let step = self.state()?.step;
-        if !self.validation_interval.is_some_and(|n| n > 0 && step.is_multiple_of(n)) {
-            return Ok(());
-        }
-        self.state()?.so_far.watch.stop();
-        let phase = self.phase;
-        let scores = self.validation_scores()?;
-        self.phase = phase;
-        let state = self.state()?;
-        state.validation = scores;
-        state.so_far.watch.start();
-        Ok(())
-    }
-
-    /// Returns the scores on the validation sets.
-    fn validation_scores(&mut self) -> Result<Scores> {
-        if self.validations.is_empty() {
-            return Ok(Scores::default());
-        }
-        self.phase = Phase::Validation;
-        let vars = &self.state.as_ref().ok_or_else(lost)?.vars;
-        let mut scores = vec![];
-        for set in &self.validations {
-            let own = set.scores(&self.evaluate, &self.measures, vars, self.most_validated);
-            scores.extend(own?);
-        }
-        self.phase = Phase::Epoch;
-        Ok(scores.into_iter().collect())
-    }
-
     fn notify(&mut self, event: Event) -> Result<Flow> {
         let state = self.state.as_mut().ok_or_else(lost)?;
         self.handlers.call(event, state)
@@ -327,7 +363,9 @@ fn without_examples(flow: Flow) -> Result<Flow> {
     }
 }
 
-/// Returns the error of a run whose state was moved to a device that failed.
+/// Returns the error of a run whose state was moved to a step that failed.
 pub(crate) fn lost() -> Error {
-    Error::new("train", "the state was lost because a device failed during a step")
+    let why = "the state was lost, because a device failed or a function of the user panicked \
+               during a step";
+    Error::new("train", why)
 }

@@ -21,5 +21,16 @@ pub(crate) const CHECKSUM_BUFFER_BYTES: usize = 1 << 16;
 /// The most differences between two trainings that an error lists: about a screen of text.
 pub(crate) const MAX_LISTED_DIFFERENCES: usize = 8;
 
-/// The largest `state.json` that is read: a history of millions of epochs.
+/// The largest `state.json`, file of a run directory or log that is read: a history of millions of
+/// epochs.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
+
+/// The number of bins of a histogram for TensorBoard, which draws about a hundred pixels.
+pub(crate) const HISTOGRAM_BINS: usize = 64;
+
+/// The number of steps between lines of the log of a run directory: reading the scores waits for
+/// the device, so that it must not happen in each step.
+pub(crate) const LOGGED_STEPS: usize = 10;
+
+/// The most points of a ROC or PR curve that are stored, twice the pixels that a plot needs.
+pub(crate) const MAX_CURVE_POINTS: usize = 500;

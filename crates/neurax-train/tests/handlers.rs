@@ -404,6 +404,28 @@ fn panics_of_handlers_and_sources_are_errors_that_hold_the_state() {
 }
 
 #[test]
+fn panics_of_losses_and_metrics_are_errors_that_hold_the_state() {
+    let of_four = |y: &Tensor, t: &Tensor| {
+        assert!(y.dim(0) == 4, "a batch of {}", y.dim(0));
+        loss::mse(y, t)
+    };
+    let training = || Trainer::new(model(), of_four, optim::sgd(0.1)).quiet();
+    let failed = training().run(&line(2), epochs(1)).unwrap_err();
+    let text = failed.to_string();
+    assert!(text.contains("a function of the training step panicked: a batch of 1"), "{text}");
+    assert!(text.ends_with("(in epoch 1, batch 3)"), "{text}");
+    let state = failed.state.unwrap();
+    let whole = training().run(&line(2).drop_last(), epochs(1)).unwrap();
+    let bits = |s: &State| neurax::io::serialize(&(s.vars.clone(), s.key.clone())).unwrap();
+    assert!(state.step == 2 && bits(&state) == bits(&whole));
+    let other = Dataset::new(Tensor::ones([3, 2]), Tensor::ones([3, 1])).unwrap();
+    let failed = training().validate(&other).run(&line(2), epochs(1)).unwrap_err();
+    let text = failed.to_string();
+    assert!(text.contains("a function of the training panicked: a batch of 3"), "{text}");
+    assert_eq!(failed.state.unwrap().step, 0);
+}
+
+#[test]
 fn two_handlers_of_one_name_are_an_error() {
     let twice = trainer().handler(StopOnNan).handler(StopOnNan);
     let e = twice.run(&line(1), epochs(1)).unwrap_err().to_string();

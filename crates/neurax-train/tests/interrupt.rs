@@ -5,6 +5,8 @@ use neurax::prelude::*;
 use neurax::train::{Checkpoints, Interrupt, Status, TimeLimit, once};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const CHILD: &str = "NEURAX_TEST_INTERRUPT";
@@ -32,6 +34,27 @@ fn train_without_end(directory: &Path) -> ! {
         .run(&set.batched(4), epochs(usize::MAX))
         .unwrap();
     std::process::exit(trained.status.exit_code())
+}
+
+/// Trains until a call of the compiled step fails, which loses the state, and waits for a signal.
+fn fail_and_wait(directory: &Path) -> ! {
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let calls = AtomicUsize::new(0);
+    let breaks = Arc::new(move || match calls.fetch_add(1, Ordering::SeqCst) {
+        2 => Err(Error::new("device", "broken")),
+        _ => Ok(()),
+    });
+    let of = move |y: &Tensor, t: &Tensor| {
+        let breaks = breaks.clone();
+        loss::mse(&io_call(move |_: Tensor| breaks(), y.clone()), t)
+    };
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let trainer = Trainer::new(&model, of, optim::sgd(0.1)).quiet().handler(Interrupt);
+    let failed = trainer.run(&set.batched(4), epochs(9)).unwrap_err();
+    assert!(failed.state.is_none() && failed.to_string().contains("broken"), "{failed}");
+    std::fs::write(directory.join(TRAINS), "").unwrap();
+    std::thread::sleep(Duration::from_secs(300));
+    std::process::exit(0)
 }
 
 /// Starts this test in another process, and waits until it trains.
@@ -68,6 +91,19 @@ fn ctrl_c_saves_the_state_and_ends_with_130() {
     let state = State::load(newest.path()).unwrap();
     assert_eq!(state.status, Status::Interrupted);
     assert_eq!(newest.file_name().into_string().unwrap(), format!("step-{:06}", state.step));
+}
+
+#[test]
+fn ctrl_c_works_as_usual_after_a_run_whose_state_is_lost() {
+    use std::os::unix::process::ExitStatusExt;
+    if let Some(at) = std::env::var_os(CHILD) {
+        fail_and_wait(Path::new(&at));
+    }
+    let test = "ctrl_c_works_as_usual_after_a_run_whose_state_is_lost";
+    let mut child = start(test, &directory("lost"));
+    press_ctrl_c(&child);
+    // SIGINT ends the program, which does not sleep on.
+    assert_eq!(child.wait().unwrap().signal(), Some(2));
 }
 
 #[test]

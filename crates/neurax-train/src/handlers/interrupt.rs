@@ -73,6 +73,13 @@ impl Handler for Interrupt {
     fn reads_scores(&self) -> bool {
         false
     }
+
+    // A run whose state is lost has no event at its end.
+    fn release(&mut self) {
+        if let Ok(flags) = flags() {
+            flags.idle.store(true, Ordering::SeqCst);
+        }
+    }
 }
 
 /// Returns the flags, and installs the signal handlers in the first call.

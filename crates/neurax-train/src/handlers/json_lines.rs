@@ -1,16 +1,15 @@
 //! [`JsonLines`].
 
 use super::line_log::{LineLog, LogLine};
+use super::rate::RateSource;
 use crate::{EpochLog, Event, Flow, Handler, Scores, State, When, every};
+use neurax_nn::optim::Schedule;
 use neurax_tensor::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The kinds of lines.
-const EPOCH_LINE: &str = "epoch";
-const STEP_LINE: &str = "step";
 /// The text with which all lines begin.
 const LINE_START: &str = r#"{"event":""#;
 
@@ -18,7 +17,7 @@ const LINE_START: &str = r#"{"event":""#;
 /// [`JsonLines::every_steps`] one for every few steps. Numbers that are not finite are `null`.
 ///
 /// ```json
-/// {"event":"epoch","epoch":0,"step":2,"time":1790000000.25,"train":{"loss":2.5},
+/// {"event":"epoch","epoch":0,"step":2,"time":1790000000.25,"rate":0.1,"train":{"loss":2.5},
 ///  "validation":{},"examples":4,"skipped":0,"halted":false,"seconds":0.01}
 /// ```
 ///
@@ -47,35 +46,60 @@ const LINE_START: &str = r#"{"event":""#;
 pub struct JsonLines {
     log: LineLog,
     steps: Option<usize>,
+    rate: RateSource,
 }
 
-/// A line of the file.
-#[derive(Serialize)]
-struct MetricsLine<'s> {
-    event: &'static str,
-    epoch: usize,
-    step: usize,
+/// A line of the file of [`JsonLines`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricsLine {
+    /// The kind of the line.
+    pub event: LineKind,
+    /// The index of the epoch, from 0.
+    pub epoch: usize,
+    /// The number of completed steps.
+    pub step: usize,
     /// The time in seconds since 1970.
-    time: f64,
-    train: BTreeMap<&'s str, Option<f64>>,
+    pub time: f64,
+    /// The learning rate of the last step, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// The scores in training: of the epoch, or of the epoch so far. `None` for a number that is
+    /// not finite.
+    pub train: BTreeMap<String, Option<f64>>,
+    /// The fields of an epoch.
     #[serde(flatten)]
-    of_epoch: Option<EpochFields<'s>>,
+    pub of_epoch: Option<EpochFields>,
 }
 
-/// The fields of the line of an epoch alone.
-#[derive(Serialize)]
-struct EpochFields<'s> {
-    validation: BTreeMap<&'s str, Option<f64>>,
-    examples: usize,
-    skipped: usize,
-    halted: bool,
-    seconds: f64,
+/// The kind of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LineKind {
+    /// The line of a completed epoch.
+    Epoch,
+    /// The line of a step.
+    Step,
+}
+
+/// The fields of the line of an epoch alone: see [`EpochLog`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochFields {
+    /// The scores on the validation sets.
+    pub validation: BTreeMap<String, Option<f64>>,
+    /// The number of training examples.
+    pub examples: usize,
+    /// The number of skipped steps.
+    pub skipped: usize,
+    /// True if a handler ended the epoch before its last batch.
+    pub halted: bool,
+    /// The duration of training in seconds.
+    pub seconds: f64,
 }
 
 /// The fields that say whether a line belongs to a state.
 #[derive(Deserialize)]
 struct LinePosition {
-    event: String,
+    event: LineKind,
     epoch: usize,
     step: usize,
 }
@@ -83,7 +107,11 @@ struct LinePosition {
 impl JsonLines {
     /// Creates a handler that writes to `path`.
     pub fn new(path: impl Into<PathBuf>) -> JsonLines {
-        JsonLines { log: LineLog::new(path.into(), LINE_START), steps: None }
+        JsonLines {
+            log: LineLog::new(path.into(), LINE_START),
+            steps: None,
+            rate: RateSource::default(),
+        }
     }
 
     /// Writes a line with the scores of the epoch so far after every `n` steps, too.
@@ -91,10 +119,49 @@ impl JsonLines {
         JsonLines { steps: Some(n), ..self }
     }
 
+    /// Writes the learning rate of a schedule, which is not a part of the state. A constant rate is
+    /// written without it.
+    pub fn rate(self, schedule: Schedule) -> JsonLines {
+        JsonLines { rate: RateSource::of(schedule), ..self }
+    }
+
     /// Appends a line.
     fn append(&mut self, line: &MetricsLine) -> Result<()> {
         let text = serde_json::to_string(line).map_err(|e| Error::new("log", e.to_string()))?;
         self.log.append(&text)
+    }
+}
+
+impl MetricsLine {
+    /// Returns the line of an epoch after `step` steps, with the time of now.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    /// let trained = trainer.run(&set.batched(2), epochs(1))?;
+    /// let line = train::MetricsLine::of_epoch(&trained.history[0], trained.step, None);
+    /// assert_eq!((line.epoch, line.step), (0, 2));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn of_epoch(log: &EpochLog, step: usize, rate: Option<f64>) -> MetricsLine {
+        let of_epoch = EpochFields {
+            validation: numbers(&log.validation),
+            examples: log.examples,
+            skipped: log.skipped,
+            halted: log.halted,
+            seconds: log.seconds,
+        };
+        MetricsLine {
+            event: LineKind::Epoch,
+            epoch: log.epoch,
+            step,
+            time: now(),
+            rate,
+            train: numbers(&log.train),
+            of_epoch: Some(of_epoch),
+        }
     }
 }
 
@@ -111,8 +178,11 @@ impl Handler for JsonLines {
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         match (event, state.history.last()) {
             _ if state.is_trial => {}
-            (Event::BatchEnded, _) => self.append(&step_line(state))?,
-            (Event::EpochEnded, Some(log)) => self.append(&epoch_line(log, state.step))?,
+            (Event::BatchEnded, _) => self.append(&step_line(state, self.rate.value(state)?))?,
+            (Event::EpochEnded, Some(log)) => {
+                let line = MetricsLine::of_epoch(log, state.step, self.rate.value(state)?);
+                self.append(&line)?;
+            }
             _ => self.log.open(state, |_, line| classify(line, state))?,
         }
         Ok(Flow::Continue)
@@ -122,34 +192,21 @@ impl Handler for JsonLines {
 /// Returns the relation of a line to a state.
 fn classify(line: &str, state: &State) -> LogLine {
     let Ok(at) = serde_json::from_str::<LinePosition>(line) else { return LogLine::Foreign };
-    match at.event.as_str() {
-        EPOCH_LINE => LogLine::of(at.epoch < state.history.len()),
-        STEP_LINE => LogLine::of(at.step <= state.step),
-        _ => LogLine::Foreign,
+    match at.event {
+        LineKind::Epoch => LogLine::of(at.epoch < state.history.len()),
+        LineKind::Step => LogLine::of(at.step <= state.step),
     }
 }
 
-fn step_line(state: &State) -> MetricsLine<'_> {
+fn step_line(state: &State, rate: Option<f64>) -> MetricsLine {
     let mut train = numbers(&state.metrics);
-    train.insert(crate::measure::LOSS, finite(state.loss));
+    train.insert(crate::measure::LOSS.into(), finite(state.loss));
     let (epoch, step, time) = (state.epoch, state.step, now());
-    MetricsLine { event: STEP_LINE, epoch, step, time, train, of_epoch: None }
+    MetricsLine { event: LineKind::Step, epoch, step, time, rate, train, of_epoch: None }
 }
 
-fn epoch_line(log: &EpochLog, step: usize) -> MetricsLine<'_> {
-    let of_epoch = EpochFields {
-        validation: numbers(&log.validation),
-        examples: log.examples,
-        skipped: log.skipped,
-        halted: log.halted,
-        seconds: log.seconds,
-    };
-    let (train, time) = (numbers(&log.train), now());
-    MetricsLine { event: EPOCH_LINE, epoch: log.epoch, step, time, train, of_epoch: Some(of_epoch) }
-}
-
-fn numbers(scores: &Scores) -> BTreeMap<&str, Option<f64>> {
-    scores.iter().map(|(name, x)| (name, finite(x))).collect()
+fn numbers(scores: &Scores) -> BTreeMap<String, Option<f64>> {
+    scores.iter().map(|(name, x)| (name.into(), finite(x))).collect()
 }
 
 fn finite(x: f64) -> Option<f64> {

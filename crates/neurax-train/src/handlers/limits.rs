@@ -1,6 +1,6 @@
 //! [`StepLimit`] and [`TimeLimit`].
 
-use crate::{Event, Flow, Handler, State, When};
+use crate::{Event, Flow, Handler, State, When, once};
 use neurax_tensor::Result;
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,9 @@ impl Handler for StepLimit {
     }
 
     fn events(&self) -> Vec<When> {
-        vec![Event::Started.into(), Event::BatchEnded.into()]
+        // A call of several steps ends at the last one.
+        let last = Event::BatchEnded.when(once(self.0).batches());
+        vec![Event::Started.into(), Event::BatchEnded.into(), last]
     }
 
     fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {

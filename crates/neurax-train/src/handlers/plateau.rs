@@ -2,7 +2,6 @@
 
 use crate::{Event, Flow, Goal, Handler, State, When};
 use neurax_nn::OptState;
-use neurax_nn::optim::Slots;
 use neurax_tensor::{DType, Error, Result, Tensor};
 
 const REDUCE_ON_PLATEAU: &str = "reduce_on_plateau";
@@ -129,15 +128,41 @@ impl Handler for ReduceOnPlateau {
     }
 }
 
+/// Sets the constant rates of the last rule that has one, which keep their signs. `op` is the
+/// handler, for an error.
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn set_rate(opt: &mut OptState, value: f64, op: &str) -> Result<()> {
+    let rates = rates(opt).map_err(|_| {
+        let why = "expected an optimizer with a constant learning rate, got one with a schedule; \
+                   search with a constant rate, and use the result in the schedule";
+        Error::new(op, why)
+    })?;
+    for rate in rates {
+        *rate = Tensor::scalar(DType::F32, value.copysign(rate.item()?));
+    }
+    Ok(())
+}
+
 /// Returns the constant rates of the last rule that has one.
 ///
 /// # Errors
 /// If there is none.
 fn rates(opt: &mut OptState) -> Result<Vec<&mut Tensor>> {
-    let is_rate = |name: &str| name == RATE_SLOT || name.ends_with(NESTED_RATE);
-    let has_rate = |slots: &&mut Slots| slots.keys().any(|name| is_rate(name));
-    let slots = opt.slots.iter_mut().rev().find(has_rate).ok_or_else(no_rate)?;
-    Ok(slots.iter_mut().filter(|(name, _)| is_rate(name)).flat_map(|(_, rate)| rate).collect())
+    let rule = rule_with_rate(opt).ok_or_else(no_rate)?;
+    let slots = opt.slots.iter_mut().skip(rule).take(1).flatten();
+    Ok(slots.filter(|(name, _)| is_rate(name)).flat_map(|(_, rate)| rate).collect())
+}
+
+/// Returns the index of the last rule of an optimizer that has a constant rate.
+pub(super) fn rule_with_rate(opt: &OptState) -> Option<usize> {
+    opt.slots.iter().rposition(|slots| slots.keys().any(|name| is_rate(name)))
+}
+
+/// Returns true if a slot of an optimizer holds a constant rate.
+pub(super) fn is_rate(slot: &str) -> bool {
+    slot == RATE_SLOT || slot.ends_with(NESTED_RATE)
 }
 
 fn no_rate() -> Error {

@@ -4,7 +4,9 @@ use crate::{Event, Flow, Handler, State, When};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 
 /// A handler that ends training with an error when the loss or a metric of the epoch so far is NaN
-/// or infinite, and names the variables that are. The error holds the state.
+/// or infinite, and names the variables that are. The error holds the state. A score for which
+/// nothing counts yet is skipped, such as a gradient norm when the first scaled gradients overflow,
+/// or a weighted loss before the first weight.
 ///
 /// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss) with `Stop` does the same for the
 /// loss without names.
@@ -35,10 +37,12 @@ impl Handler for StopOnNan {
 
     fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
         let scores = [("loss", state.loss)].into_iter().chain(state.metrics.iter());
-        match scores.into_iter().find(|(_, x)| !x.is_finite()) {
-            None => Ok(Flow::Continue),
-            Some((name, x)) => Err(error(name, x, state)),
+        for (name, x) in scores.filter(|(_, x)| !x.is_finite()) {
+            if state.so_far.has_weight(name)? {
+                return Err(error(name, x, state));
+            }
         }
+        Ok(Flow::Continue)
     }
 }
 

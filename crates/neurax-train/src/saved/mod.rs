@@ -145,7 +145,7 @@ fn load_in(folder: &Path) -> Result<State, LoadFailure> {
 }
 
 /// Returns the size of a regular file. Another one, such as a pipe, may never end.
-fn file_size(path: &Path) -> std::io::Result<u64> {
+pub(crate) fn file_size(path: &Path) -> std::io::Result<u64> {
     let found = std::fs::metadata(path)?;
     if !found.is_file() {
         return Err(std::io::Error::other("expected a regular file"));

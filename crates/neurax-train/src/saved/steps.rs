@@ -4,6 +4,7 @@ use super::folder::{existing, remove_folder};
 use super::load_failure::LoadFailure;
 use super::{DOCUMENT, load};
 use crate::State;
+use crate::run_files::checkpoint_directory;
 use neurax_tensor::{Error, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -42,12 +43,13 @@ pub(crate) fn step_folders(directory: &Path) -> Result<Vec<(usize, PathBuf)>> {
 }
 
 /// Returns the newest state of a directory that is not damaged, and a warning for each newer one.
-/// The directory may also be the folder of one state.
+/// The directory may also be a run directory, or the folder of one state.
 ///
 /// # Errors
 /// If a state cannot be read for another reason, such as its version or a permission: an older one
 /// in its place would lose steps. If all are damaged: the error of the newest one.
 pub(crate) fn newest_state(directory: &Path) -> Result<(Option<State>, Vec<String>)> {
+    let directory = &checkpoint_directory(directory);
     if existing(directory).join(DOCUMENT).exists() {
         return Ok((Some(State::load(directory)?), vec![]));
     }

@@ -7,18 +7,17 @@
 //! | `resume_from`, `resume_or_run` | the same, of a state in a folder | epochs of the whole run |
 
 use super::{Epochs, Trainer};
-use crate::error::Phase;
 use crate::progress::warn;
 use crate::saved::steps::newest_state;
 use crate::settings::StartPoint;
 use crate::{State, TrainError, Trained};
 use neurax_data::Source;
 use neurax_nn::Inputs;
-use neurax_tensor::{Error, Place, Tree};
+use neurax_tensor::{Error, Tree};
 use std::panic::Location;
 use std::path::Path;
 
-impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
+impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// Continues training from a state, for `epochs` more epochs. An epoch that was interrupted
     /// begins again, with the first batch; [`Trainer::resume_exactly`] continues with the next one.
     ///
@@ -30,7 +29,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         state: State,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
-    ) -> Result<Trained<X, Y>, TrainError> {
+    ) -> Result<Trained<X, Y, M>, TrainError> {
         self.start(StartPoint::Restarted(state), data, epochs, Location::caller())
     }
 
@@ -72,7 +71,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         state: State,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
-    ) -> Result<Trained<X, Y>, TrainError> {
+    ) -> Result<Trained<X, Y, M>, TrainError> {
         self.start(StartPoint::Resumed(state), data, epochs, Location::caller())
     }
 
@@ -88,7 +87,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         directory: impl AsRef<Path>,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
-    ) -> Result<Trained<X, Y>, TrainError> {
+    ) -> Result<Trained<X, Y, M>, TrainError> {
         let (directory, at) = (directory.as_ref(), Location::caller());
         let state = saved_state(directory, at)?.ok_or_else(|| {
             let why = format!(
@@ -96,7 +95,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
                  a new run then",
                 directory.display()
             );
-            not_started(Error::new("resume", why), at)
+            TrainError::before_start(Error::new("resume", why), at)
         })?;
         self.start(StartPoint::Resumed(state), data, epochs, at)
     }
@@ -113,7 +112,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         directory: impl AsRef<Path>,
         data: &(impl Source<X, Y> + ?Sized),
         epochs: Epochs,
-    ) -> Result<Trained<X, Y>, TrainError> {
+    ) -> Result<Trained<X, Y, M>, TrainError> {
         let at = Location::caller();
         let start = match saved_state(directory.as_ref(), at)? {
             Some(state) => StartPoint::Resumed(state),
@@ -128,12 +127,7 @@ fn saved_state(
     directory: &Path,
     at: &'static Location<'static>,
 ) -> Result<Option<State>, TrainError> {
-    let (state, warnings) = newest_state(directory).map_err(|e| not_started(e, at))?;
+    let (state, warnings) = newest_state(directory).map_err(|e| TrainError::before_start(e, at))?;
     warnings.iter().for_each(|message| warn(message));
     Ok(state)
-}
-
-/// Returns the error of a run that did not start.
-fn not_started(error: Error, at: &'static Location<'static>) -> TrainError {
-    TrainError { error: error.at(&Place::from(at)), state: None, phase: Phase::Start }
 }

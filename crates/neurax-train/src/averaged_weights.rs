@@ -1,0 +1,252 @@
+//! [`AveragedWeights`]: the mean of the weights of the last epochs.
+//!
+//! The problem: with a learning rate that does not vanish, the weights move around a good point
+//! without reaching it. Their mean over some epochs is nearer, and generalizes better. The method
+//! is that of Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization,
+//! 2018 (<https://arxiv.org/abs/1803.05407>). Running statistics of batch normalization belong to
+//! the weights with which they were computed: they are computed again with the mean, by passes over
+//! the data in which nothing else changes.
+//!
+//! The mean so far is in the memory of the handler, so that a resumed run has the same mean. The
+//! variables after the last step are there, too, once the mean has replaced them: a run that is
+//! resumed exactly goes on with those.
+
+use crate::any_batch::{AnyBatch, AnySource};
+use crate::guard::guarded;
+use crate::program::StatisticsBody;
+use crate::{Event, Flow, Handler, State, Status, When};
+use neurax_nn::{Params, Vars};
+use neurax_tensor::{Error, Jit, Key, Result, Tensor, Tree, jit};
+
+const AVERAGED_WEIGHTS: &str = "averaged_weights";
+/// The names in the memory.
+const EPOCHS_COUNTED: &str = "epochs";
+const MEAN_WEIGHTS: &str = "mean";
+const LAST_VARS: &str = "last";
+const HAS_LAST_VARS: &str = "has_last";
+
+/// The number of batches after which less than a hundredth of the old running statistics is left,
+/// with the default momentum of batch normalization: 0.9^44 < 0.01.
+const SETTLED_BATCHES: usize = 44;
+
+/// The mean of the weights after the epochs from one on, which
+/// [`Trainer::average_weights`](crate::Trainer::average_weights) makes the weights of the result:
+/// stochastic weight averaging. Izmailov et al., 2018 (<https://arxiv.org/abs/1803.05407>).
+///
+/// An epoch in which training stops does not count. If the user interrupts the run, its result has
+/// the weights after the last step, and no mean.
+///
+/// It needs a learning rate that does not decay to 0: a constant or a cyclic one. For a moving
+/// average over all steps, see [`optim::average_weights`](neurax_nn::optim::average_weights).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AveragedWeights {
+    from: usize,
+    every: usize,
+    /// `None` until the statistics have settled.
+    passes: Option<usize>,
+}
+
+impl AveragedWeights {
+    /// Averages the weights after each epoch from number `n` on, counted from 1.
+    pub fn from_epoch(n: usize) -> AveragedWeights {
+        AveragedWeights { from: n.max(1), every: 1, passes: None }
+    }
+
+    /// Averages the weights after every `n`-th of these epochs, such as the last ones of the cycles
+    /// of a schedule. With 0, that is each.
+    pub fn every_epochs(self, n: usize) -> AveragedWeights {
+        AveragedWeights { every: n.max(1), ..self }
+    }
+
+    /// Sets the number of passes over the data for the running statistics of the result. By
+    /// default, passes are made until they have 44 batches, which leave less than a hundredth of
+    /// the old statistics with the default momentum of [`BatchNorm`](neurax_nn::BatchNorm), 0.9. A
+    /// larger momentum needs more.
+    pub fn passes(self, n: usize) -> AveragedWeights {
+        AveragedWeights { passes: Some(n), ..self }
+    }
+
+    /// Returns the handler that computes the mean.
+    pub(crate) fn handler(self) -> impl Handler {
+        WeightAverager(self)
+    }
+
+    /// Returns true if the weights after an epoch with this index, from 0, are counted.
+    fn counts(self, epoch: usize) -> bool {
+        (epoch + 1).checked_sub(self.from).is_some_and(|n| n.is_multiple_of(self.every))
+    }
+}
+
+/// The handler of [`AveragedWeights`].
+struct WeightAverager(AveragedWeights);
+
+impl Handler for WeightAverager {
+    fn name(&self) -> String {
+        AVERAGED_WEIGHTS.into()
+    }
+
+    fn events(&self) -> Vec<When> {
+        vec![Event::EpochEnded.into()]
+    }
+
+    fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
+        // An epoch that `StopEpoch` ends is whole: that is how long the user wants it.
+        let is_partial =
+            state.status != Status::Running && state.history.last().is_some_and(|log| log.halted);
+        if self.0.counts(state.epoch) && !is_partial {
+            let params = state.vars.params.clone();
+            let memory = state.memory(AVERAGED_WEIGHTS);
+            let n = memory.count(EPOCHS_COUNTED) + 1;
+            let mean = match n {
+                1 => params.map_leaves(wide),
+                _ => {
+                    let mean = memory.tree(MEAN_WEIGHTS, &params)?;
+                    mean.zip_map(&params, |mean, p| next(mean, p, n))
+                }
+            };
+            memory.set_number(EPOCHS_COUNTED, n as f64);
+            memory.set_tree(MEAN_WEIGHTS, &mean.ok()?);
+        }
+        Ok(Flow::Continue)
+    }
+}
+
+/// Returns a parameter in the dtype of means: f32 or wider for floats.
+fn wide(p: &Tensor) -> Tensor {
+    p.to(p.dtype().at_least_f32())
+}
+
+/// Returns the mean of `n` parameters from that of all but the last one. Of integers, the last one
+/// is taken.
+fn next(mean: &Tensor, p: &Tensor, n: usize) -> Tensor {
+    if p.dtype().is_float() { mean + (wide(p) - mean) / n as f64 } else { p.clone() }
+}
+
+/// Returns the mean of the weights, in the dtypes of the parameters, or `None` if no epoch counted.
+///
+/// # Errors
+/// If the parameters have another structure than those that were averaged.
+pub(crate) fn mean_weights(state: &mut State) -> Result<Option<Params>> {
+    let params = state.vars.params.clone();
+    let memory = state.memory(AVERAGED_WEIGHTS);
+    if memory.count(EPOCHS_COUNTED) == 0 {
+        return Ok(None);
+    }
+    let mean = memory.tree(MEAN_WEIGHTS, &params)?;
+    mean.zip_map(&params, |mean, p| mean.to(p.dtype())).ok().map(Some)
+}
+
+/// Replaces the variables of the state, and keeps them in its memory for [`restore_last`].
+pub(crate) fn replace_vars(state: &mut State, new: Vars) {
+    let last = std::mem::replace(&mut state.vars, new);
+    let memory = state.memory(AVERAGED_WEIGHTS);
+    memory.set_number(HAS_LAST_VARS, 1.0);
+    memory.set_tree(LAST_VARS, &last);
+}
+
+/// Gives the state the variables after the last step and their scores, if a mean replaced them.
+///
+/// # Errors
+/// If the variables have another structure than those that were kept.
+pub(crate) fn restore_last(state: &mut State) -> Result<()> {
+    if state.handlers.get(AVERAGED_WEIGHTS).is_none_or(|own| own.count(HAS_LAST_VARS) == 0) {
+        return Ok(());
+    }
+    let like = state.vars.clone();
+    state.vars = state.memory(AVERAGED_WEIGHTS).tree(LAST_VARS, &like)?;
+    state.validation = state.history.last().map(|log| log.validation.clone()).unwrap_or_default();
+    forget_last(state);
+    Ok(())
+}
+
+/// Removes the variables after the last step from the memory of the state.
+pub(crate) fn forget_last(state: &mut State) {
+    if state.handlers.get(AVERAGED_WEIGHTS).is_some() {
+        let memory = state.memory(AVERAGED_WEIGHTS);
+        memory.set_number(HAS_LAST_VARS, 0.0);
+        memory.remove_tree(LAST_VARS);
+    }
+}
+
+/// The refresh of the running statistics of a model.
+pub(crate) struct StatisticsRefresh {
+    run: Jit<'static, (Vars, Key, AnyBatch), Params>,
+    passes: Option<usize>,
+}
+
+impl StatisticsRefresh {
+    pub fn new(averaging: AveragedWeights, body: StatisticsBody) -> StatisticsRefresh {
+        let run = jit(move |(vars, key, batch): (Vars, Key, AnyBatch)| body(&vars, key, &batch));
+        StatisticsRefresh { run, passes: averaging.passes }
+    }
+
+    /// Computes the state of a model again, in training mode, over the batches of some epochs.
+    ///
+    /// # Errors
+    /// If the source or the model fails.
+    pub fn refresh(&self, vars: &mut Vars, mut key: Key, data: &dyn AnySource) -> Result<()> {
+        // Frozen parameters are in the state, too.
+        if vars.state.leaves().len() <= vars.frozen().len() {
+            return Ok(());
+        }
+        let (mut pass, mut seen) = (0, 0);
+        while self.passes.map_or(seen < SETTLED_BATCHES, |passes| pass < passes) {
+            let before = seen;
+            let mut batches = guarded("the source", || data.epoch(pass))?;
+            while let Some(batch) = guarded("the source", || batches.next())? {
+                let [next, now] = key.split();
+                key = next;
+                vars.state = self.run.run((vars.clone(), now, batch?))?;
+                seen += 1;
+            }
+            if seen == before {
+                return Err(Error::new("train", "expected at least one batch, got none"));
+            }
+            pass += 1;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_nn::OptState;
+    use neurax_tensor::dtype_consts::BF16;
+    use neurax_tensor::{key, tensor};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn epochs_count_from_one_on() {
+        let counted = |averaging: AveragedWeights| -> Vec<usize> {
+            (0..8).filter(|epoch| averaging.counts(*epoch)).map(|epoch| epoch + 1).collect()
+        };
+        assert_eq!(counted(AveragedWeights::from_epoch(3)), [3, 4, 5, 6, 7, 8]);
+        assert_eq!(counted(AveragedWeights::from_epoch(2).every_epochs(3)), [2, 5, 8]);
+        assert_eq!(counted(AveragedWeights::from_epoch(0)), [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn the_mean_is_that_of_the_counted_epochs_in_the_dtypes_of_the_parameters() {
+        let params = |x: f64| -> Params {
+            let own = [("a", tensor([x as f32])), ("b", tensor([x as f32]).to(BF16))];
+            let own = own.into_iter().chain([("n", tensor([x as i32]))]);
+            let own: BTreeMap<String, Tensor> = own.map(|(n, t)| (n.to_string(), t)).collect();
+            [("layer".to_string(), own)].into()
+        };
+        let vars = Vars { params: params(9.0), state: Params::new() };
+        let mut state = State::new(vars, OptState::default(), key(0));
+        assert!(mean_weights(&mut state).unwrap().is_none());
+        let mut averaging = AveragedWeights::from_epoch(2).handler();
+        for (epoch, x) in [100.0, 1.0, 2.0, 6.0].into_iter().enumerate() {
+            state.epoch = epoch;
+            state.vars.params = params(x);
+            averaging.call(Event::EpochEnded, &mut state).unwrap();
+        }
+        let mean = mean_weights(&mut state).unwrap().unwrap();
+        let own = &mean["layer"];
+        assert_eq!(own["a"].item().unwrap(), 3.0);
+        assert_eq!((own["b"].item().unwrap(), own["b"].dtype()), (3.0, BF16));
+        assert_eq!(own["n"].item().unwrap(), 6.0, "an integer has no mean");
+    }
+}
