@@ -1,0 +1,209 @@
+//! Flame graphs: the time of a program as boxes inside of boxes, whose widths are times.
+//!
+//! The input are folded stacks, lines `outer;inner;innermost N` with a number of nanoseconds, as
+//! [`Profile::to_folded`](neurax_tensor::Profile::to_folded) returns them. Each frame is a box
+//! below the frame around it (Gregg, "The Flame Graph", Communications of the ACM 59, 2016; drawn
+//! from the top, which is called an icicle graph).
+//!
+//! Example: `dense;main.rs:7;dot_general 3000` and `dense;main.rs:7;add 1000` are a box `dense`
+//! over the whole width, one for the line below it, and below that two boxes of three quarters and
+//! one quarter.
+
+use crate::plot::document;
+use crate::text::{escape, push};
+use crate::theme::{INK, MUTED, SERIES, SURFACE};
+use neurax_tensor::{Error, Result};
+use std::collections::BTreeMap;
+
+/// The width of a flame graph and the height of a row, in pixels.
+const FLAME_WIDTH: f64 = 1000.0;
+const FLAME_ROW: f64 = 22.0;
+/// The space above the boxes, for the title.
+const FLAME_TOP: f64 = 30.0;
+/// The narrowest box that is drawn, and the width of a letter.
+const NARROWEST_BOX: f64 = 0.4;
+const LETTER_WIDTH: f64 = 6.6;
+
+/// A frame: the time in it, and the frames inside of it.
+#[derive(Debug, Default)]
+struct FlameFrame {
+    nanos: u64,
+    inside: BTreeMap<String, FlameFrame>,
+}
+
+/// Returns the flame graph of folded stacks as an SVG document; a box shows its name, its time and
+/// its share of the whole as a tooltip.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let f = jit(|x: Tensor| x.matmul(&x).tanh().sum(..));
+/// let profile = f.profile(&Tensor::ones([64, 64]))?;
+/// let svg = neurax_report::flame_graph("a product", &profile.to_folded())?;
+/// assert!(svg.contains("<title>dot_general: "));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// If a line has no number at its end.
+pub fn flame_graph(title: &str, folded: &str) -> Result<String> {
+    let mut root = FlameFrame::default();
+    for (i, line) in folded.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let (stack, nanos) = parsed(line).ok_or_else(|| {
+            let why = format!("expected `frame;frame N` with a number N, got `{line}` in line");
+            Error::new("flame_graph", format!("{why} {}", i + 1))
+        })?;
+        root.add(stack.split(';'), nanos);
+    }
+    let (rows, mut svg) = (root.depth(), String::new());
+    let total = root.nanos;
+    let heading = format!("{title}: {}", nanos_text(total));
+    push(
+        &mut svg,
+        format_args!(
+            "<text x=\"8\" y=\"20\" font-size=\"14\" font-weight=\"600\" fill=\"{}\">{}</text>",
+            INK.light,
+            escape(&heading)
+        ),
+    );
+    let scale = FLAME_WIDTH / total.max(1) as f64;
+    let mut left = 0.0;
+    for (color, (name, frame)) in root.inside.iter().enumerate() {
+        let color = SERIES[color % SERIES.len()].light;
+        frame.draw(&mut svg, name, Spot { left, row: 0, scale, total, color });
+        left += frame.nanos as f64 * scale;
+    }
+    if root.inside.is_empty() {
+        let (x, y) = (8.0, FLAME_TOP + 15.0);
+        let fill = MUTED.light;
+        push(&mut svg, format_args!("<text x=\"{x}\" y=\"{y}\" fill=\"{fill}\">no time</text>"));
+    }
+    let height = FLAME_TOP + FLAME_ROW * rows.max(1) as f64 + 8.0;
+    Ok(document((FLAME_WIDTH as u32, height.ceil() as u32), &heading, &svg))
+}
+
+/// The place of a box, and what all boxes share.
+#[derive(Clone, Copy)]
+struct Spot {
+    left: f64,
+    row: usize,
+    /// Pixels for each nanosecond.
+    scale: f64,
+    total: u64,
+    color: &'static str,
+}
+
+impl FlameFrame {
+    /// Adds the time of a stack to the frames along it.
+    fn add<'s>(&mut self, mut stack: impl Iterator<Item = &'s str>, nanos: u64) {
+        self.nanos = self.nanos.saturating_add(nanos);
+        if let Some(name) = stack.next() {
+            self.inside.entry(name.to_string()).or_default().add(stack, nanos);
+        }
+    }
+
+    /// Returns the number of rows of boxes inside of this one.
+    fn depth(&self) -> usize {
+        self.inside.values().map(|frame| 1 + frame.depth()).max().unwrap_or(0)
+    }
+
+    /// Appends the box of this frame, and below it those of the frames inside of it.
+    fn draw(&self, svg: &mut String, name: &str, at: Spot) {
+        let width = self.nanos as f64 * at.scale;
+        if width < NARROWEST_BOX {
+            return;
+        }
+        let (top, share) = (FLAME_TOP + FLAME_ROW * at.row as f64, self.share(at.total));
+        let about = escape(&format!("{name}: {}, {share:.1} %", nanos_text(self.nanos)));
+        // Rows alternate, so that boxes of one color can be told apart.
+        let opacity = if at.row.is_multiple_of(2) { 0.34 } else { 0.22 };
+        let (left, color, edge, height) = (at.left, at.color, SURFACE.light, FLAME_ROW - 1.0);
+        push(
+            svg,
+            format_args!(
+                "<g><title>{about}</title><rect x=\"{left:.2}\" y=\"{top:.0}\" \
+                 width=\"{width:.2}\" height=\"{height}\" rx=\"2\" fill=\"{color}\" \
+                 fill-opacity=\"{opacity}\" stroke=\"{edge}\"/>"
+            ),
+        );
+        let letters = ((width - 8.0) / LETTER_WIDTH).max(0.0) as usize;
+        if letters >= 3 {
+            let (x, y, ink) = (left + 4.0, top + 15.0, INK.light);
+            let name = escape(&shortened(name, letters));
+            push(
+                svg,
+                format_args!(
+                    "<text x=\"{x:.2}\" y=\"{y:.0}\" font-size=\"11\" fill=\"{ink}\">{name}</text>"
+                ),
+            );
+        }
+        svg.push_str("</g>");
+        let mut left = at.left;
+        for (name, frame) in &self.inside {
+            frame.draw(svg, name, Spot { left, row: at.row + 1, ..at });
+            left += frame.nanos as f64 * at.scale;
+        }
+    }
+
+    /// Returns the percentage of `total`.
+    fn share(&self, total: u64) -> f64 {
+        100.0 * self.nanos as f64 / total.max(1) as f64
+    }
+}
+
+/// Returns the frames and the number of a line.
+fn parsed(line: &str) -> Option<(&str, u64)> {
+    let (stack, nanos) = line.trim_end().rsplit_once(' ')?;
+    Some((stack, nanos.parse().ok()?))
+}
+
+/// Returns the end of a name of more than `letters` letters: that of a line number or of the
+/// innermost layer tells more than its start.
+fn shortened(name: &str, letters: usize) -> String {
+    match name.chars().count() {
+        n if n <= letters => name.into(),
+        n => {
+            let end: String = name.chars().skip(n + 1 - letters).collect();
+            format!("…{end}")
+        }
+    }
+}
+
+/// Formats nanoseconds: `12.3 µs`.
+fn nanos_text(nanos: u64) -> String {
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    match units.into_iter().find(|(size, _)| nanos as f64 >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", nanos as f64 / size),
+        None => format!("{nanos} ns"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn widths_are_shares_of_the_time() {
+        let folded =
+            "dense;main.rs:7;dot 3000\ndense;main.rs:7;add 1000\nnorm;main.rs:9;sum 4000\n";
+        let svg = flame_graph("step", folded).unwrap();
+        assert!(svg.contains("step: 8.0 µs"), "{svg}");
+        for (name, left, width) in
+            [("dense", "0.00", "500.00"), ("dot", "125.00", "375.00"), ("add", "0.00", "125.00")]
+        {
+            let at = svg.find(&format!("<title>{name}: ")).unwrap();
+            let want = format!("x=\"{left}\" y=");
+            let box_of = &svg[at..at + 160];
+            assert!(box_of.contains(&want) && box_of.contains(&format!("width=\"{width}\"")));
+        }
+        assert!(svg.contains("<title>dot: 3.0 µs, 37.5 %</title>"));
+    }
+
+    #[test]
+    fn odd_stacks_are_errors_or_drawn() {
+        let e = flame_graph("step", "a;b 1\nwithout a number").unwrap_err().to_string();
+        assert!(e.contains("got `without a number` in line 2"), "{e}");
+        assert!(flame_graph("step", "").unwrap().contains("no time"));
+        let evil = flame_graph("<script>", "<b>;c 5").unwrap();
+        assert!(!evil.contains("<script") && !evil.contains("<b>"));
+    }
+}

@@ -1,0 +1,286 @@
+//! Values as rich outputs of a notebook: evcxr calls `evcxr_display` on the last value of a cell.
+
+use crate::layer_graph::layers_svg;
+use crate::plot::Plot;
+use crate::run_plots::{prediction_plots, run_plots, score_plots};
+use crate::tables::{layer_table, tensor_table};
+use crate::text::{escape, push};
+use crate::tuning::{MAX_IMAGE_SIDE, MAX_TABLE_COLUMNS, MAX_TABLE_ROWS};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use neurax_nn::Model;
+use neurax_tensor::{DType, Result, Tensor};
+use neurax_train::{EpochLog, LayerRecord, MetricsLine, PredictionRecord, RunFiles, png_image};
+use serde_json::{Value, json};
+use std::fmt;
+
+const HTML: &str = "text/html";
+const SVG: &str = "image/svg+xml";
+const VEGA_LITE: &str = "application/vnd.vegalite.v5+json";
+/// The width of the image of a tensor in pixels, whose own pixels are enlarged.
+const IMAGE_WIDTH: usize = 320;
+
+/// A value that can be displayed in a notebook: see [`show`].
+pub trait Show {
+    /// Returns the value in the formats of a notebook.
+    ///
+    /// # Errors
+    /// If the value carries an error or cannot be drawn.
+    fn shown(&self) -> Result<Shown>;
+}
+
+/// Returns a value as a notebook displays it. In evcxr, the last expression of a cell is displayed:
+/// `show(&trained.history)`.
+///
+/// | value | display |
+/// |---|---|
+/// | `Tensor` | a table if it is small, an image if it is a matrix or has channels, else text |
+/// | the history of a training | a chart of each score (Vega-Lite), and the same as SVG in HTML |
+/// | `Model` | the table and the graph of its layers |
+/// | [`Plot`], `RunFiles`, `PredictionRecord` | SVG, or several of them in HTML |
+///
+/// A value that carries an error is displayed as its message.
+///
+/// # Examples
+///
+/// ```
+/// use neurax::prelude::*;
+/// let table = neurax_report::show(&tensor([[1.5, 2.0]]));
+/// assert!(table.content("text/html").is_some_and(|html| html.contains("<td>1.500</td>")));
+/// let model = nn::input("x", dims![_, 3]).dense(4).model();
+/// assert!(neurax_report::show(&model).content("image/svg+xml").is_some());
+/// ```
+pub fn show(value: &(impl Show + ?Sized)) -> Shown {
+    value.shown().unwrap_or_else(|e| Shown::new("text/plain", e.to_string()))
+}
+
+/// A value in the formats of a notebook, of which it displays the best one that it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Pairs of a MIME type and a text.
+    contents: Vec<(String, String)>,
+}
+
+impl Shown {
+    /// Creates a display of one format.
+    pub fn new(mime: &str, content: String) -> Shown {
+        Shown::default().and(mime, content)
+    }
+
+    /// Adds the same value in another format.
+    pub fn and(mut self, mime: &str, content: String) -> Shown {
+        self.contents.push((mime.into(), content));
+        self
+    }
+
+    /// Returns the text of a format.
+    pub fn content(&self, mime: &str) -> Option<&str> {
+        self.contents.iter().find(|(m, _)| m == mime).map(|(_, content)| content.as_str())
+    }
+
+    /// Prints the formats to standard output, in the way in which evcxr recognizes them.
+    pub fn evcxr_display(&self) {
+        println!("{self}");
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (mime, content) in &self.contents {
+            writeln!(f, "EVCXR_BEGIN_CONTENT {mime}\n{content}\nEVCXR_END_CONTENT")?;
+        }
+        Ok(())
+    }
+}
+
+impl Show for Tensor {
+    fn shown(&self) -> Result<Shown> {
+        let ty = self.ty()?;
+        let plain = Shown::new("text/plain", self.to_string());
+        let is_table = match *ty.shape {
+            [n] => n <= MAX_TABLE_COLUMNS,
+            [rows, columns] => rows <= MAX_TABLE_ROWS && columns <= MAX_TABLE_COLUMNS,
+            _ => false,
+        };
+        let is_image = match *ty.shape {
+            [height, width] => height > 1 && width > 1,
+            [height, width, 1 | 3 | 4] => height > 4 && width > 4,
+            _ => false,
+        };
+        let fits = ty.shape.iter().all(|n| *n <= MAX_IMAGE_SIDE);
+        if self.dtype().is_complex() || self.size() == 0 {
+            Ok(plain)
+        } else if is_table {
+            Ok(plain.and(HTML, tensor_table(self)?))
+        } else if is_image && fits {
+            Ok(match image(self)? {
+                Some(image) => plain.and(HTML, image),
+                None => plain,
+            })
+        } else {
+            Ok(plain)
+        }
+    }
+}
+
+impl Show for [EpochLog] {
+    fn shown(&self) -> Result<Shown> {
+        let line = |log: &EpochLog| MetricsLine::of_epoch(log, log.epoch.saturating_add(1), None);
+        let lines = self.iter().map(line).collect();
+        let files = RunFiles { lines, ..RunFiles::default() };
+        Ok(Shown::new(VEGA_LITE, vega_lite(self).to_string())
+            .and(HTML, plots(&score_plots(&files))?))
+    }
+}
+
+impl Show for Vec<EpochLog> {
+    fn shown(&self) -> Result<Shown> {
+        self.as_slice().shown()
+    }
+}
+
+impl Show for Model {
+    fn shown(&self) -> Result<Shown> {
+        let layers = LayerRecord::of(self);
+        let (table, svg) = (layer_table(&layers), layers_svg(&layers));
+        Ok(Shown::new(HTML, format!("{table}{svg}")).and(SVG, svg))
+    }
+}
+
+impl Show for Plot {
+    fn shown(&self) -> Result<Shown> {
+        Ok(Shown::new(SVG, self.to_svg()?))
+    }
+}
+
+impl Show for RunFiles {
+    fn shown(&self) -> Result<Shown> {
+        Ok(Shown::new(HTML, plots(&run_plots(self))?))
+    }
+}
+
+impl Show for PredictionRecord {
+    fn shown(&self) -> Result<Shown> {
+        Ok(Shown::new(HTML, plots(&prediction_plots(self))?))
+    }
+}
+
+/// Returns plots with their titles in a row that wraps.
+fn plots(all: &[Plot]) -> Result<String> {
+    let mut html = "<div style=\"display:flex;flex-wrap:wrap;gap:16px\">\n".to_string();
+    for plot in all {
+        let (title, svg) = (escape(&plot.title), plot.to_svg()?);
+        push(&mut html, format_args!("<figure><figcaption>{title}</figcaption>{svg}</figure>\n"));
+    }
+    Ok(html + "</div>")
+}
+
+/// Returns a matrix or image as an element of HTML. Matrices are scaled: their least element is
+/// black and their largest one white; `None` if one is not finite.
+fn image(x: &Tensor) -> Result<Option<String>> {
+    let shape = x.shape();
+    let (pixels, about) = if shape.len() == 2 {
+        let x = x.to(DType::F32);
+        let (low, high) = (x.min(..).item()?, x.max(..).item()?);
+        if !(low.is_finite() && high.is_finite()) {
+            return Ok(None);
+        }
+        let range = if high > low { high - low } else { 1.0 };
+        ((x - low) / range, format!("black {low}, white {high}"))
+    } else {
+        (x.clone(), "an image".into())
+    };
+    let data = BASE64_STANDARD.encode(png_image(&pixels)?);
+    let width = shape.get(1).map_or(IMAGE_WIDTH, |n| (*n).max(IMAGE_WIDTH));
+    let about = escape(&format!("{}: {about}", x.ty()?));
+    Ok(Some(format!(
+        "<figure><img alt=\"{about}\" width=\"{width}\" style=\"image-rendering:pixelated\" \
+         src=\"data:image/png;base64,{data}\"><figcaption>{about}</figcaption></figure>"
+    )))
+}
+
+/// Returns a chart of each score over the epochs, in the grammar of Vega-Lite 5.
+fn vega_lite(history: &[EpochLog]) -> Value {
+    let mut values = vec![];
+    for log in history {
+        let sets = [("training", &log.train), ("validation", &log.validation)];
+        for (set, scores) in sets {
+            for (score, x) in scores.iter().filter(|(_, x)| x.is_finite()) {
+                let epoch = log.epoch.saturating_add(1);
+                values.push(json!({"epoch": epoch, "score": score, "set": set, "value": x}));
+            }
+        }
+    }
+    json!({
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": values},
+        "mark": {"type": "line", "point": true, "tooltip": true},
+        "width": 320,
+        "height": 200,
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1}},
+            "y": {"field": "value", "type": "quantitative", "title": null,
+                  "scale": {"zero": false}},
+            "color": {"field": "set", "type": "nominal", "title": null},
+            "facet": {"field": "score", "type": "nominal", "columns": 2, "title": null},
+        },
+        "resolve": {"scale": {"y": "independent"}},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use neurax_tensor::tensor;
+    use neurax_train::Scores;
+
+    #[test]
+    fn small_tensors_are_tables_and_large_ones_images() {
+        let formats = |x: &Tensor| {
+            let html = show(x).content(HTML).map(str::to_string).unwrap_or_default();
+            (html.contains("<table"), html.contains("data:image/png;base64,iVBOR"))
+        };
+        assert_eq!(formats(&Tensor::ones([3])), (true, false));
+        assert_eq!(formats(&Tensor::ones([3, 4])), (true, false));
+        assert_eq!(formats(&Tensor::ones([40, 30])), (false, true));
+        assert_eq!(formats(&Tensor::ones([8, 8, 3])), (false, true));
+        assert_eq!(formats(&Tensor::ones([2, 3, 4, 5])), (false, false));
+        assert_eq!(formats(&Tensor::zeros([0, 3])), (false, false));
+        assert_eq!(formats(&Tensor::zeros([2000, 30])), (false, false));
+        assert_eq!(formats(&(Tensor::zeros([40, 30]) + f32::NAN)), (false, false));
+        assert!(show(&Tensor::zeros([0, 3])).content("text/plain").is_some());
+    }
+
+    #[test]
+    fn an_error_is_shown_as_its_message() {
+        let bad = &tensor([1.0, 2.0]) + &tensor([1.0, 2.0, 3.0]);
+        let shown = show(&bad);
+        assert!(shown.content("text/plain").unwrap().contains("cannot broadcast"));
+        let text = shown.to_string();
+        assert!(text.starts_with("EVCXR_BEGIN_CONTENT text/plain\n"), "{text}");
+        assert!(text.ends_with("\nEVCXR_END_CONTENT\n"), "{text}");
+    }
+
+    #[test]
+    fn a_history_is_a_chart_of_its_finite_scores() {
+        let scores = |x: f64| Scores::from_iter([("loss".to_string(), x)]);
+        let log = |epoch, x| EpochLog {
+            epoch,
+            train: scores(x),
+            validation: scores(0.5),
+            examples: 1,
+            skipped: 0,
+            halted: false,
+            seconds: 1.0,
+        };
+        let shown = show(&vec![log(0, 0.25), log(1, f64::NAN)]);
+        let chart: Value = serde_json::from_str(shown.content(VEGA_LITE).unwrap()).unwrap();
+        let values = chart["data"]["values"].as_array().unwrap();
+        assert_eq!(values.len(), 3);
+        assert_eq!(
+            values[0],
+            json!({"epoch": 1, "score": "loss", "set": "training", "value": 0.25})
+        );
+        assert!(shown.content(HTML).unwrap().contains("<polyline"));
+    }
+}

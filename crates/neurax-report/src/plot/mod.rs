@@ -1,0 +1,14 @@
+//! Plots as SVG and PNG.
+
+mod document;
+mod drawing;
+mod heat_map;
+mod lines;
+mod plot_line;
+
+pub(crate) use document::document;
+pub use drawing::{Plot, PlotKind};
+pub use plot_line::PlotLine;
+
+#[cfg(test)]
+mod tests;

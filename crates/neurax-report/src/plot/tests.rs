@@ -1,0 +1,145 @@
+use super::*;
+
+fn lines(names: &[&str]) -> Plot {
+    let line = |name: &&str| PlotLine::new(*name, vec![[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]]);
+    Plot::lines("loss", "epoch", names.iter().map(line).collect())
+}
+
+/// Returns the number of occurrences.
+fn count(svg: &str, what: &str) -> usize {
+    svg.matches(what).count()
+}
+
+#[test]
+fn a_line_has_a_legend_points_and_labels() {
+    let svg = lines(&["training", "validation"]).to_svg().unwrap();
+    // The lines of the axes are thinner.
+    let lines = svg.split('<').filter(|tag| tag.starts_with("polyline"));
+    assert_eq!(lines.filter(|tag| tag.contains("stroke-width=\"2\"")).count(), 2);
+    assert_eq!(count(&svg, "<circle"), 6);
+    for text in [">training</text>", ">validation</text>", "epoch", "#2A78D6", "#EB6834"] {
+        assert!(svg.contains(text), "{text}: {svg}");
+    }
+}
+
+#[test]
+fn user_text_is_escaped_in_every_place() {
+    let evil = "</svg><script>alert(1)</script>";
+    let heat = PlotKind::HeatMap {
+        row_label: evil.into(),
+        column_label: evil.into(),
+        rows: vec![evil.into()],
+        columns: vec![evil.into()],
+        values: vec![vec![1.0]],
+    };
+    let plots =
+        [Plot { title: evil.into(), ..lines(&[evil]) }, Plot { title: evil.into(), kind: heat }];
+    let mut labelled = lines(&["a"]);
+    if let PlotKind::Lines { x_label, y_label, .. } = &mut labelled.kind {
+        (*x_label, *y_label) = (evil.into(), evil.into());
+    }
+    for plot in plots.into_iter().chain([labelled]) {
+        let svg = plot.to_svg().unwrap();
+        assert!(!svg.contains("<script"), "{svg}");
+        assert_eq!(count(&svg, "</svg>"), 1);
+    }
+}
+
+#[test]
+fn numbers_that_are_not_finite_interrupt_a_line() {
+    let points = vec![[0.0, 1.0], [1.0, f64::NAN], [2.0, 2.0], [3.0, 3.0]];
+    let svg = Plot::lines("loss", "step", vec![PlotLine::new("a", points)]).to_svg().unwrap();
+    assert!(!svg.contains("NaN"), "{svg}");
+    assert_eq!(count(&svg, "<circle"), 3);
+}
+
+#[test]
+fn empty_and_constant_lines_have_axes() {
+    for points in [
+        vec![],
+        vec![[0.0, 0.0]],
+        vec![[5.0, 2.0], [5.0, 2.0]],
+        vec![[0.0, 1e300]],
+        vec![[0.0, 0.0], [5e-324, 5e-324]],
+        vec![[1e16, 1e16], [1e16 + 2.0, 1e16 + 2.0]],
+    ] {
+        let svg = Plot::lines("x", "y", vec![PlotLine::new("a", points)]).to_svg().unwrap();
+        assert!(svg.ends_with("</svg>"));
+    }
+}
+
+#[test]
+fn all_colors_of_a_themed_plot_are_variables() {
+    let plot = lines(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]);
+    let svg = plot.to_themed_svg().unwrap();
+    assert!(!svg.contains("\"#"), "{svg}");
+    assert!(svg.contains("var(--s9)") && svg.contains("var(--grid)"));
+}
+
+#[test]
+fn a_long_line_has_few_points() {
+    let points = (0..100_000).map(|i| [f64::from(i), f64::from(i % 7)]).collect();
+    let svg = Plot::lines("x", "y", vec![PlotLine::new("a", points)]).to_svg().unwrap();
+    assert!(svg.len() < 60_000, "{}", svg.len());
+    assert_eq!(count(&svg, "<circle"), 0);
+}
+
+#[test]
+fn a_range_that_cannot_be_drawn_is_an_error() {
+    let nan = f64::NAN;
+    for x in [[nan, 1.0], [0.0, f64::INFINITY], [f64::MIN, f64::MAX], [1.0, 1.0], [2.0, 1.0]] {
+        let mut plot = lines(&["a"]);
+        if let PlotKind::Lines { range, .. } = &mut plot.kind {
+            *range = Some([x, [0.0, 1.0]]);
+        }
+        let e = plot.to_svg().unwrap_err().to_string();
+        assert!(e.contains("expected an axis of finite ends"), "{e}");
+    }
+    let points = vec![[0.0, f64::MIN], [1.0, f64::MAX]];
+    assert!(Plot::lines("x", "y", vec![PlotLine::new("a", points)]).to_svg().is_err());
+}
+
+#[test]
+fn peaks_and_gaps_of_a_long_line_remain() {
+    let (mut high, mut gap) = (vec![[0.0, 0.0]; 10_000], vec![[0.0, 0.0]; 10_000]);
+    (0..10_000).for_each(|i| (high[i][0], gap[i][0]) = (i as f64, i as f64));
+    high[5003][1] = 7.0;
+    gap[5003][1] = f64::NAN;
+    let kept = super::lines::parts(&high);
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].contains(&[5003.0, 7.0]) && kept[0].len() < 1000, "{}", kept[0].len());
+    assert_eq!((kept[0][0], kept[0].last()), ([0.0, 0.0], Some(&[9999.0, 0.0])));
+    let ends: Vec<[f64; 2]> = super::lines::parts(&gap)
+        .iter()
+        .map(|part| [part[0][0], part[part.len() - 1][0]])
+        .collect();
+    assert_eq!(ends, [[0.0, 5002.0], [5004.0, 9999.0]]);
+}
+
+#[test]
+fn epochs_have_whole_ticks() {
+    let line = PlotLine::new("", vec![[1.0, 1.0], [3.0, 2.0]]);
+    let texts = |label: &str| {
+        let svg = Plot::lines("x", label, vec![line.clone()]).to_svg().unwrap();
+        let bottom = svg.split("<text").filter(|text| text.contains("text-anchor=\"middle\""));
+        bottom.filter(|text| text.contains("1.5\n") || text.contains(">1.5<")).count()
+    };
+    assert_eq!((texts("epoch"), texts("time")), (0, 1));
+}
+
+#[test]
+fn a_cell_that_is_no_number_says_so() {
+    let values = vec![vec![f64::NAN, 2.0]];
+    let (rows, columns) = (vec!["a".into()], vec!["a".into(), "b".into()]);
+    let (row_label, column_label) = ("rows".into(), "columns".into());
+    let kind = PlotKind::HeatMap { row_label, column_label, rows, columns, values };
+    let svg = Plot { title: "map".into(), kind }.to_svg().unwrap();
+    assert!(svg.contains(">NaN</text>") && !svg.contains("\"NaN\""), "{svg}");
+}
+
+#[test]
+fn names_of_files_are_plain() {
+    let name = |title: &str| Plot::lines(title, "x", vec![]).file_name();
+    assert_eq!(name("val/Loss: 1 \\ ..").as_str(), "val-loss-1");
+    assert_eq!(name("../.."), "plot");
+}

@@ -1,0 +1,205 @@
+//! The tables of a page.
+
+use crate::run_plots::FIRST_SCORE;
+use crate::text::{bytes, count, duration, escape, number, push};
+use crate::tuning::MAX_EPOCH_ROWS;
+use neurax_tensor::{DType, Result, Tensor};
+use neurax_train::{LayerRecord, MetricsLine, RunFiles, RunRecord};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most scores among the figures at the top.
+const TILE_SCORES: usize = 4;
+
+/// A table of names and values.
+#[derive(Default)]
+pub(crate) struct Facts(String);
+
+impl Facts {
+    /// Adds a row.
+    pub fn add(&mut self, name: &str, value: &str) {
+        let (name, value) = (escape(name), escape(value));
+        push(&mut self.0, format_args!("<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>\n"));
+    }
+
+    /// Adds a row whose value is code.
+    pub fn add_code(&mut self, name: &str, value: &str) {
+        let (name, value) = (escape(name), escape(value));
+        push(
+            &mut self.0,
+            format_args!("<tr><th scope=\"row\">{name}</th><td><code>{value}</code></td></tr>\n"),
+        );
+    }
+
+    /// Returns the table.
+    pub fn table(self) -> String {
+        format!("<div class=\"scroll\"><table class=\"facts\">\n{}</table></div>\n", self.0)
+    }
+}
+
+/// Returns the figures at the top: the scores of the last epoch, and the sizes of the run.
+pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
+    let mut tiles = vec![];
+    if let Some(last) = files.epochs().next_back() {
+        let fields = last.of_epoch.as_ref();
+        let validation =
+            fields.map(|fields| &fields.validation).filter(|scores| !scores.is_empty());
+        let (scores, what) = match validation {
+            Some(scores) => (scores, "validation"),
+            None => (&last.train, "training"),
+        };
+        for name in ordered(scores.keys()).into_iter().take(TILE_SCORES) {
+            tiles.push((shown(scores, name), format!("{what} {name}")));
+        }
+        let epochs = record.epochs.map(|n| format!(" of {n}")).unwrap_or_default();
+        tiles.push((format!("{}{epochs}", last.epoch.saturating_add(1)), "epochs".into()));
+    }
+    if let Some(last) = files.lines.last() {
+        tiles.push((count(last.step as u64), "steps".into()));
+    }
+    if let Some(step) = files.checkpoints.last() {
+        tiles.push((count(*step as u64), "step of the newest checkpoint".into()));
+    }
+    if !record.layers.is_empty() {
+        let each = record.layers.iter().map(|l| l.parameters as u64);
+        let parameters = each.fold(0, u64::saturating_add);
+        tiles.push((count(parameters), "parameters".into()));
+    }
+    let tile = |(value, name): &(String, String)| {
+        format!("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(name))
+    };
+    let all: String = tiles.iter().map(tile).collect();
+    if all.is_empty() { all } else { format!("<div class=\"tiles\">\n{all}</div>\n") }
+}
+
+/// Returns the table of the layers, with a row of totals.
+pub(crate) fn layer_table(layers: &[LayerRecord]) -> String {
+    let mut html = "<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th>Layer</th><th>Kind</th>\
+                    <th>Output</th><th class=\"n\">Parameters</th><th class=\"n\">Size</th>\
+                    <th class=\"n\">Multiply-adds</th></tr>\n"
+        .to_string();
+    let work = |n: Option<u64>| n.map_or("?".into(), count);
+    let mut row = |class: &str, texts: [&str; 3], numbers: [String; 3]| {
+        let texts: String = texts.iter().map(|x| format!("<td>{}</td>", escape(x))).collect();
+        let numbers: String = numbers.iter().map(|x| format!("<td class=\"n\">{x}</td>")).collect();
+        push(&mut html, format_args!("<tr{class}>{texts}{numbers}</tr>\n"));
+    };
+    for layer in layers {
+        let numbers =
+            [count(layer.parameters as u64), bytes(layer.bytes as u64), work(layer.multiply_adds)];
+        row("", [&layer.path, &layer.kind, &layer.output], numbers);
+    }
+    let sum = |of: fn(&LayerRecord) -> u64| layers.iter().map(of).fold(0, u64::saturating_add);
+    let all_work =
+        layers.iter().try_fold(0u64, |sum, l| Some(sum.saturating_add(l.multiply_adds?)));
+    let totals =
+        [count(sum(|l| l.parameters as u64)), bytes(sum(|l| l.bytes as u64)), work(all_work)];
+    row(" class=\"best\"", ["Total", "", ""], totals);
+    html + "</table></div>\n"
+}
+
+/// Returns the table of the epochs: the scores, the time and the throughput. The epoch with the
+/// least loss on the validation set is marked.
+pub(crate) fn epoch_table(files: &RunFiles) -> String {
+    let epochs: Vec<&MetricsLine> = files.epochs().collect();
+    if epochs.is_empty() {
+        return String::new();
+    }
+    let train: BTreeSet<&String> = epochs.iter().flat_map(|line| line.train.keys()).collect();
+    let fields = epochs.iter().filter_map(|line| line.of_epoch.as_ref());
+    let sets: BTreeSet<&String> = fields.flat_map(|fields| fields.validation.keys()).collect();
+    let (train, sets) = (ordered(train.into_iter()), ordered(sets.into_iter()));
+    let heads = train.iter().map(|name| name.to_string());
+    let heads = heads.chain(sets.iter().map(|name| format!("validation {name}")));
+    let heads: String =
+        heads.map(|head| format!("<th class=\"n\">{}</th>", escape(&head))).collect();
+    let best = best(&epochs);
+    let mut html = format!(
+        "<h2>Epochs</h2>\n<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th class=\"n\">Epoch\
+         </th><th class=\"n\">Step</th>{heads}<th class=\"n\">Time</th>\
+         <th class=\"n\">Examples/s</th><th></th></tr>\n"
+    );
+    let (hidden, mut skipped) = (epochs.len().saturating_sub(MAX_EPOCH_ROWS), 0);
+    for (i, line) in epochs.iter().enumerate() {
+        let is_best = best == Some(line.epoch);
+        // The first half and the last half of the rows that are shown, and the best one.
+        if !is_best && (MAX_EPOCH_ROWS / 2..MAX_EPOCH_ROWS / 2 + hidden).contains(&i) {
+            skipped += 1;
+            continue;
+        }
+        let class = if is_best { " class=\"best\"" } else { "" };
+        push(&mut html, format_args!("<tr{class}>{}</tr>\n", cells(line, &train, &sets)));
+    }
+    html += "</table></div>\n";
+    if skipped > 0 {
+        push(&mut html, format_args!("<p>{skipped} epochs in the middle are not shown.</p>\n"));
+    }
+    html
+}
+
+/// Returns the cells of an epoch.
+fn cells(line: &MetricsLine, train: &[&String], sets: &[&String]) -> String {
+    let fields = line.of_epoch.as_ref();
+    let none = BTreeMap::new();
+    let validation = fields.map_or(&none, |fields| &fields.validation);
+    let scores = train.iter().map(|name| shown(&line.train, name));
+    let scores = scores.chain(sets.iter().map(|name| shown(validation, name)));
+    let seconds = fields.map_or(0.0, |fields| fields.seconds);
+    let speed = fields.filter(|f| f.seconds > 0.0).map(|f| f.examples as f64 / f.seconds);
+    let counts = [line.epoch.saturating_add(1).to_string(), count(line.step as u64)];
+    let ends = [duration(seconds), speed.map_or(String::new(), |x| count(x as u64))];
+    let mut html: String = counts
+        .into_iter()
+        .chain(scores)
+        .chain(ends)
+        .map(|x| format!("<td class=\"n\">{x}</td>"))
+        .collect();
+    let mut notes = vec![];
+    if fields.is_some_and(|fields| fields.halted) {
+        notes.push("halted".to_string());
+    }
+    match fields.map_or(0, |fields| fields.skipped) {
+        0 => {}
+        n => notes.push(format!("{n} skipped steps")),
+    }
+    push(&mut html, format_args!("<td>{}</td>", notes.join(", ")));
+    html
+}
+
+/// Returns the elements of a vector or matrix as a table.
+///
+/// # Errors
+/// If the tensor carries an error.
+pub(crate) fn tensor_table(x: &Tensor) -> Result<String> {
+    let (ty, values) = (x.ty()?, x.to(DType::F64).to_vec::<f64>()?);
+    let columns = ty.shape.last().copied().unwrap_or(1).max(1);
+    let row = |row: &[f64]| {
+        let cells: String = row.iter().map(|x| format!("<td>{}</td>", number(*x))).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    let rows: String = values.chunks(columns).map(row).collect();
+    Ok(format!("<table><caption>{}</caption>\n{rows}</table>", escape(&ty.to_string())))
+}
+
+/// Returns the epoch with the least loss on the validation set; `None` if there is none, or one
+/// epoch alone.
+fn best(epochs: &[&MetricsLine]) -> Option<usize> {
+    let loss = |line: &&&MetricsLine| {
+        let fields = line.of_epoch.as_ref()?;
+        fields.validation.get(FIRST_SCORE).copied().flatten()
+    };
+    let known = epochs.iter().filter_map(|line| Some((line.epoch, loss(&line)?)));
+    let best = known.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch);
+    best.filter(|_| epochs.len() > 1)
+}
+
+/// Returns the score as text; `NaN` for one that was not finite, and nothing if there is none.
+fn shown(scores: &BTreeMap<String, Option<f64>>, name: &str) -> String {
+    scores.get(name).map_or(String::new(), |x| x.map_or("NaN".into(), number))
+}
+
+/// Returns names with the loss first.
+fn ordered<'n>(names: impl Iterator<Item = &'n String>) -> Vec<&'n String> {
+    let mut names: Vec<&String> = names.collect();
+    names.sort_by_key(|name| (name.as_str() != FIRST_SCORE, name.as_str()));
+    names
+}

@@ -1,0 +1,29 @@
+//! Tuning constants of this crate.
+
+/// The most points of a line that are drawn: about two for each pixel.
+pub(crate) const MAX_LINE_POINTS: usize = 800;
+
+/// The most points of a line that are marked by dots.
+pub(crate) const MAX_MARKED_POINTS: usize = 30;
+
+/// The most lines of a plot, which is the number of colors.
+pub(crate) const MAX_PLOT_LINES: usize = 10;
+
+/// The most classes of a confusion matrix that is drawn: cells of 8 pixels fill a screen.
+pub(crate) const MAX_DRAWN_CLASSES: usize = 60;
+
+/// The largest side of a tensor that a notebook shows as an image, in pixels.
+pub(crate) const MAX_IMAGE_SIDE: usize = 1000;
+
+/// The most rows of a table of epochs that are shown in a report: the first and the last ones.
+pub(crate) const MAX_EPOCH_ROWS: usize = 200;
+
+/// The most layers of a model whose graph is drawn.
+pub(crate) const MAX_DRAWN_LAYERS: usize = 150;
+
+/// The largest tensor that a notebook shows as a table: what fits on a screen.
+pub(crate) const MAX_TABLE_ROWS: usize = 20;
+pub(crate) const MAX_TABLE_COLUMNS: usize = 10;
+
+/// The most layers of a model whose graph is shown before it is asked for: about two screens.
+pub(crate) const MAX_OPEN_LAYERS: usize = 30;

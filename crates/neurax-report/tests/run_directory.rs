@@ -1,0 +1,203 @@
+//! Run directories: copied to another place, damaged, and with texts that look like markup.
+
+use neurax::prelude::*;
+use neurax::{io, train::RunDirectory};
+use neurax_report::report;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Returns a directory that does not exist.
+fn directory(name: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("neurax-run-{}-{name}", std::process::id()));
+    let _ = fs::remove_dir_all(&directory);
+    directory
+}
+
+fn trainer(directory: &Path) -> Trainer {
+    let iris = data::iris().unwrap().split(0.8, key(0));
+    let model = nn::input("flower", dims![_, 4]).dense(8).relu().dropout(0.1).dense(3).softmax();
+    let run = RunDirectory::new(directory)
+        .every_steps(2)
+        .classify(&iris.test, &["setosa", "versicolor", "virginica"])
+        .hyper_parameter("<script>alert(1)</script>", "</td><img src=x>");
+    Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(0.01))
+        .metric(metric::accuracy())
+        .validate(&iris.test)
+        .record(run)
+        .quiet()
+}
+
+fn batches() -> Batches {
+    data::iris().unwrap().split(0.8, key(0)).train.shuffled(key(1)).batched(20)
+}
+
+/// Copies a directory with its folders.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name())).unwrap();
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(fs::copy(&path, to.join(name)).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn a_copied_directory_has_a_report_and_is_resumed() {
+    let (whole, first, copied) = (directory("whole"), directory("first"), directory("copied"));
+    let undisturbed = trainer(&whole).run(&batches(), epochs(4)).unwrap();
+    trainer(&first).run(&batches(), epochs(2)).unwrap();
+    copy(&first, &copied);
+    fs::remove_dir_all(&first).unwrap();
+
+    let resumed = trainer(&copied).resume_or_run(&copied, &batches(), epochs(4)).unwrap();
+    let bits = |t: &Trained| io::serialize(&(t.vars.clone(), t.opt.clone())).unwrap();
+    assert_eq!(bits(&resumed), bits(&undisturbed));
+
+    let files = [train::RunFiles::read(&copied), train::RunFiles::read(&whole)];
+    let scores =
+        files.each_ref().map(|f| f.lines.iter().map(|l| l.train.clone()).collect::<Vec<_>>());
+    assert_eq!(scores[0], scores[1]);
+    assert_eq!(files[0].predictions, files[1].predictions);
+    assert_eq!(files[0].record.as_ref().map(|record| record.sessions.len()), Some(2));
+
+    let page = report(&copied);
+    for text in ["resumed once", ">completed<", "confusion matrix", "virginica", "ROC curves"] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("role=\"alert\""), "a problem");
+    for run in [&whole, &copied] {
+        let name = first.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(!report(run).contains(&name), "the path of the first directory");
+        fs::remove_dir_all(run).unwrap();
+    }
+}
+
+#[test]
+fn texts_of_users_are_no_markup() {
+    let run = directory("escaped");
+    trainer(&run).run(&batches(), epochs(1)).unwrap();
+    let page = report(&run);
+    fs::remove_dir_all(&run).unwrap();
+    assert!(!page.contains("<script") && !page.contains("<img"), "{page}");
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert_eq!(page.matches("</html>").count(), 1);
+    for loaded in ["http://", "https://", "url(", "@import"] {
+        let rest = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!rest.contains(loaded), "{loaded}");
+    }
+}
+
+#[test]
+fn damaged_and_missing_files_are_named() {
+    let run = directory("damaged");
+    trainer(&run).run(&batches(), epochs(2)).unwrap();
+    fs::write(run.join("predictions.json"), "{\"format\": \"neurax-predictions\"").unwrap();
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    fs::write(run.join("metrics.jsonl"), format!("<b>\n{log}{{\"event\":\"step\"")).unwrap();
+    let page = report(&run);
+    for text in
+        ["predictions.json: expected a file", "metrics.jsonl: line 1 is damaged", "<h2>Model"]
+    {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert_eq!(page.matches("<li>").count(), 2, "a line that is being written is no problem");
+
+    let newer = fs::read_to_string(run.join("run.json")).unwrap();
+    fs::write(run.join("run.json"), newer.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    assert!(report(&run).contains("run.json: expected version 1, got 2"));
+    for file in ["run.json", "metrics.jsonl", "predictions.json"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    let page = report(&run);
+    assert!(page.contains("there is no run.json") && page.contains("there is no metrics.jsonl"));
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn a_run_that_was_killed_and_one_that_failed_have_reports() {
+    let run = directory("failed");
+    let fails = |s: &mut State| match s.step {
+        9 => Err(Error::new("disk", "full")),
+        _ => Ok(()),
+    };
+    trainer(&run).on(Event::BatchEnded, fails).run(&batches(), epochs(4)).unwrap_err();
+    assert!(report(&run).contains("status failed\">failed<"));
+    let text = fs::read_to_string(run.join("run.json")).unwrap();
+    fs::write(run.join("run.json"), text.replace("\"failed\"", "\"running\"")).unwrap();
+    assert!(report(&run).contains("running, or killed"));
+    let e = trainer(&run).run(&batches(), epochs(1)).unwrap_err().to_string();
+    assert!(e.contains("expected a new file for a new run"), "{e}");
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn a_trial_writes_nothing() {
+    let run = directory("trial");
+    trainer(&run).fast_dev_run().run(&batches(), epochs(3)).unwrap();
+    assert!(!run.exists(), "{run:?}");
+}
+
+#[test]
+fn a_second_program_in_the_directory_changes_nothing() {
+    let run = directory("twice");
+    let files = |run: &Path| {
+        ["run.json", "metrics.jsonl"].map(|name| fs::read_to_string(run.join(name)).unwrap())
+    };
+    let path = run.clone();
+    let second = move |s: &mut State| {
+        // In the first epoch there is no state to resume from, and in the second one there is.
+        if s.step == 4 || s.step == 9 {
+            let before = files(&path);
+            let e = trainer(&path).resume_or_run(&path, &batches(), epochs(9)).unwrap_err();
+            assert!(e.to_string().contains("another run saves its states in"), "{e}");
+            assert_eq!(files(&path), before);
+        }
+        Ok(())
+    };
+    let trained = trainer(&run).on(Event::BatchEnded, second).run(&batches(), epochs(2)).unwrap();
+    assert_eq!(trained.step, 12);
+    assert!(report(&run).contains(">completed<"));
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn a_mistake_in_classify_is_found_before_the_first_step() {
+    let run = directory("classify");
+    let iris = data::iris().unwrap().split(0.8, key(0));
+    let model = nn::input("flower", dims![_, 4]).dense(3).softmax();
+    let trainer = |names: &[&str]| {
+        let directory = RunDirectory::new(&run).without_command().classify(&iris.test, names);
+        Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(0.01))
+            .record(directory)
+            .quiet()
+    };
+    let never = |s: &mut State| Err::<(), Error>(Error::new("step", s.step.to_string()));
+    let e = trainer(&["a"]).on(Event::BatchEnded, never).run(&batches(), epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("3 names of classes, got 1"), "{e}");
+    trainer(&[]).run(&batches(), epochs(1)).unwrap();
+    let files = train::RunFiles::read(&run);
+    assert_eq!(files.predictions.and_then(|p| p.step), Some(6));
+    assert_eq!(files.record.map(|record| record.sessions[0].command.len()), Some(0));
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn predictions_that_fail_at_the_end_leave_a_complete_run() {
+    let run = directory("late");
+    let iris = data::iris().unwrap().split(0.8, key(0));
+    let model = nn::input("flower", dims![_, 4]).dense(3).softmax();
+    let path = run.clone();
+    let blocks = move |_: &mut State| fs::create_dir_all(path.join("predictions.json/x")).unwrap();
+    let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(0.01))
+        .record(RunDirectory::new(&run).classify(&iris.test, &[]))
+        .on(Event::EpochEnded, blocks)
+        .quiet()
+        .run(&batches(), epochs(1))
+        .unwrap();
+    assert_eq!(trained.status, train::Status::Completed);
+    let page = report(&run);
+    assert!(page.contains(">completed<") && page.contains("were not written"), "{page}");
+    fs::remove_dir_all(&run).unwrap();
+}
