@@ -24,7 +24,7 @@ pub struct BenchArgs {
     /// Seconds for which each task is repeated.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
-    /// Examples in an epoch of the MLP.
+    /// Examples in an epoch of the dense classifier.
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub samples: u32,
     /// A safetensors file with initial weights and batches `x` and `y` for a suite that trains a
@@ -49,6 +49,8 @@ impl BenchArgs {
 pub enum Suite {
     /// Epochs of the dense classifier 784-128-10, and their peak memory.
     Mlp,
+    /// Epochs of the dense classifier by hand and by a trainer.
+    Loop,
     /// Training steps and inference of the convolutional classifier.
     Cnn,
     /// Training steps and inference of the transformer.

@@ -1,16 +1,20 @@
 //! The `neurax` command. `neurax demo` trains a network on embedded data; start with it.
-//! `neurax inspect NAME` shows every graph of an example, `neurax devices` lists the devices, and
-//! `neurax bench` runs the benchmarks, `neurax onnx` works with ONNX models. This crate only parses
-//! arguments and prints: the crate `neurax` does the work.
+//! `neurax inspect NAME` shows every graph of an example, `neurax devices` lists the devices,
+//! `neurax bench` runs the benchmarks, `neurax onnx` works with ONNX models, `neurax data`
+//! downloads public data sets, and `neurax report` and `neurax watch` show trainings. This crate
+//! only parses arguments, fetches and prints: the crates `neurax` and `neurax-report` do the work.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod data;
 mod demo;
 mod devices;
 mod inspect;
 mod onnx;
 mod output;
 mod progress;
+mod report;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use neurax::{Result, default_device};
@@ -36,9 +40,27 @@ enum CliCommand {
     Devices,
     /// Measures training, inference, single operations and compilation.
     Bench(neurax_bench::BenchArgs),
+    /// Lists public data sets and downloads them.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Inspects, runs, checks, measures, optimizes and converts ONNX models.
     #[command(subcommand)]
     Onnx(onnx::OnnxCommand),
+    /// Writes the report of a run directory: an HTML page with plots.
+    Report(report::ReportCommand),
+    /// Shows a run directory in the terminal while the run trains.
+    Watch(watch::Watch),
+}
+
+impl CliCommand {
+    /// Returns true if the command runs programs on the default device.
+    fn computes(&self) -> bool {
+        use CliCommand::{Bench, Data, Demo, Devices, Inspect, Onnx, Report, Watch};
+        match self {
+            Demo(_) | Inspect(_) | Bench(_) | Onnx(_) => true,
+            Devices | Data(_) | Report(_) | Watch(_) => false,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -50,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: CliCommand) -> Result<ExitCode> {
-    if !matches!(command, CliCommand::Devices) {
+    if command.computes() {
         // A device that does not exist is reported before anything is printed or computed.
         default_device()?;
     }
@@ -59,7 +81,10 @@ fn run(command: CliCommand) -> Result<ExitCode> {
         CliCommand::Inspect(inspect) => inspect.run()?,
         CliCommand::Devices => devices::run()?,
         CliCommand::Bench(bench) => return bench.run(),
+        CliCommand::Data(command) => command.run()?,
         CliCommand::Onnx(command) => return command.run(),
+        CliCommand::Report(report) => report.run()?,
+        CliCommand::Watch(watch) => watch.run()?,
     }
     Ok(ExitCode::SUCCESS)
 }

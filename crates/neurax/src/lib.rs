@@ -55,6 +55,14 @@
 mod adding_a_layer {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../../docs/debugging.md")]
+mod debugging {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/coming-from.md")]
+mod coming_from {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../docs/losses-and-metrics.md")]
 mod losses_and_metrics {}
 
@@ -69,6 +77,10 @@ mod serving {}
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/training.md")]
 mod training {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/looking.md")]
+mod looking {}
 
 #[cfg(all(doctest, feature = "onnx"))]
 #[doc = include_str!("../../../docs/onnx.md")]
@@ -99,7 +111,7 @@ pub use neurax_train as train;
 pub mod prelude {
     #[cfg(feature = "onnx")]
     pub use crate::onnx;
-    pub use crate::{data, nn, train};
+    pub use crate::{data, debug, nn, train};
     pub use neurax_data::{Batches, Dataset, Source};
     pub use neurax_nn::{
         Applied, Cx, Layer, Mode, Model, Net, Node, Optim, Params, Vars, init, loss, metric, optim,

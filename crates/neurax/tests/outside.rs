@@ -120,7 +120,10 @@ fn manifest(ours: &str) -> String {
     assert!(ours.contains(members), "expected {members:?} in the manifest of the workspace");
     let package = "[package]\nname = \"neurax-outside\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
     let dependencies = "[dependencies]\nneurax = { path = \"crates/neurax\" }\n";
-    format!("{}\n{package}\n{dependencies}", ours.replace(members, ""))
+    let ours = ours.replace(members, "");
+    let start = ours.find("default-members = [").expect("default members");
+    let end = start + ours[start..].find("]\n").expect("the end of the default members") + 2;
+    format!("{}{}\n{package}\n{dependencies}", &ours[..start], &ours[end..])
 }
 
 /// Builds and runs the package.

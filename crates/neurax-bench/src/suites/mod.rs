@@ -10,6 +10,7 @@ mod models;
 mod serving;
 mod sparse;
 mod steps;
+mod training_loop;
 
 use crate::{
     Report, Suite,
@@ -24,6 +25,7 @@ use neurax::Result;
 pub fn run(suite: Suite, report: &mut Report) -> Result<()> {
     match suite {
         Suite::Mlp => mlp::run(report),
+        Suite::Loop => training_loop::run(report),
         Suite::Cnn => steps::run::<Cnn>(report, &[128]),
         Suite::Transformer => steps::run::<Transformer>(report, &[8]),
         Suite::Resnet18 => models::run::<ResNet18>(report, &[32]),

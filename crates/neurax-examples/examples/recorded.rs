@@ -1,0 +1,94 @@
+//! A training to look at: its directory is shown by `neurax watch` while it runs and by
+//! `neurax report` when it is done, and TensorBoard shows its event files.
+//!
+//! ```text
+//! cargo run --release -p neurax-examples --example recorded -- runs/digits
+//! cargo run --release -p neurax-cli -- report runs/digits
+//! tensorboard --logdir runs
+//! ```
+
+use neurax::prelude::*;
+use neurax::train;
+use std::path::Path;
+
+/// Creates a network with convolutions, from 64 pixels to the probabilities of the ten digits.
+pub fn model() -> Model {
+    let image = nn::input("image", dims![_, 64]).reshape([1, 8, 8]);
+    let features = image.layer(Conv::new(8, 3)).batch_norm().relu();
+    features.flatten().dropout(0.2).dense(64).relu().dense(10).softmax().model()
+}
+
+/// Trains in a directory, or continues the training there.
+///
+/// # Errors
+/// Returns an error if the directory cannot be written, or holds another training.
+pub fn train_in(directory: &Path, epoch_count: usize) -> Result<Trained> {
+    // The best state is chosen on the validation part, and its mistakes are shown on the test part.
+    let digits = data::digits()?.split3(0.8, 0.1, key(0))?;
+    let (model, batches) = (model(), digits.train.shuffled(key(1)).batched(32));
+    let rate = optim::warmup_cosine(5e-3, 45, 45 * epoch_count);
+    let run = train::RunDirectory::new(directory)
+        .checkpoints(|points| points.best(train::highest("accuracy")))
+        .classify(&digits.test, &[])
+        .rate(rate.clone())
+        .hyper_parameter("peak rate", 5e-3)
+        .hyper_parameter("dropout", 0.2)
+        .hyper_parameter("optimizer", "adam");
+    let board = train::TensorBoard::new(directory.join("events"))
+        .every_steps(10)
+        .histograms()
+        .model(&model)
+        .rate(rate.clone())
+        .hyper_parameter("peak rate", 5e-3)
+        .hyper_parameter("optimizer", "adam")
+        .hyper_parameter("augmented", false);
+    let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(rate))
+        .metric(metric::accuracy())
+        .validate(&digits.validation)
+        .norms()
+        .handler(board)
+        .record(run)
+        .resume_or_run(directory, &batches, epochs(epoch_count))?;
+    Ok(trained)
+}
+
+/// Writes images and a text beside the values of the training.
+///
+/// # Errors
+/// Returns an error if the folder cannot be written.
+pub fn write_images(folder: &Path, trained: &Trained) -> Result<()> {
+    let digits = data::digits()?;
+    let mut events = train::EventWriter::create(folder)?;
+    let pixels = digits.x.slice(0, ..6).reshape([6, 8, 8]); // in 0..=1
+    for (i, image) in pixels.unstack(0).iter().enumerate() {
+        events.image(&format!("digits/{i}"), trained.step, image)?;
+    }
+    let scores = format!("Trained for **{}** steps: {}", trained.step, trained.validation);
+    events.text("summary", trained.step, &scores)
+}
+
+/// Trains for two epochs in a temporary directory.
+///
+/// # Errors
+/// As [`train_in`].
+pub fn in_temporary_directory() -> Result<()> {
+    let directory = std::env::temp_dir().join(format!("neurax-recorded-{}", std::process::id()));
+    let trained = train_in(&directory, 2)?;
+    write_images(&directory.join("events"), &trained)?;
+    println!("{} after {} steps: {}", trained.status, trained.step, trained.validation);
+    std::fs::remove_dir_all(directory)?;
+    Ok(())
+}
+
+/// Runs the example in the directory that the command line names.
+///
+/// # Errors
+/// As [`train_in`].
+pub fn main() -> Result<()> {
+    let Some(directory) = std::env::args().nth(1) else { return in_temporary_directory() };
+    let epoch_count = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(12);
+    let trained = train_in(Path::new(&directory), epoch_count)?;
+    write_images(&Path::new(&directory).join("events"), &trained)?;
+    println!("{} after {} steps: {}", trained.status, trained.step, trained.validation);
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Classification of texts: from lines of JSON to tokens, and from tokens to the class by an
+//! embedding, attention and a mean over the tokens.
+//!
+//! ```text
+//! cargo run --release -p neurax-examples --example text_classification -- --data reviews.jsonl
+//! ```
+//!
+//! Each line is an object such as `{"text": "a good film", "label": "good"}`; `--data` names such a
+//! file. Without it, the program writes one with made-up reviews. Tokens are words; with the
+//! feature `tokenizers`, they are byte pairs that are learned from the texts.
+
+use neurax::prelude::*;
+use neurax_examples::argument;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// The number of tokens of a text that the model sees.
+const LENGTH: usize = 24;
+/// The number of tokens in the vocabulary.
+const VOCABULARY: usize = 400;
+
+/// Learns the most frequent words of texts; returns a function from texts to the indices of their
+/// words, i32[n, LENGTH], padded with 0.
+#[cfg(not(feature = "tokenizers"))]
+fn tokenizer(texts: &[String]) -> Result<impl Fn(&[String]) -> Result<Tensor>> {
+    let words = data::prepare::TextVectorizer::fit(texts, Some(VOCABULARY - 2));
+    Ok(move |texts: &[String]| Ok(words.indices(texts, LENGTH)))
+}
+
+/// Learns the most frequent byte pairs of texts; returns a function from texts to the ids of their
+/// tokens, i32[n, LENGTH], padded with 0. No word is unknown: it has more tokens.
+#[cfg(feature = "tokenizers")]
+fn tokenizer(texts: &[String]) -> Result<impl Fn(&[String]) -> Result<Tensor>> {
+    let pairs = data::prepare::TextTokenizer::train(texts, VOCABULARY, &[])?;
+    Ok(move |texts: &[String]| Ok(pairs.encode(texts, LENGTH)?.ids))
+}
+
+/// Creates a model from token ids to the logits of `classes` classes.
+pub fn model(classes: usize) -> Model {
+    let ids = nn::typed_input("ids", I32, dims![_, LENGTH]);
+    // The mask travels with the node: attention and the mean leave padding out.
+    let x = ids.with_mask(nn::mask_of(&ids, 0)).embedding(VOCABULARY, 32);
+    let x = &x + x.multi_head_attention(2, 16); // "not" next to "good" is not good
+    x.layer_norm().layer(nn::MaskedMean::new()).dropout(0.2).dense(classes).model()
+}
+
+/// The texts and labels of a file.
+pub struct Reviews {
+    /// The texts.
+    pub texts: Vec<String>,
+    /// The index of each label in `names`.
+    pub labels: Vec<i32>,
+    /// The different labels in alphabetical order.
+    pub names: Vec<String>,
+}
+
+impl Reviews {
+    /// Reads a file of JSON lines.
+    ///
+    /// # Errors
+    /// Returns an error if a line is no object with two texts, `text` and `label`.
+    pub fn read(path: &Path) -> Result<Reviews> {
+        let lines = data::json_lines::<BTreeMap<String, String>>(path).try_map(|line| {
+            let text = |field: &str| match line.get(field) {
+                Some(text) => Ok(text.clone()),
+                None => Err(Error::new("example", format!("expected a field `{field}`"))),
+            };
+            Ok((text("text")?, text("label")?))
+        });
+        let lines: Vec<(String, String)> = lines.epoch(0).collect::<Result<_>>()?;
+        let names: BTreeSet<String> = lines.iter().map(|(_, label)| label.clone()).collect();
+        let names: Vec<String> = names.into_iter().collect();
+        let index = |label| names.iter().position(|name| name == label).unwrap_or(0) as i32;
+        let labels = lines.iter().map(|(_, label)| index(label)).collect();
+        Ok(Reviews { texts: lines.into_iter().map(|(text, _)| text).collect(), labels, names })
+    }
+}
+
+/// Trains on 80 % of a file, prints the classes of `questions`, and returns the accuracy on the
+/// other texts.
+///
+/// # Errors
+/// Returns an error if the file is malformed or the training fails.
+pub fn accuracy(file: &Path, questions: &[&str]) -> Result<f64> {
+    let reviews = Reviews::read(file)?;
+    let (count, classes) = (reviews.texts.len(), reviews.names.len());
+    // Rows are chosen by number, since texts are no tensors. The vocabulary is learned from the
+    // texts to train on: of others, it would know words that a text of tomorrow may not have.
+    let labels = Tensor::from_vec(reviews.labels, [count]);
+    let rows = Dataset::new(Tensor::arange(count), labels)?.split(0.8, key(0));
+    let texts = |rows: &Tensor| -> Result<Vec<String>> {
+        Ok(rows.to_vec::<i32>()?.iter().map(|&i| reviews.texts[i as usize].clone()).collect())
+    };
+    let (known, new) = (texts(&rows.train.x)?, texts(&rows.test.x)?);
+    let ids = tokenizer(&known)?;
+    let train = Dataset::new(ids(&known)?, rows.train.y)?;
+    let test = Dataset::new(ids(&new)?, rows.test.y)?;
+    let loss = loss::sparse_categorical_cross_entropy_logits;
+    let trained = Trainer::new(model(classes), loss, optim::adamw(3e-3, 0.01))
+        .metric(metric::accuracy())
+        .validate(&test)
+        .quiet()
+        .run(&train.shuffled(key(1)).batched(32), epochs(8))?;
+
+    let questions: Vec<String> = questions.iter().map(|text| text.to_string()).collect();
+    let logits = trained.net().apply(ids(&questions)?).y().clone();
+    let (chances, best) = (logits.softmax(-1).max(-1).to_vec::<f32>()?, logits.argmax(-1));
+    for ((text, class), chance) in questions.iter().zip(best.to_vec::<i32>()?).zip(chances) {
+        println!("{text:40} {} ({chance:.2})", reviews.names[class as usize]);
+    }
+    Ok(trained.validation["accuracy"])
+}
+
+/// Writes `count` made-up reviews. A word of praise behind `not` is none.
+///
+/// # Errors
+/// Returns an error if the file cannot be written.
+pub fn write_reviews(path: &Path, count: usize) -> Result<()> {
+    let praise = ["good", "great", "moving", "brilliant", "funny"];
+    let blame = ["bad", "boring", "weak", "terrible", "slow"];
+    let things = ["film", "story", "cast", "music", "ending", "plot"];
+    let ends = ["", "I saw it twice.", "We went on a Sunday.", "It is two hours long."];
+    let mut text = String::new();
+    for i in 0..count {
+        let random = key(11).fold_in(i as u32).randint([5], 0..1000).to_vec::<i32>()?;
+        let pick = |of: &[&'static str], i: usize| of[random[i] as usize % of.len()];
+        let (is_praise, is_negated) = (random[0] % 2 == 0, random[4] % 4 == 0);
+        let word = if is_praise { pick(&praise, 1) } else { pick(&blame, 1) };
+        let not = if is_negated { "not " } else { "" };
+        let label = if is_praise != is_negated { "good" } else { "bad" };
+        let line = format!("The {} was {not}{word}. {}", pick(&things, 2), pick(&ends, 3));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, r#"{{"text": "{}", "label": "{label}"}}"#, line.trim());
+    }
+    Ok(std::fs::write(path, text)?)
+}
+
+/// Runs the example on the file behind `--data`, or on a generated one.
+pub fn main() -> Result<()> {
+    let questions = ["The cast was brilliant.", "The plot was not good.", "The music was not bad."];
+    if let Some(file) = argument::<PathBuf>("--data")? {
+        println!("accuracy on other texts: {:.3}", accuracy(&file, &questions)?);
+        return Ok(());
+    }
+    let name = format!("neurax-example-reviews-{}.jsonl", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    write_reviews(&file, 1500)?;
+    println!("accuracy on other texts: {:.3}", accuracy(&file, &questions)?);
+    Ok(std::fs::remove_file(file)?)
+}
