@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Runs the tests of the crates that users call on the reference interpreter: the test binaries that
-# `cargo test --workspace` has built, with NEURAX_DEVICE=interp.
+# `cargo test` has built, with NEURAX_DEVICE=interp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # The binaries are chosen from the whole workspace. Selecting packages with `-p` would build their
 # dependencies again with other features.
-built=$(cargo test --workspace --no-run --message-format=json 2>/dev/null | grep '"executable":"')
+built=$(cargo test --no-run --message-format=json 2>/dev/null | grep '"executable":"')
 count=0
 for name in neurax neurax-tensor neurax-nn neurax-sparse neurax-data neurax-train \
   neurax-examples neurax-cli; do
