@@ -63,7 +63,7 @@ pub trait FrameTensors {
     /// ```
     fn tensor(&self, column: &str, nulls: Nulls) -> Result<Tensor>;
 
-    /// Returns where a column has values, as bool[rows]: a mask, or an additional input. NaN is a
+    /// Returns where a column has values, as `bool[rows]`: a mask, or an additional input. NaN is a
     /// value.
     ///
     /// # Errors
