@@ -22,7 +22,7 @@ impl<T> Kept<T> {
     /// Returns the value, or makes it; other threads wait meanwhile.
     ///
     /// # Errors
-    /// Those of `make`.
+    /// The errors of `make`.
     pub(crate) fn get(&self, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = &*kept {

@@ -1,4 +1,4 @@
-//! What the examples promise.
+//! Tests of the results that the examples promise.
 
 use super::*;
 use neurax::prelude::*;

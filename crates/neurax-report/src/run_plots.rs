@@ -11,7 +11,7 @@ pub(crate) const FIRST_SCORE: &str = "loss";
 
 /// Returns the plots of a run: the loss and the metrics over the epochs, the loss, the learning
 /// rate and the throughput over the steps, and the confusion matrix and the curves of a classifier.
-/// What the log does not have is left out.
+/// Values that the log does not have are left out.
 ///
 /// Scores of one metric for each class, such as `recall[0]` and `recall[1]`, share a plot; those of
 /// more than 10 are left out, as no colors would tell them apart.

@@ -199,7 +199,7 @@ impl TrainingRun {
     /// Notes the batches of a call in progress.
     ///
     /// # Errors
-    /// That of the source.
+    /// The error of the source.
     fn started_group(&mut self, group: Result<BatchGroup>) -> Result<BatchGroup> {
         let first = self.state()?.batch + 1;
         self.phase = Phase::Batches(first, first);

@@ -43,7 +43,7 @@ impl MinMaxScaler {
     /// stream that is larger than memory.
     ///
     /// # Errors
-    /// Those of the parts, and of [`MinMaxScaler::fit`].
+    /// The errors of the parts, and of [`MinMaxScaler::fit`].
     ///
     /// ```
     /// use neurax::{data::prepare::MinMaxScaler, prelude::*};

@@ -42,7 +42,7 @@ impl Standardizer {
     /// inputs of the batches of a stream that is larger than memory.
     ///
     /// # Errors
-    /// Those of the parts, and of [`Standardizer::fit`].
+    /// The errors of the parts, and of [`Standardizer::fit`].
     ///
     /// ```
     /// use neurax::{data::prepare::Standardizer, prelude::*};
