@@ -2,17 +2,12 @@
 //! with the reference interpreter. Elements are small integers, whose sums are exact in any order.
 
 use neurax_ir::{
-    Builder, DType, FloatAttr, Literal, Type, Value,
+    DType, FloatAttr, Literal, Type,
     composite::{ChannelsLastConvolution, FEATURE_BLOCK},
     op::{Primitive, Slide},
-    transform,
 };
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::{
-    close::{Tolerance, all_within},
-    conformance::{call, graph},
-};
+use neurax_testkit::conformance::check_exact;
 
 const PLAIN: Slide = Slide { stride: 1, low: 0, high: 0, base_dilation: 1, window_dilation: 1 };
 const SAME: Slide = Slide { low: 1, high: 1, ..PLAIN };
@@ -63,6 +58,7 @@ impl Case {
     }
 
     /// Compares the convolution and an epilogue with the reference interpreter, bit for bit.
+    #[track_caller]
     fn check(&self) {
         let op = ChannelsLastConvolution {
             slides: self.slides.clone(),
@@ -71,9 +67,10 @@ impl Case {
             low: FloatAttr::from(self.limits[0]),
             high: FloatAttr::from(self.limits[1]),
         };
-        let types = self.types(&op);
-        compare(&types, |b, xs| vec![b.emit(op.clone(), xs)]);
-        compare(&types, |b, xs| {
+        let args: Vec<Literal> = self.types(&op).iter().enumerate().map(numbers).collect();
+        let native = Native::new().unwrap();
+        check_exact(&native, &args, |b, xs| vec![b.emit(op.clone(), xs)]);
+        check_exact(&native, &args, |b, xs| {
             let y = b.emit(op.clone(), xs);
             let scaled = b.mul_scalar(y, 0.5);
             let absolute = b.abs(y);
@@ -82,24 +79,11 @@ impl Case {
     }
 }
 
-fn compare(types: &[Type], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) {
-    let number = |(i, ty): (usize, &Type)| {
-        let x: Vec<f64> = (0..ty.size())
-            .map(|k| ((k * 2654435761 + i * 40503) >> 7) as f64 % 5.0 - 2.0)
-            .collect();
-        Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
-    };
-    let args: Vec<Literal> = types.iter().enumerate().map(number).collect();
-    let graph = graph(types, f).unwrap();
-    let want = transform::eval(&graph, args.clone()).unwrap();
-    let native = Native::new().unwrap();
-    let program = native.compile(&graph, 0).unwrap();
-    // Twice: the second call reuses memory.
-    for _ in 0..2 {
-        let have = call(&native, &*program, &args).unwrap();
-        all_within(&have, &want, |_| Tolerance::both(0.0))
-            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    }
+/// Returns small integers without a pattern.
+fn numbers((i, ty): (usize, &Type)) -> Literal {
+    let number = |k: usize| ((k * 2654435761 + i * 40503) >> 7) as f64 % 5.0 - 2.0;
+    let x: Vec<f64> = (0..ty.size()).map(number).collect();
+    Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
 }
 
 #[test]
@@ -170,10 +154,7 @@ fn limits_keep_nan_and_prefer_the_positive_zero() {
     weights[0] = 1.0;
     let weights = Literal::from_f64s(DType::F32, [1, 1, 1, FEATURE_BLOCK], &weights);
     let bias = Literal::from_f64s(DType::F32, [1], &[-0.0]);
-    let types: Vec<Type> = [&x, &weights, &bias].map(|x| x.ty().clone()).to_vec();
-    let graph = graph(&types, |b, xs| vec![b.emit(op, xs)]).unwrap();
     let native = Native::new().unwrap();
-    let program = native.compile(&graph, 0).unwrap();
-    let y = call(&native, &*program, &[x, weights, bias]).unwrap()[0].to_f64s();
+    let y = check_exact(&native, &[x, weights, bias], |b, xs| vec![b.emit(op, xs)])[0].to_f64s();
     assert!(y[0].is_nan() && y[1..] == [0.0, 0.0, 6.0] && y[1].is_sign_positive(), "{y:?}");
 }

@@ -1,13 +1,9 @@
 //! Elements of 1 and 2 bytes beside elements of 4 bytes in one kernel: the compiler agrees with
 //! the reference interpreter, bit for bit.
 
-use neurax_ir::{Builder, DType, Literal, Type, Value, op::Direction, transform};
+use neurax_ir::{Builder, DType, Literal, Value, op::Direction};
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::{
-    close::{Tolerance, all_within},
-    conformance::{call, graph},
-};
+use neurax_testkit::conformance::check_exact;
 
 const NARROW: [DType; 7] =
     [DType::U8, DType::I8, DType::U16, DType::I16, DType::F16, DType::BF16, DType::Bool];
@@ -15,8 +11,8 @@ const NARROW: [DType; 7] =
 /// The sizes of arrays: below, at and above a vector, and several of them.
 const SIZES: [usize; 6] = [1, 3, 4, 7, 16, 101];
 
+#[track_caller]
 fn check(dtype: DType, n: usize, f: impl FnOnce(&mut Builder, Value) -> Vec<Value>) {
-    let ty = Type::new(dtype, [n]);
     let number = |k: usize| match dtype {
         DType::Bool => k.is_multiple_of(3) as u8 as f64,
         DType::I32 => (k * 2654435761 % 1_000_000_007) as f64 - 5e8,
@@ -26,13 +22,8 @@ fn check(dtype: DType, n: usize, f: impl FnOnce(&mut Builder, Value) -> Vec<Valu
         }
     };
     let x: Vec<f64> = (0..n).map(number).collect();
-    let args = [Literal::from_f64s(dtype, [n], &x)];
-    let graph = graph(&[ty], |b, xs| f(b, xs[0])).unwrap();
-    let want = transform::eval(&graph, args.to_vec()).unwrap();
-    let native = Native::new().unwrap();
-    let program = native.compile(&graph, 0).unwrap();
-    let have = call(&native, &*program, &args).unwrap();
-    all_within(&have, &want, |_| Tolerance::both(0.0)).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    let x = Literal::from_f64s(dtype, [n], &x);
+    check_exact(&Native::new().unwrap(), &[x], |b, xs| f(b, xs[0]));
 }
 
 #[test]

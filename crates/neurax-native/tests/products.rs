@@ -8,7 +8,7 @@ use neurax_native::Native;
 use neurax_runtime::Backend;
 use neurax_testkit::{
     close::{Tolerance, all_within},
-    conformance::{evaluate, graph},
+    conformance::{check_exact, evaluate, graph},
 };
 
 #[test]
@@ -101,16 +101,12 @@ fn complex(shape: &[usize], dtype: DType, infinite: bool) -> Literal {
 
 /// Compares a function of complex arrays with the reference interpreter: products of integers are
 /// exact in any order.
+#[track_caller]
 fn check(shapes: &[&[usize]], f: impl Fn(&mut Builder, &[Value]) -> Value) {
     for (dtype, infinite) in [(DType::C64, false), (DType::C128, false), (DType::C64, true)] {
         let args: Vec<Literal> =
             shapes.iter().enumerate().map(|(i, s)| complex(s, dtype, infinite && i == 0)).collect();
-        let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-        let graph = graph(&types, |b, xs| vec![f(b, xs)]).unwrap();
-        let want = transform::eval(&graph, args.clone()).unwrap();
-        let have = evaluate(&Native::new().unwrap(), &graph, &args).unwrap();
-        all_within(&have, &want, |_| Tolerance::both(0.0))
-            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        check_exact(&Native::new().unwrap(), &args, |b, xs| vec![f(b, xs)]);
     }
 }
 

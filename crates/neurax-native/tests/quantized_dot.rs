@@ -1,17 +1,10 @@
 //! Quantized products of sizes around blocks, groups and tiles: the compiler agrees with the
 //! reference interpreter, bit for bit.
 
-use neurax_ir::{
-    Builder, DType, Literal, Type, Value,
-    composite::{COLUMN_BLOCK, DEPTH_GROUP, QuantizedDot},
-    transform,
-};
+use neurax_ir::composite::{COLUMN_BLOCK, DEPTH_GROUP, QuantizedDot};
+use neurax_ir::{DType, Literal, Type};
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::{
-    close::{Tolerance, all_within},
-    conformance::{call, graph},
-};
+use neurax_testkit::conformance::check_exact;
 
 /// The dtypes of results, with the number that stands for 0.
 const RESULTS: [(DType, i64); 4] =
@@ -46,26 +39,14 @@ fn argument((i, ty): (usize, &Type)) -> Literal {
     Literal::from_f64s(ty.dtype, ty.shape.clone(), &x)
 }
 
-fn compare(types: &[Type], f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>) {
-    let args: Vec<Literal> = types.iter().enumerate().map(argument).collect();
-    let graph = graph(types, f).unwrap();
-    let want = transform::eval(&graph, args.clone()).unwrap();
-    let native = Native::new().unwrap();
-    let program = native.compile(&graph, 0).unwrap();
-    // Twice: the second call reuses memory.
-    for _ in 0..2 {
-        let have = call(&native, &*program, &args).unwrap();
-        all_within(&have, &want, |_| Tolerance::both(0.0))
-            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    }
-}
-
+#[track_caller]
 fn check(x: &[usize], columns: usize) {
+    let native = Native::new().unwrap();
     for (dtype, zero_point) in RESULTS {
         let op = QuantizedDot { columns, zero_point, dtype };
-        let types = types(&op, x);
-        compare(&types, |b, xs| vec![b.emit(op.clone(), xs)]);
-        compare(&types, |b, xs| {
+        let args: Vec<Literal> = types(&op, x).iter().enumerate().map(argument).collect();
+        check_exact(&native, &args, |b, xs| vec![b.emit(op.clone(), xs)]);
+        check_exact(&native, &args, |b, xs| {
             let y = b.emit(op.clone(), xs);
             let y = b.convert(y, DType::F32);
             let y = b.add_scalar(y, -3.0);

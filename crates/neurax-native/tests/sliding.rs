@@ -8,14 +8,9 @@ use neurax_ir::{
         ArgKind, Convolution, ReduceKind, ReduceWindow, Reverse, SelectAndGather, SelectAndScatter,
         Slide,
     },
-    transform,
 };
 use neurax_native::Native;
-use neurax_runtime::Backend;
-use neurax_testkit::{
-    close::{Tolerance, all_within},
-    conformance::{call, graph},
-};
+use neurax_testkit::conformance::check_exact;
 
 /// Returns small integers without a pattern.
 fn numbers(ty: Type, seed: usize) -> Literal {
@@ -30,22 +25,15 @@ fn numbers(ty: Type, seed: usize) -> Literal {
 }
 
 /// Compares a function of the arguments with the reference interpreter, bit for bit.
-fn check_on(args: Vec<Literal>, f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
-    let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-    let graph = graph(&types, |b, xs| vec![f(b, xs)]).unwrap();
-    let want = transform::eval(&graph, args.clone()).unwrap();
-    let native = Native::new().unwrap();
-    let program = native.compile(&graph, 0).unwrap();
-    // Twice: the second call reuses memory.
-    for _ in 0..2 {
-        let have = call(&native, &*program, &args).unwrap();
-        all_within(&have, &want, |_| Tolerance::both(0.0))
-            .unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    }
+#[track_caller]
+fn check_on(args: &[Literal], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
+    check_exact(&Native::new().unwrap(), args, |b, xs| vec![f(b, xs)]);
 }
 
+#[track_caller]
 fn check(dtype: DType, shapes: &[&[usize]], f: impl FnOnce(&mut Builder, &[Value]) -> Value) {
-    check_on(shapes.iter().enumerate().map(|(i, s)| numbers(Type::new(dtype, *s), i)).collect(), f);
+    let args = shapes.iter().enumerate().map(|(i, s)| numbers(Type::new(dtype, *s), i));
+    check_on(&args.collect::<Vec<_>>(), f);
 }
 
 const PLAIN: Slide = Slide { stride: 1, low: 0, high: 0, base_dilation: 1, window_dilation: 1 };
@@ -303,7 +291,7 @@ fn narrow_and_special_numbers() {
                 v[at] = special;
                 args[which] = Literal::from_f64s(DType::F32, args[which].shape().clone(), &v);
             }
-            check_on(args.to_vec(), |b, xs| b.emit(conv(DType::F32, &[SAME; 2], 1), xs));
+            check_on(&args, |b, xs| b.emit(conv(DType::F32, &[SAME; 2], 1), xs));
         }
     }
 }
@@ -340,7 +328,7 @@ fn windows(dtype: DType, shape: &[usize], sizes: &[usize], slides: &[Slide]) {
 
 fn windows_over(x: Literal, sizes: &[usize], slides: &[Slide]) {
     for &kind in ReduceKind::ALL.iter().filter(|k| k.admits(x.dtype())) {
-        check_on(vec![x.clone()], |b, xs| {
+        check_on(std::slice::from_ref(&x), |b, xs| {
             b.emit(ReduceWindow { kind, sizes: sizes.to_vec(), slides: slides.to_vec() }, xs)
         });
     }
@@ -354,8 +342,8 @@ fn windows_over(x: Literal, sizes: &[usize], slides: &[Slide]) {
             SelectAndGather { kind, sizes: sizes.clone(), slides: slides.clone() },
             SelectAndScatter { kind, sizes, slides },
         );
-        check_on(vec![x.clone(), source(x.shape())], |b, xs| b.emit(gather, xs));
-        check_on(vec![x.clone(), source(&counts)], |b, xs| b.emit(scatter, xs));
+        check_on(&[x.clone(), source(x.shape())], |b, xs| b.emit(gather, xs));
+        check_on(&[x.clone(), source(&counts)], |b, xs| b.emit(scatter, xs));
     }
 }
 

@@ -10,6 +10,7 @@
 //! The four laws are separate functions, so that a backend can be tested against one of them
 //! ([`run_laws`]).
 
+use crate::close::{Tolerance, all_within};
 use crate::laws::{self, MemoryLayout};
 use neurax_ir::{Builder, DType, Graph, Kind, Literal, Op, Sample, Type, Value};
 use neurax_runtime::{Backend, Buffer, Executable};
@@ -107,6 +108,51 @@ pub fn call(
         .map_err(message)?;
     let outs = program.run(args).map_err(message)?;
     outs.iter().map(|y| backend.download(y)).collect::<Result<_, _>>().map_err(message)
+}
+
+/// Compares a function of `args` with the reference interpreter, bit for bit, and returns its
+/// results: for operands on which every order of the operations has the same result, such as sums
+/// of small integers. NaN equals NaN, and both zeros are equal. The program is called twice, as the
+/// second call reuses memory of the first one.
+///
+/// ```
+/// use neurax_ir::{DType, Literal};
+/// use neurax_testkit::conformance::check_exact;
+/// let x = Literal::from_f64s(DType::F32, [2], &[1.0, 2.0]);
+/// let backend = neurax_interp::Interp::new();
+/// let y = check_exact(&backend, &[x], |b, xs| vec![b.add(xs[0], xs[0])]);
+/// assert_eq!(y[0].to_f64s(), [2.0, 4.0]);
+/// ```
+///
+/// # Panics
+/// With the difference and the graph, or the error of an equation or of the backend: it stands in
+/// tests, where the line of the caller shows the case.
+#[track_caller]
+pub fn check_exact(
+    backend: &dyn Backend,
+    args: &[Literal],
+    f: impl FnOnce(&mut Builder, &[Value]) -> Vec<Value>,
+) -> Vec<Literal> {
+    let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
+    match graph(&types, f).and_then(|graph| exact_results(backend, &graph, args)) {
+        Ok(results) => results,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// Returns the results of a graph, which equal those of the reference interpreter in two calls.
+fn exact_results(
+    backend: &dyn Backend,
+    graph: &Graph,
+    args: &[Literal],
+) -> Result<Vec<Literal>, String> {
+    let (want, program) = (laws::run(graph, args)?, compile(backend, graph)?);
+    let results = || {
+        let have = call(backend, &*program, args)?;
+        all_within(&have, &want, |_| Tolerance::both(0.0)).map_err(|e| format!("{e}\n{graph}"))?;
+        Ok(have)
+    };
+    results().and_then(|_| results())
 }
 
 /// Checks the op on the row's operands.

@@ -2,9 +2,10 @@
 //! tests that conformance rejects wrong backends.
 
 use neurax_interp::Interp;
-use neurax_ir::{Graph, Literal, Op, Result, Sample};
+use neurax_ir::{Builder, DType, Graph, Literal, Op, Result, Sample, Value};
 use neurax_runtime::{Backend, Buffer, Executable};
 use neurax_testkit::conformance;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 #[test]
@@ -67,4 +68,18 @@ fn a_missing_or_inaccurate_result_is_detected() {
 fn a_backend_that_rejects_an_op_does_not_conform() {
     let said = refused(|_| Err(neurax_ir::Error::new("wrong", "not implemented")), &["sine"]);
     assert!(said.contains("not implemented"), "{said}");
+}
+
+#[test]
+fn an_inexact_result_is_not_exact() {
+    let double = |b: &mut Builder, xs: &[Value]| vec![b.add(xs[0], xs[0])];
+    let x = [Literal::from_f64s(DType::F32, [2], &[1.0, f64::NAN])];
+    let doubled = conformance::check_exact(&Interp::new(), &x, double);
+    assert!(doubled[0].to_f64s()[0] == 2.0 && doubled[0].to_f64s()[1].is_nan());
+    let nearly = |g: &Graph| Graph::parse(&g.to_string().replace("add(%0, %0)", "exponential(%0)"));
+    let refused = catch_unwind(AssertUnwindSafe(|| {
+        conformance::check_exact(&Wrong(nearly), &x, double);
+    }));
+    let said = refused.unwrap_err().downcast::<String>().unwrap();
+    assert!(said.starts_with("value 0: ") && said.contains("add(%0, %0)"), "{said}");
 }

@@ -26,6 +26,8 @@ pub use heatmap::HeatmapOptions;
 pub use map::{FileBytes, read_file, read_or_map_file};
 pub use nested::Nested;
 pub use open::open_file;
+#[doc(hidden)]
+pub use replace::replace_file;
 pub use serialize::{deserialize, deserialize_like, serialize};
 
 use crate::{Error, Result};

@@ -17,7 +17,7 @@ mod header;
 use super::{
     elements::{byte_swapped, literal, little_endian, read_bytes, row_major},
     in_file, load_file, open_file,
-    replace::replace,
+    replace::replace_file,
 };
 use crate::{Error, Result, Tensor};
 use header::NpyHeader;
@@ -72,7 +72,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Tensor> {
 pub fn save(x: &Tensor, path: impl AsRef<Path>) -> Result<()> {
     let (path, x) = (path.as_ref(), x.to_literal()?);
     let header = header_of(&x).map_err(|e| in_file("save", path, e.message()))?;
-    replace(path, |file| write(file, &header, &x)).map_err(|e| in_file("save", path, e))
+    replace_file(path, |file| write(file, &header, &x)).map_err(|e| in_file("save", path, e))
 }
 
 /// Reads a tensor from the bytes of a file, as [`load`] does.

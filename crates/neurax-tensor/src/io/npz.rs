@@ -1,7 +1,7 @@
 //! Trees of tensors in NumPy's `.npz` files, as `numpy.savez`, `numpy.savez_compressed` and
 //! `numpy.load`: zip archives of `.npy` files, whose names are the paths of the leaves.
 
-use super::{in_file, load_file, npy, open_file, replace::replace};
+use super::{in_file, load_file, npy, open_file, replace::replace_file};
 use crate::{Error, Result, Tensor, Tree};
 use neurax_ir::Literal;
 use std::{
@@ -139,7 +139,7 @@ fn save_by(method: CompressionMethod, leaves: Vec<(String, &Tensor)>, path: &Pat
         }
         arrays.push((name, header, x));
     }
-    replace(path, |file| write(file, method, &arrays)).map_err(|e| in_file("save", path, e))
+    replace_file(path, |file| write(file, method, &arrays)).map_err(|e| in_file("save", path, e))
 }
 
 /// Writes the archive.

@@ -5,7 +5,7 @@
 use super::{
     elements::{literal, little_endian, read_bytes},
     in_file, load_file, open_file,
-    replace::replace,
+    replace::replace_file,
 };
 use crate::{DType, Error, IntoShape, Result, Tensor, shape::fixed};
 use neurax_ir::{Bytes, Place, Type};
@@ -117,7 +117,7 @@ impl Tensor {
         let path = path.as_ref();
         let x = self.literal_for("to_file", Location::caller())?;
         let bytes = little_endian(x.bytes(), x.dtype());
-        replace(path, |file| file.write_all(&bytes)).map_err(|e| in_file("save", path, e))
+        replace_file(path, |file| file.write_all(&bytes)).map_err(|e| in_file("save", path, e))
     }
 }
 

@@ -20,7 +20,17 @@ const MAX_LINKS: usize = 40;
 ///
 /// # Errors
 /// When `write` fails, or the file system does, or `path` is not a regular file.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+///
+/// ```
+/// use neurax::io::replace_file;
+/// use std::io::{Error, Write};
+/// let path = std::env::temp_dir().join("neurax-doc-replace-file");
+/// replace_file(&path, |file| file.write_all(b"whole"))?;
+/// assert!(replace_file(&path, |_| Err(Error::other("the disk is full"))).is_err());
+/// assert_eq!(std::fs::read_to_string(&path)?, "whole");
+/// # Ok::<(), Error>(())
+/// ```
+pub fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let path = resolved(path)?;
     let permissions = permissions_of(&path)?;
     remove_leftovers(&path);

@@ -1,17 +1,22 @@
 //! Trees of tensors in safetensors files (<https://huggingface.co/docs/safetensors>): a JSON header
-//! of names, types and offsets, then the elements in little-endian byte order.
+//! of names, types and offsets, then the elements in little-endian byte order. Dtypes that the
+//! format lacks are stored as bytes, with their types in the metadata.
 
 mod header;
+mod leaf_types;
 
 use super::{
-    elements::little_endian,
+    elements::{literal, little_endian},
     in_file,
     map::{FileBytes, map},
     open_file,
-    replace::replace,
+    replace::replace_file,
 };
 use crate::{Tensor, Tree};
-use header::{DTYPES, MAX_HEADER_BYTES, MAX_TENSORS, METADATA, TensorEntry, leaf_name, malformed};
+use header::{
+    MAX_HEADER_BYTES, MAX_TENSORS, METADATA, TensorEntry, format_dtype, leaf_name, malformed,
+};
+use leaf_types::{restore_leaf_types, with_leaf_types};
 use neurax_ir::{Bytes, DType, Error, Literal, OrBug, Result};
 use safetensors::{Dtype, tensor::TensorInfo};
 use serde_json::Map;
@@ -30,10 +35,13 @@ use std::{
 /// it names is replaced. Incomplete files `<name>.<process>-<number>.part`, which a program that
 /// was stopped has left beside it, are removed.
 ///
+/// Every dtype is kept. The format lacks integers of less than a byte, c128 and some small floats:
+/// leaves of such dtypes are stored as vectors of their bytes, which other readers see as u8, and
+/// their types in the metadata, which [`load`] reads.
+///
 /// # Errors
-/// When a leaf carries an error, has a dtype that the format does not know (u2, u4, i2, i4, c128)
-/// or is called `__metadata__`, a name that the format reserves; when two leaves have one name, the
-/// header would be larger than 100 MB, or the file cannot be written.
+/// When a leaf carries an error or is called `__metadata__`, a name that the format reserves; when
+/// two leaves have one name, the header would be larger than 100 MB, or the file cannot be written.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -42,6 +50,9 @@ use std::{
 /// safetensors::save(&(tensor([1.0, 2.0]), vec![Tensor::eye(2)]), &path)?;
 /// let leaves = safetensors::load(&path)?;
 /// assert_eq!(leaves.keys().collect::<Vec<_>>(), ["0", "1.0"]);
+///
+/// safetensors::save(&tensor([3, -4]).to(I4), &path)?;
+/// assert_eq!(safetensors::load(&path)?[""].to_string(), "i4[2] [ 3, -4]");
 /// # Ok::<(), Error>(())
 /// ```
 pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
@@ -52,7 +63,7 @@ pub fn save(tree: &impl Tree, path: impl AsRef<Path>) -> Result<()> {
 /// [`load_metadata`] returns and other readers ignore.
 ///
 /// # Errors
-/// As [`save`].
+/// As [`save`], and when an entry is called `neurax.types`, a name that this library reserves.
 ///
 /// ```
 /// use neurax::io::safetensors;
@@ -106,10 +117,10 @@ fn save_leaves(
     metadata: &BTreeMap<String, String>,
     path: &Path,
 ) -> Result<()> {
-    let leaves = leaves.into_iter().map(|(name, t)| stored(name, t));
+    let leaves = leaves.into_iter().map(|(name, t)| Ok((name, t.to_literal()?)));
     let leaves = sorted(leaves.collect::<Result<_>>()?);
     let header = header_of(&leaves, metadata)?;
-    replace(path, |file| write(file, &header, &leaves)).map_err(|e| in_file("save", path, e))
+    replace_file(path, |file| write(file, &header, &leaves)).map_err(|e| in_file("save", path, e))
 }
 
 /// Reads the tensors of a file and returns them by name. The file may change afterwards;
@@ -212,67 +223,34 @@ fn load_leaves(like: Vec<(String, &Tensor)>, path: &Path) -> Result<Vec<Tensor>>
     Ok(leaves)
 }
 
-/// A leaf that is written to a file.
-pub(super) struct Stored {
-    name: String,
-    dtype: Dtype,
-    literal: Literal,
-}
-
-impl Stored {
-    /// Returns the leaf `x` in the dtype of the format; `None` if the format lacks it.
-    pub(super) fn new(name: String, literal: Literal) -> Option<Stored> {
-        let (_, dtype) = *DTYPES.iter().find(|(ours, _)| *ours == literal.dtype())?;
-        Some(Stored { name, dtype, literal })
-    }
-
-    /// Returns a leaf of bytes, u8.
-    pub(super) fn bytes(name: String, literal: Literal) -> Stored {
-        Stored { name, dtype: Dtype::U8, literal }
-    }
-}
-
-/// Returns the leaf `t` in the dtype of the format.
-///
-/// # Errors
-/// When the leaf carries an error or the format lacks its dtype.
-fn stored(name: String, t: &Tensor) -> Result<Stored> {
-    let literal = t.to_literal()?;
-    let what = format!("{} is {}", leaf_name(&name), literal.ty());
-    Stored::new(name, literal).ok_or_else(|| {
-        let why = "which safetensors files cannot hold; convert it first, e.g. with `.to(F32)`, \
-                   or use `io::serialize`";
-        Error::new("save", format!("{what}, {why}"))
-    })
-}
-
 /// Returns the bytes of a file that holds the leaves.
 ///
 /// # Errors
 /// As [`save`].
-pub(super) fn encode(leaves: Vec<Stored>, metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+pub(super) fn encode(leaves: Vec<(String, Literal)>) -> Result<Vec<u8>> {
     let leaves = sorted(leaves);
-    let header = header_of(&leaves, metadata)?;
+    let header = header_of(&leaves, &BTreeMap::new())?;
     let mut bytes = Vec::new();
     write(&mut bytes, &header, &leaves)?;
     Ok(bytes)
 }
 
-/// Returns the tensors and the metadata of the bytes of a file.
+/// Returns the tensors of the bytes of a file.
 ///
 /// # Errors
 /// As [`load`].
-pub(super) fn decode(bytes: &[u8]) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
-    let (entries, metadata) = header::read_all(&mut &bytes[..], bytes.len() as u64)?;
+pub(super) fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>> {
+    let entries = entries(&mut &bytes[..], bytes.len() as u64)?;
     let mut elements = Elements::Copied(Cursor::new(bytes));
-    let tensors = entries.into_iter().map(|entry| tensor(&mut elements, entry));
-    Ok((tensors.collect::<Result<_>>()?, metadata))
+    entries.into_iter().map(|entry| tensor(&mut elements, entry)).collect()
 }
 
 /// Sorts the widest elements to the front: each tensor then starts at a multiple of its element
 /// size and can be mapped without a copy.
-fn sorted(mut leaves: Vec<Stored>) -> Vec<Stored> {
-    leaves.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+fn sorted(mut leaves: Vec<(String, Literal)>) -> Vec<(String, Literal)> {
+    // By the dtype of the format as well, so that files of one tree are equal in every version.
+    let width = |x: &Literal| (x.dtype().bits(), format_dtype(x.dtype()));
+    leaves.sort_by(|(a, x), (b, y)| width(y).cmp(&width(x)).then_with(|| a.cmp(b)));
     leaves
 }
 
@@ -280,24 +258,29 @@ fn sorted(mut leaves: Vec<Stored>) -> Vec<Stored> {
 ///
 /// # Errors
 /// When [`load`] would not read the header.
-fn header_of(leaves: &[Stored], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+fn header_of(leaves: &[(String, Literal)], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>> {
     if leaves.len() > MAX_TENSORS {
         let why = format!("expected at most {MAX_TENSORS} leaves, got {}", leaves.len());
         return Err(Error::new("save", why));
     }
     let (mut header, mut at) = (Map::new(), 0);
     let failed = |e: serde_json::Error| Error::new("save", e.to_string());
+    let metadata = with_leaf_types(metadata, leaves)?;
     if !metadata.is_empty() {
         header.insert(METADATA.into(), serde_json::to_value(metadata).map_err(failed)?);
     }
-    for Stored { name, dtype, literal } in leaves {
+    for (name, literal) in leaves {
         if name == METADATA {
             let why = format!("a leaf is called `{METADATA}`, which safetensors files reserve");
             return Err(Error::new("save", why));
         }
-        let end = at + literal.bytes().len();
-        let info =
-            TensorInfo { dtype: *dtype, shape: literal.shape().to_vec(), data_offsets: (at, end) };
+        let (size, shape) = (literal.bytes().len(), literal.shape().to_vec());
+        let end = at + size;
+        let (dtype, shape) = match format_dtype(literal.dtype()) {
+            Some(dtype) => (dtype, shape),
+            None => (Dtype::U8, vec![size]),
+        };
+        let info = TensorInfo { dtype, shape, data_offsets: (at, end) };
         if header.insert(name.clone(), serde_json::to_value(info).map_err(failed)?).is_some() {
             return Err(Error::new(
                 "save",
@@ -319,12 +302,12 @@ fn header_of(leaves: &[Stored], metadata: &BTreeMap<String, String>) -> Result<V
     Ok(text)
 }
 
-fn write(file: impl Write, header: &[u8], leaves: &[Stored]) -> std::io::Result<()> {
+fn write(file: impl Write, header: &[u8], leaves: &[(String, Literal)]) -> std::io::Result<()> {
     let mut file = BufWriter::new(file);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(header)?;
-    for leaf in leaves {
-        file.write_all(&little_endian(leaf.literal.bytes(), leaf.literal.dtype()))?;
+    for (_, literal) in leaves {
+        file.write_all(&little_endian(literal.bytes(), literal.dtype()))?;
     }
     file.flush()
 }
@@ -345,11 +328,20 @@ fn load_from(
     let load = || -> Result<BTreeMap<String, Tensor>> {
         let mut file = open_file(path)?;
         let size = file.metadata()?.len();
-        let entries = header::read(&mut file, size)?;
+        let entries = entries(&mut file, size)?;
         let mut elements = elements(file)?;
         entries.into_iter().map(|entry| tensor(&mut elements, entry)).collect()
     };
     load().map_err(|e| in_file("load", path, e.message()))
+}
+
+/// Reads the header of a file of `size` bytes, and returns the tensors with their own types.
+fn entries(file: &mut impl Read, size: u64) -> Result<Vec<TensorEntry>> {
+    let (mut entries, types) = header::read(file, size)?;
+    if let Some(types) = types {
+        restore_leaf_types(&mut entries, &types)?;
+    }
+    Ok(entries)
 }
 
 /// Returns the name and the value of a tensor.
@@ -358,8 +350,10 @@ fn tensor(
     entry: TensorEntry,
 ) -> Result<(String, Tensor)> {
     let TensorEntry { name, ty, bytes } = entry;
-    let bytes = elements.bytes(bytes, ty.dtype, &leaf_name(&name))?;
-    Ok((name, Tensor::from(Literal::new(ty, bytes)?)))
+    let shown = leaf_name(&name);
+    let bytes = elements.bytes(bytes, ty.dtype, &shown)?;
+    let leaf = literal(ty, bytes).map_err(|e| malformed(format!("{shown}: {}", e.message())))?;
+    Ok((name, Tensor::from(leaf)))
 }
 
 impl<F: Read + Seek> Elements<F> {
@@ -371,14 +365,10 @@ impl<F: Read + Seek> Elements<F> {
             Elements::Mapped(file) => Bytes::borrowed(file.clone(), range)
                 .ok_or_else(|| malformed(format!("{name} lies outside of the file")))?,
         };
-        let bytes = match little_endian(&bytes, dtype) {
+        Ok(match little_endian(&bytes, dtype) {
             Cow::Borrowed(_) => bytes,
             Cow::Owned(swapped) => Bytes::copy_of(&swapped),
-        };
-        if dtype == DType::Bool && bytes.iter().any(|&b| b > 1) {
-            return Err(malformed(format!("{name} is bool, but holds other bytes than 0 and 1")));
-        }
-        Ok(bytes)
+        })
     }
 }
 

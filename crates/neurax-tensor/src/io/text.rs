@@ -2,7 +2,7 @@
 //! numbers separated by blanks, tabs, commas or semicolons, and comments from `#` to the end of the
 //! line. A table with names of columns is read by `neurax::data::csv`.
 
-use super::{in_file, load_file, open_file, replace::replace};
+use super::{in_file, load_file, open_file, replace::replace_file};
 use crate::{DType, Error, Result, Tensor};
 use neurax_ir::{Compute, Kind, Literal, Type, with_compute};
 use std::{
@@ -138,7 +138,7 @@ pub fn format(x: &Tensor) -> Result<String> {
 #[track_caller]
 pub fn save(x: &Tensor, path: impl AsRef<Path>) -> Result<()> {
     let (text, path) = (format(x)?, path.as_ref());
-    replace(path, |file| file.write_all(text.as_bytes())).map_err(|e| in_file("save", path, e))
+    replace_file(path, |file| file.write_all(text.as_bytes())).map_err(|e| in_file("save", path, e))
 }
 
 /// A number of the text.

@@ -58,7 +58,7 @@ pub(crate) fn visit_leaves<'t>(
     named: bool,
     leaf: &mut dyn FnMut(&str, &'t Tensor),
 ) {
-    a.visit_any(&mut Visitor { named, path: String::new(), leaf, fixed: &mut |_| {} });
+    a.visit_any(&mut Visitor { named, path: String::new(), leaf, fixed: &mut |_, _| {} });
 }
 
 /// Calls `leaf` and `fixed` with the leaves and static values in order, without building paths.
@@ -68,7 +68,18 @@ pub(crate) fn walk<'t>(
     fixed: &mut dyn FnMut(&dyn Fixed),
 ) {
     let leaf = &mut |_: &str, t: &'t Tensor| leaf(t);
+    let fixed = &mut |_: &str, x: &dyn Fixed| fixed(x);
     a.visit_any(&mut Visitor { named: false, path: String::new(), leaf, fixed });
+}
+
+/// Calls `leaf` and `fixed` with the paths of the leaves and the static values, in order.
+pub(super) fn walk_paths(
+    a: &dyn AnyTree,
+    leaf: &mut dyn FnMut(&str),
+    fixed: &mut dyn FnMut(&str, &dyn Fixed),
+) {
+    let leaf = &mut |path: &str, _: &Tensor| leaf(path);
+    a.visit_any(&mut Visitor { named: true, path: String::new(), leaf, fixed });
 }
 
 /// Returns the leaves with their paths.

@@ -30,6 +30,7 @@
 
 mod any;
 mod impls;
+mod structure;
 
 use crate::{Error, Result, Tensor, tensor::CallSite};
 pub(crate) use any::{
@@ -38,6 +39,8 @@ pub(crate) use any::{
 };
 pub use impls::Static;
 use std::{any::Any, panic::Location};
+#[doc(hidden)]
+pub use structure::{TreeDifference, TreeStructure};
 
 /// A container of tensors (a pytree, in JAX's terms): an argument or result of transforms, which
 /// can be differentiated with respect to and saved. Derive it.
@@ -168,7 +171,7 @@ pub struct Visitor<'v, 't> {
     named: bool,
     path: String,
     leaf: &'v mut dyn FnMut(&str, &'t Tensor),
-    fixed: &'v mut dyn FnMut(&dyn Fixed),
+    fixed: &'v mut dyn FnMut(&str, &dyn Fixed),
 }
 
 impl<'v, 't> Visitor<'v, 't> {
@@ -237,7 +240,7 @@ impl<'v, 't> Visitor<'v, 't> {
         if self.named { self.child(&i.to_string(), f) } else { f(self) }
     }
 
-    /// Visits a static value. The key is for readers of the code.
+    /// Visits a static value under a key.
     ///
     /// ```
     /// use neurax::{prelude::*, tree::Visitor};
@@ -261,8 +264,10 @@ impl<'v, 't> Visitor<'v, 't> {
     /// assert_eq!(f.traces(), 2, "one for each value of `n`");
     /// # Ok::<(), Error>(())
     /// ```
-    pub fn fixed(&mut self, _key: &str, x: &dyn Fixed) {
-        (self.fixed)(x);
+    pub fn fixed(&mut self, key: &str, x: &dyn Fixed) {
+        let parent = self.enter(key);
+        (self.fixed)(&self.path, x);
+        self.path.truncate(parent);
     }
 
     /// Visits a tensor.

@@ -7,13 +7,14 @@
 
 use neurax_ir::{DType, Error, Result, Type};
 use safetensors::Dtype;
-use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use std::{collections::BTreeMap, fmt, io::Read, marker::PhantomData, ops::Range};
 
 /// The name in a header that is not a tensor: a map of strings to strings.
 pub(super) const METADATA: &str = "__metadata__";
+
+/// The entry of the metadata with the types of the leaves that are stored as bytes.
+pub(super) const LEAF_TYPES: &str = "neurax.types";
 
 /// The largest header in bytes that is read or written, as in the reference implementation.
 pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -29,7 +30,7 @@ const MAX_METADATA: usize = 1 << 16;
 const MAX_AXES: usize = 64;
 
 /// The dtypes of the format, each with its name there.
-pub(super) const DTYPES: [(DType, Dtype); 19] = [
+const DTYPES: [(DType, Dtype); 19] = [
     (DType::Bool, Dtype::BOOL),
     (DType::U8, Dtype::U8),
     (DType::U16, Dtype::U16),
@@ -51,6 +52,11 @@ pub(super) const DTYPES: [(DType, Dtype); 19] = [
     (DType::C64, Dtype::C64),
 ];
 
+/// Returns the dtype of the format for one of ours; `None` if the format lacks it.
+pub(super) fn format_dtype(dtype: DType) -> Option<Dtype> {
+    DTYPES.iter().find(|(ours, _)| *ours == dtype).map(|&(_, theirs)| theirs)
+}
+
 /// A tensor of a file.
 pub(super) struct TensorEntry {
     pub(super) name: String,
@@ -60,35 +66,26 @@ pub(super) struct TensorEntry {
 }
 
 /// Reads the header of a file of `size` bytes. Returns the tensors in the order of their bytes,
-/// which cover the rest of the file without holes and without overlap.
-pub(super) fn read(file: &mut impl Read, size: u64) -> Result<Vec<TensorEntry>> {
-    Ok(read_with::<()>(file, size)?.0)
-}
-
-/// Reads the header of a file of `size` bytes as [`read`] does, and its metadata.
-pub(super) fn read_all(
-    file: &mut impl Read,
-    size: u64,
-) -> Result<(Vec<TensorEntry>, BTreeMap<String, String>)> {
-    read_with(file, size)
-}
-
-fn read_with<S: MetadataSink>(file: &mut impl Read, size: u64) -> Result<(Vec<TensorEntry>, S)> {
+/// which cover the rest of the file without holes and without overlap, and the entry of the
+/// metadata called [`LEAF_TYPES`], if there is one.
+pub(super) fn read(file: &mut impl Read, size: u64) -> Result<(Vec<TensorEntry>, Option<String>)> {
     let text = text(file, size)?;
     let start = 8 + text.len();
-    let Header { tensors, metadata } = parsed(&text)?;
+    let Header { tensors, metadata: LeafTypesEntry(types) } = parsed(&text)?;
     drop(text);
     let size = usize::try_from(size).map_err(|_| malformed("is larger than the address space"))?;
     let mut tensors: Vec<_> = tensors.into_iter().collect();
     tensors.sort_by_key(|(_, info)| info.data_offsets);
     check_cover(&tensors, size - start)?;
     let entries = tensors.into_iter().map(|(name, info)| entry(name, info, start));
-    Ok((entries.collect::<Result<_>>()?, metadata))
+    Ok((entries.collect::<Result<_>>()?, types))
 }
 
-/// Reads the metadata of a file of `size` bytes.
+/// Reads the metadata of a file of `size` bytes, without the types of its leaves.
 pub(super) fn read_metadata(file: &mut impl Read, size: u64) -> Result<BTreeMap<String, String>> {
-    Ok(parsed(&text(file, size)?)?.metadata)
+    let mut metadata: BTreeMap<String, String> = parsed(&text(file, size)?)?.metadata;
+    metadata.remove(LEAF_TYPES);
+    Ok(metadata)
 }
 
 fn parsed<S: MetadataSink>(text: &[u8]) -> Result<Header<S>> {
@@ -189,28 +186,29 @@ struct Header<S> {
     metadata: S,
 }
 
-/// A collection of metadata: nothing, for readers of tensors, or a map.
+/// A collection of metadata: all of it, or the entry that readers of tensors need.
 trait MetadataSink: Default {
-    type Text: DeserializeOwned;
-
     /// Adds an entry.
     ///
     /// # Errors
     /// If there are too many.
-    fn add(&mut self, name: Self::Text, value: Self::Text) -> Result<(), String>;
+    fn add(&mut self, name: String, value: String) -> Result<(), String>;
 }
 
-impl MetadataSink for () {
-    type Text = AnyString;
+/// The entry of the metadata called [`LEAF_TYPES`], if there is one.
+#[derive(Default)]
+struct LeafTypesEntry(Option<String>);
 
-    fn add(&mut self, _: AnyString, _: AnyString) -> Result<(), String> {
+impl MetadataSink for LeafTypesEntry {
+    fn add(&mut self, name: String, value: String) -> Result<(), String> {
+        if name == LEAF_TYPES {
+            self.0 = Some(value);
+        }
         Ok(())
     }
 }
 
 impl MetadataSink for BTreeMap<String, String> {
-    type Text = String;
-
     fn add(&mut self, name: String, value: String) -> Result<(), String> {
         self.insert(name, value);
         match self.len() > MAX_METADATA {
@@ -232,7 +230,8 @@ struct Info {
 }
 
 /// The sizes of the axes, at most [`MAX_AXES`].
-struct AxisSizes(Vec<usize>);
+#[derive(serde::Serialize)]
+pub(super) struct AxisSizes(pub(super) Vec<usize>);
 
 /// A map of strings to strings.
 struct Metadata<S>(S);
@@ -322,26 +321,5 @@ impl<'de, S: MetadataSink> Deserialize<'de> for Metadata<S> {
             }
         }
         from.deserialize_any(Strings(PhantomData))
-    }
-}
-
-/// A string, which is checked and dropped.
-struct AnyString;
-
-impl<'de> Deserialize<'de> for AnyString {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<AnyString, D::Error> {
-        struct AnyText;
-        impl Visitor<'_> for AnyText {
-            type Value = AnyString;
-
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<AnyString, E> {
-                Ok(AnyString)
-            }
-        }
-        from.deserialize_str(AnyText)
     }
 }

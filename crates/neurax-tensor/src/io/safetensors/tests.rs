@@ -21,11 +21,13 @@ fn error(name: &str, header: &str, elements: usize) -> String {
 
 #[test]
 fn every_dtype_comes_back() {
-    for (dtype, _) in DTYPES {
-        let x = Tensor::from(Literal::from_f64s(dtype, [2, 2], &[0.0, 1.0, 1.0, 2.0]));
+    let mut draw = crate::testing::Draw::new(5);
+    for dtype in DType::ALL {
+        let x = draw.tensor(dtype, [3, 3]);
         save(&x, path("all")).unwrap();
         let y = load_like(&x, path("all")).unwrap();
         assert_eq!(y.to_literal().unwrap(), x.to_literal().unwrap(), "{dtype}");
+        assert_eq!(mapped("all").to_literal().unwrap(), x.to_literal().unwrap(), "{dtype}");
     }
 }
 
@@ -42,25 +44,84 @@ fn files_are_little_endian() {
     assert_eq!(y[0].to_vec::<u16>().unwrap(), [0x0102, 3]);
 }
 
+/// Returns a file with a leaf `w` of bytes, whose type is `types` in the metadata.
+fn typed_file(name: &str, types: &str, elements: &str, bytes: &[u8]) -> PathBuf {
+    let types = serde_json::to_string(types).unwrap();
+    let header = format!(r#"{{"__metadata__":{{"neurax.types":{types}}},"w":{elements}}}"#);
+    let length = (header.len() as u64).to_le_bytes();
+    fs::write(path(name), [&length[..], header.as_bytes(), bytes].concat()).unwrap();
+    path(name)
+}
+
+const TWO_BYTES: &str = r#"{"dtype":"U8","shape":[2],"data_offsets":[0,2]}"#;
+const NIBBLES: &str = r#"{"w":{"dtype":"u4","shape":[3]}}"#;
+
 #[test]
-fn an_unsupported_dtype_is_refused_by_name() {
-    let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
-    let e = save(&vec![nibbles], path("nibbles")).unwrap_err().to_string();
-    assert!(e.starts_with("save: `0` is u4[2], which safetensors files cannot hold"), "{e}");
-    assert!(!path("nibbles").exists());
+fn dtypes_that_the_format_lacks_are_bytes_with_a_type() {
+    let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [3], &[1.0, 2.0, 3.0]));
+    let tree = BTreeMap::from([("w".to_string(), nibbles)]);
+    save(&tree, path("nibbles")).unwrap();
+    let file = fs::read(path("nibbles")).unwrap();
+    let written = fs::read(typed_file("typed", NIBBLES, TWO_BYTES, &[0x21, 0x03])).unwrap();
+    let header = |file: &[u8]| -> serde_json::Value {
+        serde_json::from_slice(&file[8..file.len() - 2]).unwrap()
+    };
+    assert_eq!(header(&file), header(&written));
+    assert!(file.ends_with(&[0x21, 0x03]));
+    assert_eq!(load(path("typed")).unwrap()["w"].to_string(), "u4[3] [1, 2, 3]");
+    // Without the entry they are what the header says.
+    let plain = format!(r#"{{"w":{TWO_BYTES}}}"#);
+    assert_eq!(load(self::file("plain", &plain, 2)).unwrap()["w"].to_string(), "u8[2] [1, 1]");
+}
+
+#[test]
+fn damaged_types_of_leaves_are_refused() {
+    let error = |types: &str, elements: &str, bytes: &[u8]| {
+        let path = typed_file("bad-types", types, elements, bytes);
+        let e = load(&path).unwrap_err().to_string();
+        e.strip_prefix(&format!("load: {}: ", path.display())).unwrap().to_string()
+    };
+    let of = |types: &str| error(types, TWO_BYTES, &[1, 1]);
+    let entry = "in the metadata `neurax.types`";
+    assert!(of("[").starts_with(&format!("expected types {entry}: ")));
+    assert!(of(r#"{"w":{"dtype":"u4","shape":[-3]}}"#).starts_with("expected types"));
+    let of_type =
+        |dtype: &str, shape: &str| of(&format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape}}}}}"#));
+    assert_eq!(of_type("x4", "[3]"), format!("`w` {entry}: expected a dtype, got `x4`"));
+    assert_eq!(of_type("u4", "[9]"), format!("`w` {entry}: expected 5 bytes for u4[9], got 2"));
+    let huge = of_type("c128", "[4294967296,4294967296]");
+    assert!(huge.ends_with("c128[4294967296, 4294967296] is larger than the address space"));
+    let deep = of_type("u4", &format!("[{}]", ["1"; 65].join(",")));
+    assert!(deep.contains("expected at most 64 axes"), "{deep}");
+    let other = of(&NIBBLES.replace('w', "v"));
+    assert_eq!(other, format!("`v` {entry}: there is no such tensor"));
+    let unused = error(NIBBLES, TWO_BYTES, &[0x21, 0x43]);
+    assert_eq!(unused, "`w`: expected zeros in the unused bits of the last byte of u4[3]");
+    let wide = r#"{"dtype":"I16","shape":[1],"data_offsets":[0,2]}"#;
+    let wide = error(NIBBLES, wide, &[1, 0]);
+    assert_eq!(wide, format!("`w` {entry}: expected the bytes of u4[3] as u8, got i16[1]"));
+}
+
+#[test]
+fn types_of_leaves_are_no_metadata_of_the_caller() {
+    let x = Tensor::from(Literal::from_f64s(DType::I4, [2], &[1.0, -2.0]));
+    let metadata = BTreeMap::from([("a".to_string(), "b".to_string())]);
+    save_with_metadata(&x, &metadata, path("own")).unwrap();
+    assert_eq!(load_metadata(path("own")).unwrap(), metadata);
+    assert_eq!(load_like(&x, path("own")).unwrap().to_literal().unwrap(), x.to_literal().unwrap());
+    let reserved = BTreeMap::from([("neurax.types".to_string(), "{}".to_string())]);
+    let e = save_with_metadata(&x, &reserved, path("reserved-entry")).unwrap_err().to_string();
+    assert_eq!(e, "save: an entry of the metadata is called `neurax.types`, which is reserved");
+    assert!(!path("reserved-entry").exists());
 }
 
 #[test]
 fn a_single_tensor_is_named_by_words() {
-    let nibbles = Tensor::from(Literal::from_f64s(DType::U4, [2], &[1.0, 2.0]));
-    let e = save(&nibbles, path("nibble")).unwrap_err().to_string();
-    assert!(e.starts_with("save: the tensor is u4[2], which safetensors"), "{e}");
     save(&crate::tensor([1.0]), path("single")).unwrap();
     let e = load_like(&crate::tensor([1, 2]), path("single")).unwrap_err().to_string();
     assert!(e.contains("expected the tensor to be i32[2], got f32[1]"), "{e}");
     let e = load_like(&vec![crate::tensor([1, 2])], path("single")).unwrap_err().to_string();
     assert!(e.contains("expected `0` to be i32[2], got no such tensor"), "{e}");
-    assert!(!path("nibble").exists());
 }
 
 #[test]
@@ -178,7 +239,7 @@ fn bools_must_be_bools() {
     *bytes.last_mut().unwrap() = 7;
     std::fs::write(path("bools"), bytes).unwrap();
     assert!(
-        load(path("bools")).unwrap_err().to_string().contains("`w` is bool, but holds other bytes")
+        load(path("bools")).unwrap_err().to_string().contains("`w`: expected bytes of 0 and 1")
     );
 }
 
