@@ -207,8 +207,18 @@ impl<'m> Cx<'m> {
     }
 
     /// Returns true if the model is applied to inputs. While variables are created and types are
-    /// computed, input axes of any size have sizes that no user has given.
-    pub(crate) fn is_applied(&self) -> bool {
+    /// computed, no values matter, and input axes of any size have sizes that no user has given.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let count = |cx: &mut Cx, [x]: [Tensor; 1]| if cx.is_applied() { x + 1.0 } else { x };
+    /// let model = nn::layer("count", [nn::input("x", dims![_])], count).model();
+    /// let vars = model.init(key(0), &types![f32[_]])?;
+    /// let y = model.apply(&vars, tensor([1.0, 2.0]), &Mode::Eval);
+    /// assert_eq!(y.y().to_vec::<f32>()?, [2.0, 3.0]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn is_applied(&self) -> bool {
         matches!(self.source, VariableSource::Vars { .. })
     }
 

@@ -3,6 +3,7 @@
 use super::operands::rounded;
 use crate::example_weights::{not_a_prefix, spread};
 use neurax_tensor::{DType, Place, Recorder, Tensor, sigmoid_logits, softmax_logits};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Add, Mul};
 use std::panic::Location;
@@ -51,6 +52,11 @@ pub(super) trait Losses<const N: usize>: Send + Sync {
     /// Returns the weights that the losses contain and by whose sum a mean is divided.
     fn contained_weights(&self, _operands: &[Tensor; N]) -> Option<Tensor> {
         None
+    }
+
+    /// Returns the names of the options with which not all examples count alike in a mean.
+    fn uneven_options(&self) -> Vec<&'static str> {
+        vec![]
     }
 
     /// Returns the integer that stands for those of masked examples.
@@ -163,6 +169,19 @@ impl<const N: usize> Criterion<N> {
         self.with(|term| term.reduction = reduction)
     }
 
+    /// Returns the names of the options that make the loss another one than the mean over all
+    /// examples: `reduction`, `weights`, `mask`, and those of its losses, such as `class_weights`.
+    /// A trainer that weights the examples refuses them.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let loss = loss::of(loss::each::mse).mask(&tensor([true]));
+    /// assert_eq!(Vec::from_iter(loss.options_beside_mean()), ["mask"]);
+    /// ```
+    pub fn options_beside_mean(&self) -> BTreeSet<&'static str> {
+        self.terms.iter().flat_map(LossTerm::options).collect()
+    }
+
     fn with(mut self, set: impl Fn(&mut LossTerm<N>)) -> Criterion<N> {
         self.terms.iter_mut().for_each(set);
         self
@@ -206,6 +225,17 @@ impl Criterion<3> {
 }
 
 impl<const N: usize> LossTerm<N> {
+    /// Returns the names of [`Criterion::options_beside_mean`].
+    fn options(&self) -> Vec<&'static str> {
+        let own = [
+            (self.reduction != Reduction::Mean, "reduction"),
+            (self.weights.is_some(), "weights"),
+            (self.mask.is_some(), "mask"),
+        ];
+        let own = own.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name);
+        own.chain(self.losses.uneven_options()).collect()
+    }
+
     #[track_caller]
     fn measure(&self, operands: [&Tensor; N]) -> Tensor {
         let operands = operands.map(Tensor::clone);

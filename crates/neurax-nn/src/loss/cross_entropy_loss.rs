@@ -232,4 +232,9 @@ impl Losses<2> for CrossEntropyLoss {
         // An index out of range is clamped: its loss is NaN already.
         self.class_weights.as_ref().filter(|_| of_indices).map(|w| w.take(t, 0))
     }
+
+    fn uneven_options(&self) -> Vec<&'static str> {
+        let weights = self.class_weights.as_ref().map(|_| "class_weights");
+        weights.into_iter().chain(self.ignore_index.map(|_| "ignore_index")).collect()
+    }
 }

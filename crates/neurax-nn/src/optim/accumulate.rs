@@ -106,6 +106,14 @@ impl Rule for Accumulation {
         updates
     }
 
+    /// Returns the rate of the last step of the inner optimizer, or of its first one if there was
+    /// none.
+    fn learning_rate(&self, slots: &Slots, _count: &Tensor) -> Option<Tensor> {
+        let steps = slots.get(STEPS).and_then(|slot| slot.first())?;
+        let before = (steps.to(DType::F32) - 1.0).maximum(0.0);
+        self.rules.learning_rate_nested(slots, &before)
+    }
+
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
         let inner = self.rules.change_nested(&mut slots, change);
         kept_slots(self, slots, change).into_iter().chain(inner).collect()

@@ -178,6 +178,10 @@ impl Rule for Masked {
         }
     }
 
+    fn learning_rate(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
+        self.rules.learning_rate_nested(slots, count)
+    }
+
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
         let choose = |paths: &[String], ranks: &[usize]| self.mask.select_ranks(paths, ranks);
         let new = choose(change.paths(), &ranks(change.params()));
@@ -245,6 +249,14 @@ impl Rule for Groups {
             slots.extend(prefixed(own, i));
         }
         updates
+    }
+
+    /// Returns the rate of the first group that has one.
+    fn learning_rate(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
+        let rate = |(i, rules): (usize, &Rules)| {
+            rules.learning_rate_nested(&take_prefixed(&mut slots.clone(), i), count)
+        };
+        self.rules.iter().enumerate().find_map(rate)
     }
 
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {

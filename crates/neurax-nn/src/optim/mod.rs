@@ -270,6 +270,33 @@ impl Optim {
         self.init_leaves(leaves, &float_paths(params))
     }
 
+    /// Returns the learning rate of the last step, f32[] and without a sign, or that of the first
+    /// one if there was none; `None` if no rule has a rate. A schedule is evaluated at the number
+    /// of steps of its rule, which are fewer than those of the state inside of [`accumulate`]. The
+    /// rates of a chain are multiplied. Of groups of parameters, the rate is that of the first
+    /// group that has one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let rate = optim::Schedule::new(|step| 0.5 - step * 0.125);
+    /// let opt = optim::accumulate(2, optim::adam(rate));
+    /// let p = tensor([1.0]);
+    /// let (mut q, mut state) = (p.clone(), opt.init(&p));
+    /// let mut rates = vec![];
+    /// for _ in 0..6 {
+    ///     (q, state) = opt.step(&q, &p, state);
+    ///     rates.push(opt.learning_rate(&state).map(|rate| rate.item()).transpose()?);
+    /// }
+    /// assert_eq!(rates, [0.5, 0.5, 0.5, 0.375, 0.375, 0.25].map(Some));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn learning_rate(&self, state: &OptState) -> Option<Tensor> {
+        let before = (state.step.to(DType::F32) - 1.0).maximum(0.0);
+        self.rules.learning_rate(&state.slots, &before)
+    }
+
     /// Returns the state before the first step, for the leaves of the parameters.
     fn init_leaves(&self, params: Vec<&Tensor>, paths: &[String]) -> OptState {
         let leaves = floats(params);

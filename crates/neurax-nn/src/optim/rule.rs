@@ -18,6 +18,13 @@ pub trait Rule: Send + Sync + 'static {
     /// an error.
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 
+    /// Returns the learning rate of the last step, f32[] and without a sign; `None` by default, for
+    /// a rule without a rate. `slots` is the state after this step, and `count` the number of steps
+    /// before it, f32[].
+    fn learning_rate(&self, _slots: &Slots, _count: &Tensor) -> Option<Tensor> {
+        None
+    }
+
     /// Returns the state for other parameters than those that `slots` is for; by default,
     /// [`kept_slots`]. A rule whose slots are for some of the parameters only, or are lists
     /// of another order, has to implement it.

@@ -61,6 +61,17 @@ impl Rules {
         updates
     }
 
+    /// Returns the learning rate of the last step: the product of those of the rules that have one.
+    pub fn learning_rate(&self, slots: &[Slots], count: &Tensor) -> Option<Tensor> {
+        let rate = |(rule, slots): (&Arc<dyn Rule>, &Slots)| rule.learning_rate(slots, count);
+        self.0.iter().zip(slots).filter_map(rate).reduce(|a, b| a * b)
+    }
+
+    /// Returns the learning rate of the last step; `slots` holds those of [`Rules::init_nested`].
+    pub fn learning_rate_nested(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
+        self.learning_rate(&self.take_nested(&mut slots.clone()), count)
+    }
+
     /// Returns the state of each rule for other parameters.
     pub fn change(&self, slots: Vec<Slots>, change: &ParamChange) -> Vec<Slots> {
         self.0.iter().zip(slots).map(|(rule, slots)| rule.change(slots, change)).collect()

@@ -160,11 +160,19 @@ impl Rule for FixedRate {
             None => grads.iter().map(|_| Tensor::from_error(super::missing("rate"))).collect(),
         }
     }
+
+    fn learning_rate(&self, slots: &Slots, _count: &Tensor) -> Option<Tensor> {
+        slots.get("rate").and_then(|rate| rate.first()).map(Tensor::abs)
+    }
 }
 
 impl Rule for Schedule {
     fn update(&self, grads: Vec<Tensor>, _: &mut Slots, step: &Step) -> Vec<Tensor> {
         descend(grads, &self.at(step.count))
+    }
+
+    fn learning_rate(&self, _slots: &Slots, count: &Tensor) -> Option<Tensor> {
+        Some(self.at(count).abs())
     }
 }
 

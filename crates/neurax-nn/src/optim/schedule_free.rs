@@ -99,7 +99,8 @@ impl Rule for ScheduleFree {
         if let Some(why) = self.error() {
             return invalid("schedule_free", why, &grads);
         }
-        let rate = self.rate(slots, step);
+        let rate = self.rate(slots, step.count);
+        let rate = rate.unwrap_or_else(|| Tensor::from_error(missing(RATE)));
         let share = share_of_new(slots, &rate);
         let directions = self.direction.update_nested(grads, slots, step);
         let base = take(slots, BASE, step.params);
@@ -119,6 +120,10 @@ impl Rule for ScheduleFree {
         updates
     }
 
+    fn learning_rate(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
+        self.rate(slots, count)
+    }
+
     fn change(&self, mut slots: Slots, change: &ParamChange) -> Slots {
         let inner = self.direction.change_nested(&mut slots, change);
         kept_slots(self, slots, change).into_iter().chain(inner).collect()
@@ -132,13 +137,13 @@ impl ScheduleFree {
         option_error(&[self.momentum], &[]).or_else(|| (!is_valid).then(why))
     }
 
-    /// Returns the rate of a step, f32[].
-    fn rate(&self, slots: &Slots, step: &Step) -> Tensor {
+    /// Returns the rate of the step after `count` others, f32[]; `None` if the slot of a constant
+    /// one is missing.
+    fn rate(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
         match &self.rate {
             Ok(_) => slots.get(RATE).and_then(|rate| rate.first()).cloned(),
-            Err(schedule) => Some(schedule.at(step.count)),
+            Err(schedule) => Some(schedule.at(count)),
         }
-        .unwrap_or_else(|| Tensor::from_error(missing(RATE)))
     }
 }
 

@@ -106,3 +106,24 @@ fn the_state_of_another_optimizer_is_an_error() {
     let (q, _) = adam(0.1).step(&p, &p, sgd(0.1).init(&p));
     assert!(q[0].error().unwrap().message().contains("missing slot"), "{:?}", q[0].error());
 }
+
+#[test]
+fn the_learning_rate_is_that_of_the_last_step() {
+    let rates_of = |opt: Optim| -> Vec<Option<f64>> {
+        let p = vec![tensor([1.0]), tensor([2.0])];
+        let mut state = opt.init(&p);
+        let steps = (0..3).map(|_| {
+            state = opt.step(&p, &p, state.clone()).1;
+            opt.learning_rate(&state).map(|rate| rate.item().unwrap())
+        });
+        steps.collect()
+    };
+    let falling = || Schedule::new(|step| 0.5 - step * 0.125);
+    let want = [Some(0.5), Some(0.375), Some(0.25)];
+    assert_eq!(rates_of(adam(falling())), want);
+    assert_eq!(rates_of(chain([adam(falling()), scale(-1.0)])), want);
+    assert_eq!(rates_of(per_group_or([("0", clip(1.0))], sgd(falling()))), want);
+    assert_eq!(rates_of(masked("1", schedule_free(chain([]), falling(), 0.9))), want);
+    assert_eq!(rates_of(chain([sgd(0.5), scale(-0.25)])), [Some(0.125); 3]);
+    assert_eq!(rates_of(clip(1.0)), [None; 3]);
+}
