@@ -9,6 +9,7 @@ mod cells;
 mod encoder;
 mod layout;
 mod options;
+mod quotes;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -228,9 +229,9 @@ impl Csv {
     /// # Errors
     /// If no target was set, a column does not exist, two columns have one name, an option is for a
     /// column that is not read, the one-hot columns have more than 2^28 elements, a line differs
-    /// from the first in its number of columns or is longer than 16 MiB, or a field is not a number
-    /// or too large for f32. The message names the file, the line and the column; all columns that
-    /// hold no numbers in the first 100 lines are named together.
+    /// from the first in its number of columns or is longer than 16 MiB, a quote is not closed, or
+    /// a field is not a number or too large for f32. The message names the file, the line and the
+    /// column; all columns that hold no numbers in the first 100 lines are named together.
     pub fn read(&self) -> Result<Dataset> {
         self.check_target()?;
         let layout = self.layout(true)?;

@@ -112,14 +112,13 @@ fn find(folder: &Path, subset: &str, what: &str, axes: usize) -> Result<PathBuf>
     let names = ["-", "."].map(|dot| format!("{subset}-{what}{dot}idx{axes}-ubyte"));
     let candidates = names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]);
     candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
-        Error::new(
-            "mnist",
-            format!(
-                "expected {1} or {1}.gz in {0}; download the four files of the data set into it",
-                folder.display(),
-                names[0]
-            ),
-        )
+        let (shown, name) = (folder.display(), &names[0]);
+        let why = match folder.is_dir() {
+            true => format!("expected {name} or {name}.gz in {shown}"),
+            false => format!("expected a folder with the four files: there is no folder {shown}"),
+        };
+        let help = "`neurax data get mnist` downloads the files and prints their folder";
+        Error::new("mnist", format!("{why}; {help}"))
     })
 }
 
@@ -372,7 +371,10 @@ mod tests {
             zip(&[header(8, &[2, 1, 2]), vec![0, 255, 51, 102]].concat()),
         );
         write("train-labels-idx1-ubyte", [header(8, &[2]), vec![1, 0]].concat());
-        assert!(mnist(&folder).unwrap_err().to_string().contains("t10k-labels-idx1-ubyte"));
+        let e = mnist(&folder).unwrap_err().to_string();
+        assert!(e.contains("t10k-labels-idx1-ubyte") && e.contains("neurax data get mnist"), "{e}");
+        let e = mnist("/no/such/folder").unwrap_err().to_string();
+        assert!(e.contains("there is no folder /no/such/folder; `neurax data get"), "{e}");
         write("t10k-images.idx3-ubyte", [header(8, &[1, 1, 2]), vec![255, 0]].concat());
         write("t10k-labels.idx1-ubyte", [header(8, &[1]), vec![2]].concat());
         let set = mnist(&folder).unwrap();

@@ -1,10 +1,9 @@
 //! Values in files as JSON, with the kind of the value and the version of its format.
 
-use neurax_tensor::io::open_file;
+use neurax_tensor::io::{open_file, replace_file};
 use neurax_tensor::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,16 +36,7 @@ pub(crate) fn write_json(path: &Path, kind: &str, value: &impl Serialize) -> Res
 /// # Errors
 /// If the file cannot be written; the message names it.
 pub(crate) fn replace_text(path: &Path, text: &str) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", unique_text()));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        // A name on the disk must not precede the contents.
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|e| in_file("save", path, e))
+    replace_file(path, |file| file.write_all(text.as_bytes())).map_err(|e| in_file("save", path, e))
 }
 
 /// Returns a text for the name of a file that no other process or thread writes.
@@ -83,6 +73,7 @@ fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn values_of_another_kind_or_version_are_errors() {

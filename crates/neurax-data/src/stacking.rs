@@ -2,12 +2,14 @@
 
 use crate::dataset::common_rows;
 use neurax_tensor::ir::{Bytes, OrBug};
+use neurax_tensor::tree::{TreeDifference, TreeStructure};
 use neurax_tensor::{DType, Error, Literal, Result, Tensor, Tree, Type, stack};
 
-/// Stacks trees of one structure along a new axis 0. Static fields are those of the first tree.
+/// Stacks trees of one structure along a new axis 0.
 ///
 /// # Errors
-/// If there are none, or a tensor differs in its type from that of the first tree.
+/// If there are none, a tree has tensors at other paths or other static values than the first one,
+/// or a tensor differs in its type from that of the first tree.
 pub(crate) fn stack_trees<T: Tree>(items: Vec<T>) -> Result<T> {
     combine(items, |path, leaves| {
         let first = leaves.first().map(Tensor::ty).transpose()?;
@@ -22,10 +24,10 @@ pub(crate) fn stack_trees<T: Tree>(items: Vec<T>) -> Result<T> {
 }
 
 /// Stacks trees of one structure along a new axis 0. Each tensor is padded with `value` at the end
-/// of its axes, to the largest size. Static fields are those of the first tree.
+/// of its axes, to the largest size.
 ///
 /// # Errors
-/// If there are none, or a tensor differs in dtype or rank from that of the first tree.
+/// As [`stack_trees`], but a tensor may differ in the sizes of its axes.
 pub(crate) fn pad_and_stack<T: Tree>(items: Vec<T>, value: f64) -> Result<T> {
     combine(items, |path, leaves| {
         let mut largest = match leaves.first() {
@@ -121,32 +123,39 @@ fn combine<T: Tree>(items: Vec<T>, f: impl Fn(&str, Vec<Tensor>) -> Result<Tenso
     let Some(first) = items.first() else {
         return Err(Error::new("stack", "expected at least one item to stack, got none"));
     };
-    let paths = paths_of(first);
-    let mut columns: Vec<Vec<Tensor>> = paths.iter().map(|_| Vec::new()).collect();
-    for item in &items {
-        let leaves = item.leaves();
-        check_paths(&paths, item).map_err(|why| Error::new("stack", why))?;
-        columns.iter_mut().zip(leaves).for_each(|(column, (_, leaf))| column.push(leaf.clone()));
+    let structure = TreeStructure::of(first);
+    let mut columns: Vec<Vec<Tensor>> = structure.paths().iter().map(|_| Vec::new()).collect();
+    for (i, item) in items.iter().enumerate() {
+        check_structure(&structure, item)
+            .map_err(|why| Error::new("stack", format!("item {i} of the batch: {why}")))?;
+        let mut columns = columns.iter_mut();
+        item.each_leaf(|leaf| {
+            if let Some(column) = columns.next() {
+                column.push(leaf.clone());
+            }
+        });
     }
-    let combined = paths.iter().zip(columns).map(|(path, leaves)| f(path, leaves));
+    let combined = structure.paths().iter().zip(columns).map(|(path, leaves)| f(path, leaves));
     let combined = combined.collect::<Result<Vec<_>>>()?;
     Ok(first.with_leaves(combined))
 }
 
-/// Returns the paths of the tensors of a tree.
-pub(crate) fn paths_of(tree: &impl Tree) -> Vec<String> {
-    tree.leaves().into_iter().map(|(path, _)| path).collect()
-}
-
-/// Checks that a tree has tensors at `paths`, those of the first item. Trees offer no comparison of
-/// their static fields. The error is a text.
-pub(crate) fn check_paths(paths: &[String], item: &impl Tree) -> Result<(), String> {
-    let got = paths_of(item);
-    if got == paths {
-        return Ok(());
+/// Checks that a tree has the structure of the first item. The error is a text.
+pub(crate) fn check_structure(first: &TreeStructure, item: &impl Tree) -> Result<(), String> {
+    match first.difference(item) {
+        None => Ok(()),
+        Some(TreeDifference::Paths(got)) => {
+            let want = first.paths().join(", ");
+            Err(format!(
+                "expected the tensors {want}, as in the first item, got {}",
+                got.join(", ")
+            ))
+        }
+        Some(TreeDifference::Static(path)) => Err(format!(
+            "expected the static value `{path}` to be that of the first item, got another; make it \
+             a tensor, or keep items with other values apart"
+        )),
     }
-    let want = format!("expected the tensors {}, as in the first item", paths.join(", "));
-    Err(format!("{want}, got {}", got.join(", ")))
 }
 
 fn different(path: &str, want: Option<&Type>, got: &Type, hint: &str) -> Error {
@@ -158,7 +167,7 @@ fn different(path: &str, want: Option<&Type>, got: &Type, hint: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::tensor;
+    use neurax_tensor::{Static, tensor};
 
     #[test]
     fn trees_are_stacked_leaf_by_leaf_and_taken_apart() {
@@ -196,6 +205,18 @@ mod tests {
             uneven.contains("expected the tensors 0, as in the first item, got 0, 1"),
             "{uneven}"
         );
+        let item = |name: &'static str| (tensor(1), Static(name));
+        let same = stack_trees(vec![item("a"); 3]).unwrap();
+        assert_eq!((same.0.shape().to_vec(), *same.1), (vec![3], "a"));
+        for different in [
+            stack_trees(vec![item("a"), item("a"), item("b")]).map(|_| ()),
+            pad_and_stack(vec![item("a"), item("a"), item("b")], 0.0).map(|_| ()),
+        ] {
+            let error = different.unwrap_err().to_string();
+            let want = "stack: item 2 of the batch: expected the static value `1.static` to be \
+                        that of the first item, got another";
+            assert!(error.starts_with(want), "{error}");
+        }
         let error = pad_and_stack(vec![one.clone(), tensor([1])], 0.0).unwrap_err().to_string();
         assert!(
             error.contains("expected i32[] at ``, as in the first item, got i32[1]"),

@@ -205,6 +205,11 @@ pub(crate) fn matrix_from(
     for (at, column) in columns.iter().enumerate() {
         let series = find(frame, column)?;
         check_fits_f32(column, series.dtype())?;
+        if series.len() != rows {
+            // Those of a damaged file.
+            let why = format!("expected {rows} rows, got {}", series.len());
+            return Err(column_error(column, why));
+        }
         let out = &mut out;
         let mut writer = MatrixColumn { column, nulls, first_row, out, at, width };
         with_numbers(column, &series, &mut writer)?;

@@ -1,8 +1,8 @@
 //! CSV and Parquet files.
 
 use crate::failures::in_file;
-use neurax_tensor::io::open_file;
-use neurax_tensor::{Error, Result};
+use neurax_tensor::Result;
+use neurax_tensor::io::{open_file, replace_file};
 use polars::prelude::{
     CsvReadOptions, CsvWriter, DataFrame, ParquetReader, ParquetWriter, PolarsResult, SerReader,
     SerWriter,
@@ -81,25 +81,17 @@ pub fn write_parquet(frame: &DataFrame, path: impl AsRef<Path>) -> Result<()> {
     write(path.as_ref(), frame, |file, frame| ParquetWriter::new(file).finish(frame).map(|_| ()))
 }
 
-/// Writes to a file beside `path`, which then replaces it: a reader sees the old file or the new
-/// one.
+/// Writes a file, which replaces the one at `path` when it is complete: a reader sees the old file
+/// or the new one.
 fn write(
     path: &Path,
     frame: &DataFrame,
-    finish: impl FnOnce(&File, &mut DataFrame) -> PolarsResult<()>,
+    finish: impl FnOnce(&mut File, &mut DataFrame) -> PolarsResult<()>,
 ) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = in_file(path, || {
-        let file = File::create(&part)?;
-        finish(&file, &mut frame.clone())?;
-        file.sync_all()?;
-        Ok(std::fs::rename(&part, path)?)
-    });
-    written.map_err(|e| {
-        // The file may not exist; the first error is the one that matters.
-        let _ = std::fs::remove_file(&part);
-        Error::new(e.op(), e.message())
+    in_file(path, || {
+        let written = replace_file(path, |file| {
+            finish(file, &mut frame.clone()).map_err(std::io::Error::other)
+        });
+        Ok(written?)
     })
 }

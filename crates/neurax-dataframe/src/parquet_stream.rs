@@ -8,34 +8,35 @@
 //! 0 1 2 3 4          5 6 7                   0 1 | 2 3 | 4 | 5 6 | 7
 //! ```
 //!
+//! The metadata at the end of the file has the number of the rows of each group, and thus that of
+//! its batches: an epoch that starts at batch 3 starts with row 0 of group 1, at batch 1 with row 2
+//! of group 0.
+//!
 //! # Invariants
 //!
 //! - The order is that of the file, in every epoch.
-//! - A group is decoded when its first batch is asked for. Its batches are made together, so that
-//!   about two copies of a group are in memory: the columns and the batches.
-//! - [`Stream::epoch_from`] decodes the groups that it skips.
+//! - The file is opened and its metadata is read once for an epoch, which then reads this file even
+//!   if another one replaces it.
+//! - A group is decoded when its first batch is asked for, without the rows that are skipped; a
+//!   batch is made when it is asked for. The columns of one group and one batch are in memory.
+//! - A group whose rows are all skipped is not read.
 
 use crate::columns::{Nulls, matrix_from};
 use crate::failures::{FRAME_OP, in_file};
 use neurax_data::{Batch, Stream};
 use neurax_tensor::io::open_file;
 use neurax_tensor::{Error, Result};
-use polars::prelude::{DataFrame, ParquetReader, SerReader};
+use polars::prelude::{DataFrame, FileMetadata, FileMetadataRef, ParquetReader, SerReader};
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// The columns and the file of a stream.
-struct ParquetSource {
-    path: PathBuf,
-    inputs: Vec<String>,
-    targets: Vec<String>,
-    nulls: Nulls,
-}
 
 /// Returns batches of `rows` rows of a Parquet file, with the columns `inputs` and `targets` as
 /// f32[rows, columns]. Only these columns are decoded, one row group at a time, so that the file
 /// may be larger than memory. A batch ends at the end of a row group and may then be smaller;
 /// [`Stream::unbatch`], [`Stream::shuffle_buffer`] and [`Stream::batch`] change order and size.
+/// [`Stream::epoch_from`] decodes no group that it skips.
 ///
 /// `nulls` is the rule for the inputs; a missing target is always an error, since a number in its
 /// place would be learned.
@@ -67,60 +68,121 @@ pub fn parquet_stream(
         path: path.into(),
         inputs: names(inputs),
         targets: names(targets),
+        rows,
         nulls,
     });
-    Stream::from_epochs(move |_| {
+    Stream::from_epochs_at(move |_, first| {
         if rows == 0 {
             return Err(Error::new(FRAME_OP, "expected batches of at least 1 row, got 0"));
         }
-        let groups = source.groups()?;
-        let source = source.clone();
-        // A group is decoded when its first batch is asked for.
-        Ok(groups.into_iter().flat_map(move |group| source.batches(group, rows)))
+        let opened = Arc::new(OpenedParquet::open(source.clone())?);
+        let parts = parts_from(&opened.sizes(), rows, first);
+        Ok(parts.into_iter().flat_map(move |part| opened.clone().batches(part)))
     })
 }
 
-/// A row group: its first row in the file, and the number of its rows.
-type RowGroup = (usize, usize);
+/// The file, the columns and the size of the batches of a stream.
+struct ParquetSource {
+    path: PathBuf,
+    inputs: Vec<String>,
+    targets: Vec<String>,
+    /// The rows of a batch.
+    rows: usize,
+    nulls: Nulls,
+}
+
+/// The rows of a row group that are not skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct GroupPart {
+    /// The index of the group.
+    group: usize,
+    /// The number of rows of the group that are skipped.
+    skipped: usize,
+    /// The number of rows behind them.
+    rows: usize,
+    /// The index of the first of these rows in the file.
+    first_row: usize,
+}
+
+/// Returns the parts of groups with `sizes` rows that hold the batches of `rows` rows from batch
+/// `first` on.
+fn parts_from(sizes: &[usize], rows: usize, mut first: usize) -> Vec<GroupPart> {
+    let (mut parts, mut start) = (vec![], 0usize);
+    for (group, &size) in sizes.iter().enumerate() {
+        let batches = size.div_ceil(rows);
+        if first < batches {
+            let skipped = first * rows;
+            let first_row = start.saturating_add(skipped);
+            parts.push(GroupPart { group, skipped, rows: size - skipped, first_row });
+        }
+        first = first.saturating_sub(batches);
+        start = start.saturating_add(size);
+    }
+    parts
+}
+
+/// The file of an epoch.
+struct OpenedParquet {
+    source: Arc<ParquetSource>,
+    file: File,
+    metadata: FileMetadataRef,
+    /// The metadata without row groups.
+    without_groups: FileMetadata,
+}
+
+impl OpenedParquet {
+    /// Opens the file and reads its metadata.
+    fn open(source: Arc<ParquetSource>) -> Result<OpenedParquet> {
+        let (file, metadata) = in_file(&source.path, || {
+            let file = open_file(&source.path)?;
+            let metadata = ParquetReader::new(file.try_clone()?).get_metadata()?.clone();
+            Ok((file, metadata))
+        })?;
+        let without_groups = FileMetadata { row_groups: vec![], ..FileMetadata::clone(&metadata) };
+        Ok(OpenedParquet { source, file, metadata, without_groups })
+    }
+
+    /// Returns the number of rows of each group.
+    fn sizes(&self) -> Vec<usize> {
+        self.metadata.row_groups.iter().map(|group| group.num_rows()).collect()
+    }
+
+    /// Returns the batches of a part, or the error of decoding it. Each batch is made by `next`.
+    fn batches(
+        self: Arc<OpenedParquet>,
+        part: GroupPart,
+    ) -> Box<dyn Iterator<Item = Result<Batch>> + Send> {
+        let frame = match self.decode(part) {
+            Ok(frame) => frame,
+            Err(e) => return Box::new(std::iter::once(Err(e))),
+        };
+        let rows = self.source.rows;
+        let starts = (0..frame.height()).step_by(rows);
+        Box::new(starts.map(move |start| {
+            self.source.batch(&frame.slice(start as i64, rows), part.first_row + start)
+        }))
+    }
+
+    /// Decodes a part of a row group.
+    fn decode(&self, part: GroupPart) -> Result<DataFrame> {
+        // A column may be an input and a target.
+        let columns = self.source.inputs.iter().chain(&self.source.targets).cloned();
+        let columns = columns.collect::<BTreeSet<String>>().into_iter().collect();
+        in_file(&self.source.path, || {
+            let mut reader = ParquetReader::new(self.file.try_clone()?);
+            // With the other groups in the metadata, Polars would read pages of them as well.
+            let group = self.metadata.row_groups.get(part.group).cloned();
+            reader.set_metadata(Arc::new(FileMetadata {
+                row_groups: group.into_iter().collect(),
+                num_rows: part.skipped + part.rows,
+                ..self.without_groups.clone()
+            }));
+            reader.with_columns(Some(columns)).with_slice(Some((part.skipped, part.rows))).finish()
+        })
+    }
+}
 
 impl ParquetSource {
-    /// Returns the row groups of the file.
-    fn groups(&self) -> Result<Vec<RowGroup>> {
-        in_file(&self.path, || {
-            let mut reader = ParquetReader::new(open_file(&self.path)?);
-            let mut start = 0;
-            let sizes = reader.get_metadata()?.row_groups.iter().map(|group| group.num_rows());
-            let groups = sizes.map(|rows| {
-                start += rows;
-                (start - rows, rows)
-            });
-            Ok(groups.collect())
-        })
-    }
-
-    /// Decodes a row group.
-    fn read(&self, group: RowGroup) -> Result<DataFrame> {
-        let columns = self.inputs.iter().chain(&self.targets).cloned();
-        // A column may be an input and a target.
-        let columns: std::collections::BTreeSet<String> = columns.collect();
-        in_file(&self.path, || {
-            let reader = ParquetReader::new(open_file(&self.path)?);
-            let columns = Some(columns.into_iter().collect());
-            reader.with_columns(columns).with_slice(Some(group)).finish()
-        })
-    }
-
-    /// Returns the batches of a row group, or its error.
-    fn batches(&self, group: RowGroup, rows: usize) -> Vec<Result<Batch>> {
-        let frame = match self.read(group) {
-            Ok(frame) => frame,
-            Err(e) => return vec![Err(e)],
-        };
-        let starts = (0..frame.height()).step_by(rows);
-        let batch = |start| self.batch(&frame.slice(start as i64, rows), group.0 + start);
-        starts.map(batch).collect()
-    }
-
     /// Returns the batch of rows that begin with row `first` of the file.
     fn batch(&self, frame: &DataFrame, first: usize) -> Result<Batch> {
         let matrix = |names: &[String], nulls| {
@@ -130,5 +192,26 @@ impl ParquetSource {
         };
         let (x, y) = (matrix(&self.inputs, self.nulls)?, matrix(&self.targets, Nulls::Error)?);
         Ok(Batch { x, y })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_begin_with_the_first_batch() {
+        let sizes = [5, 0, 3];
+        let from = |first| parts_from(&sizes, 2, first);
+        let part = |group, skipped, rows, first_row| GroupPart { group, skipped, rows, first_row };
+        assert_eq!(from(0), [part(0, 0, 5, 0), part(2, 0, 3, 5)]);
+        assert_eq!(from(1), [part(0, 2, 3, 2), part(2, 0, 3, 5)]);
+        assert_eq!(from(2), [part(0, 4, 1, 4), part(2, 0, 3, 5)]);
+        assert_eq!(from(3), [part(2, 0, 3, 5)]);
+        assert_eq!(from(4), [part(2, 2, 1, 7)]);
+        assert_eq!((from(5), from(usize::MAX)), (vec![], vec![]));
+        assert_eq!(parts_from(&sizes, usize::MAX, 1), [part(2, 0, 3, 5)]);
+        // The sizes are those of a file, which may be damaged.
+        assert_eq!(parts_from(&[usize::MAX, 2], 1, usize::MAX), [part(1, 0, 2, usize::MAX)]);
     }
 }

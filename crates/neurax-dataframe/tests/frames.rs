@@ -3,7 +3,8 @@
 use neurax::prelude::*;
 use neurax_dataframe::polars::df;
 use neurax_dataframe::polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn, NamedFrom, Series, TimeUnit,
+    Column, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter, SerReader,
+    Series, TimeUnit,
 };
 use neurax_dataframe::{
     FrameTensors, Nulls, frame_of, parquet_stream, read_csv, read_parquet, write_csv, write_parquet,
@@ -106,6 +107,81 @@ fn a_missing_target_is_an_error_with_its_row_in_the_file() {
     std::fs::remove_file(file).unwrap();
 }
 
+/// Writes 21 rows in groups of 7. Returns the bytes of the file that each group takes.
+fn write_groups(file: &std::path::Path) -> Vec<std::ops::Range<usize>> {
+    let (x, y) = (Tensor::arange(21), Tensor::arange(21) * 2);
+    let mut frame = frame_of(&[("x", &x), ("y", &y)]).unwrap();
+    let written = std::fs::File::create(file).unwrap();
+    ParquetWriter::new(written).with_row_group_size(Some(7)).finish(&mut frame).unwrap();
+    let mut reader = ParquetReader::new(std::fs::File::open(file).unwrap());
+    let groups = &reader.get_metadata().unwrap().row_groups;
+    assert_eq!(groups.iter().map(|group| group.num_rows()).collect::<Vec<_>>(), [7; 3]);
+    let bytes = groups.iter().map(|group| group.full_byte_range());
+    bytes.map(|range| range.start as usize..range.end as usize).collect()
+}
+
+/// Returns the rows of batches, as texts.
+fn shown(batches: impl Iterator<Item = Result<data::Batch>>) -> Vec<String> {
+    batches.map(|batch| batch.map(|batch| format!("{} {}", batch.x, batch.y)).unwrap()).collect()
+}
+
+#[test]
+fn a_stream_resumes_with_the_batches_of_an_undisturbed_epoch() {
+    let file = path("groups.parquet");
+    write_groups(&file);
+    for rows in [1, 2, 3, 7, 100] {
+        let stream = parquet_stream(&file, &["x"], &["y"], rows, Nulls::Error);
+        let whole = shown(stream.epoch(0));
+        assert_eq!(whole.len(), 3 * 7usize.div_ceil(rows));
+        for first in 0..whole.len() + 2 {
+            let rest = shown(stream.epoch_from(0, first));
+            assert_eq!(rest, whole[first.min(whole.len())..], "{rows} rows from batch {first}");
+        }
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_group_that_is_skipped_is_not_decoded() {
+    let (file, whole) = (path("damaged.parquet"), path("whole.parquet"));
+    let groups = write_groups(&file);
+    std::fs::copy(&file, &whole).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[groups[0].clone()].fill(0xff);
+    bytes[groups[2].clone()].fill(0xff);
+    std::fs::write(&file, bytes).unwrap();
+    let of = |file| parquet_stream(file, &["x"], &["y"], 3, Nulls::Error);
+    let first = of(&file).epoch(0).next().unwrap().unwrap_err().to_string();
+    assert!(first.contains("damaged.parquet: "), "{first}");
+    // Group 1 is whole, and decoded before group 2 is.
+    assert_eq!(
+        shown(of(&file).epoch_from(0, 3).take(3)),
+        shown(of(&whole).epoch_from(0, 3).take(3))
+    );
+    assert_eq!(
+        shown(of(&file).epoch_from(0, 5).take(1)),
+        shown(of(&whole).epoch_from(0, 5).take(1))
+    );
+    let last = of(&file).epoch_from(0, 5).nth(1).unwrap().unwrap_err().to_string();
+    assert!(last.contains("damaged.parquet: "), "{last}");
+    std::fs::remove_file(file).unwrap();
+    std::fs::remove_file(whole).unwrap();
+}
+
+#[test]
+fn an_epoch_reads_the_file_that_it_opened() {
+    let file = path("replaced.parquet");
+    write_groups(&file);
+    let stream = parquet_stream(&file, &["x"], &["y"], 5, Nulls::Error);
+    let whole = shown(stream.epoch(0));
+    let mut epoch = stream.epoch(0);
+    assert_eq!(shown(epoch.by_ref().take(1)), whole[..1]);
+    write_parquet(&df!["x" => [7], "y" => [7]].unwrap(), &file).unwrap();
+    assert_eq!(shown(epoch), whole[1..]);
+    assert_eq!(stream.epoch(1).count(), 1);
+    std::fs::remove_file(file).unwrap();
+}
+
 #[test]
 fn times_are_not_rounded_to_f32() {
     let times = frame(Series::new("t".into(), vec![1_700_000_000_000_001i64]));
@@ -195,4 +271,15 @@ fn files_are_written_and_errors_name_them() {
     assert!(none.unwrap().unwrap_err().message().contains("at least 1 row, got 0"));
     let stream = parquet_stream(&parquet, &["z"], &["n"], 1, Nulls::Error).epoch(0).next();
     assert!(stream.unwrap().is_err());
+}
+
+#[test]
+fn a_failed_write_leaves_the_old_file() {
+    let file = path("kept.csv");
+    write_csv(&df!["n" => [1]].unwrap(), &file).unwrap();
+    let lists = Series::new("l".into(), [Series::new("".into(), [1, 2])]);
+    let error = write_csv(&frame(lists), &file).unwrap_err().to_string();
+    assert!(error.starts_with("dataframe: ") && error.contains("kept.csv: "), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "n\n1\n");
+    std::fs::remove_file(file).unwrap();
 }

@@ -1,10 +1,10 @@
 //! Images with a rectangle of another image.
 
 use super::erase::rectangles;
-use super::images::image_sizes;
+use super::images::{batch_or_error, image_sizes};
 use super::mix_up::{mixed, partners};
 use crate::Batch;
-use neurax_tensor::{DType, Key, Result, Tensor, Tree, where_};
+use neurax_tensor::{DType, Key, Result, where_};
 
 /// Replaces a random rectangle of each image by that of another image of the batch (CutMix,
 /// <https://arxiv.org/abs/1905.04899>), and mixes the targets by the areas. The area that stays is
@@ -12,8 +12,8 @@ use neurax_tensor::{DType, Key, Result, Tensor, Tree, where_};
 /// `[n, channels, height, width]`, the targets one-hot rows or numbers.
 ///
 /// # Errors
-/// The tensors of the result carry an error if `alpha` is not above 0, the images are no float
-/// tensor of four axes, or the targets are not float.
+/// The tensors of the result carry an error if `alpha` is not in 0.001..=1000, the images are no
+/// float tensor of four axes, or the targets are not float.
 ///
 /// ```
 /// use neurax::{data::{Batch, augment}, prelude::*};
@@ -26,7 +26,7 @@ use neurax_tensor::{DType, Key, Result, Tensor, Tree, where_};
 /// ```
 #[track_caller]
 pub fn cut_mix(key: &Key, batch: &Batch, alpha: f64) -> Batch {
-    cut(key, batch, alpha).unwrap_or_else(|e| batch.map_leaves(|_| Tensor::from_error(e.clone())))
+    batch_or_error(batch, || cut(key, batch, alpha))
 }
 
 fn cut(key: &Key, batch: &Batch, alpha: f64) -> Result<Batch> {
@@ -44,7 +44,7 @@ fn cut(key: &Key, batch: &Batch, alpha: f64) -> Result<Batch> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::{key, tensor};
+    use neurax_tensor::{Tensor, Tree, key, tensor};
 
     #[test]
     fn pixels_are_those_of_two_images() {

@@ -1,6 +1,7 @@
 //! Checks and shapes that the functions of this module share.
 
-use neurax_tensor::{Error, Key, Place, Result, Tensor};
+use crate::Batch;
+use neurax_tensor::{Error, Key, Place, Result, Tensor, Tree};
 use std::ops::RangeInclusive;
 use std::panic::Location;
 
@@ -35,6 +36,17 @@ pub(super) fn image_sizes(op: &str, x: &Tensor) -> Result<ImageSizes> {
 pub(super) fn or_error(f: impl FnOnce() -> Result<Tensor>) -> Tensor {
     let at = Location::caller();
     f().unwrap_or_else(|e| Tensor::from_error(e.at(&Place::from(at))))
+}
+
+/// Returns the result of `f`, or `batch` with tensors that carry its error, with the line of the
+/// caller.
+#[track_caller]
+pub(super) fn batch_or_error(batch: &Batch, f: impl FnOnce() -> Result<Batch>) -> Batch {
+    let at = Location::caller();
+    f().unwrap_or_else(|e| {
+        let e = e.at(&Place::from(at));
+        batch.map_leaves(|_| Tensor::from_error(e.clone()))
+    })
 }
 
 /// Checks a parameter.

@@ -1,8 +1,13 @@
 //! Mixed examples.
 
-use super::images::check_parameter;
+use super::images::{batch_or_error, check_parameter};
 use crate::Batch;
 use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree};
+use std::ops::RangeInclusive;
+
+/// The parameters of the beta distribution that are accepted: outside of them its numbers are 0, 1
+/// or 1/2 in f32.
+const ALPHAS: RangeInclusive<f64> = 1e-3..=1e3;
 
 /// Mixes each example with another one of the batch (mixup, <https://arxiv.org/abs/1710.09412>):
 /// inputs and targets are `w a + (1 - w) b`, with a weight `w` of each example from the beta
@@ -10,8 +15,8 @@ use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree};
 /// or numbers.
 ///
 /// # Errors
-/// The tensors of the result carry an error if `alpha` is not above 0, or a tensor is not float or
-/// has no axes.
+/// The tensors of the result carry an error if `alpha` is not in 0.001..=1000, or a tensor is not
+/// float or has no axes.
 ///
 /// ```
 /// use neurax::{data::augment, prelude::*};
@@ -22,19 +27,18 @@ use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree};
 /// ```
 #[track_caller]
 pub fn mix_up(key: &Key, batch: &Batch, alpha: f64) -> Batch {
-    let mixed = || {
+    batch_or_error(batch, || {
         let (partners, weights) = partners("mix_up", key, batch, alpha)?;
         Ok(batch.map_leaves(|x| mixed(x, &partners, &weights)))
-    };
-    mixed().unwrap_or_else(|e| batch.map_leaves(|_| Tensor::from_error(Error::clone(&e))))
+    })
 }
 
 /// Returns the index of the partner and the weight of each example, `[n]`.
 ///
 /// # Errors
-/// If `alpha` is not above 0, or a tensor is not float or has no axes.
+/// If `alpha` is not in [`ALPHAS`], or a tensor is not float or has no axes.
 pub(super) fn partners(op: &str, key: &Key, batch: &Batch, alpha: f64) -> Result<(Tensor, Tensor)> {
-    check_parameter(op, "alpha", alpha, 1e-3..=1e3)?;
+    check_parameter(op, "alpha", alpha, ALPHAS)?;
     for (name, x) in [("x", &batch.x), ("y", &batch.y)] {
         let ty = x.ty()?;
         if !ty.dtype.is_float() || ty.rank() == 0 {
@@ -71,6 +75,7 @@ mod tests {
         let bad = Batch { x: tensor([1.0]), y: tensor([1]) };
         let e = mix_up(&key(0), &bad, 1.0).ok().unwrap_err().to_string();
         assert!(e.contains("along axis 0 as `y`, got i32[1]"), "{e}");
-        assert!(mix_up(&key(0), &batch, 0.0).ok().is_err());
+        let e = mix_up(&key(0), &batch, 0.0).ok().unwrap_err().to_string();
+        assert!(e.contains("expected `alpha` in 0.001..=1000, got 0"), "{e}");
     }
 }

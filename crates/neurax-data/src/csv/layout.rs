@@ -106,7 +106,8 @@ impl CsvLayout {
         let texts: Vec<String> = bad.into_iter().map(|(_, text)| text).collect();
         let hint = "; `skip` columns that are not needed, or read them with `categories`";
         let hint = if hints { hint } else { "" };
-        Err(file.error(format!("{}{hint}", texts.join("; "))))
+        let delimiter = file.delimiter_hint(&self.columns);
+        Err(file.error(format!("{}{hint}{delimiter}", texts.join("; "))))
     }
 
     /// Returns the names of the columns of `x`.
@@ -143,8 +144,8 @@ impl CsvColumns<'_> {
             CsvColumn::At(at) => Some(*at).filter(|&at| at < self.names.len()),
         };
         found.ok_or_else(|| {
-            let names = self.names.join(", ");
-            self.file.error(format!("expected one of the columns {names}, got {column}"))
+            let (names, hint) = (self.names.join(", "), self.file.delimiter_hint(self.names));
+            self.file.error(format!("expected one of the columns {names}, got {column}{hint}"))
         })
     }
 

@@ -1,14 +1,21 @@
 //! The records of a CSV file, one after the other.
 
+use super::quotes::unclosed_quote;
 use crate::tuning::MAX_CSV_RECORD_BYTES;
 use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 use neurax_tensor::io::open_file;
 use neurax_tensor::{Error, Result};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Take};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The bytes that separate columns in files of other programs.
+const DELIMITERS: [u8; 4] = *b",;\t|";
+
+/// The most letters of a field in a message.
+const MAX_SHOWN_LETTERS: usize = 60;
 
 /// A file and how it is divided into fields.
 #[derive(Clone, Debug)]
@@ -23,6 +30,17 @@ impl CsvFile {
     /// Returns an error that names the file.
     pub(super) fn error(&self, why: impl std::fmt::Display) -> Error {
         Error::new("csv", format!("{}: {why}", self.path.display()))
+    }
+
+    /// Returns the end of a message about columns called `names`: the delimiter that the file seems
+    /// to have, if all columns are in one.
+    pub(super) fn delimiter_hint(&self, names: &[String]) -> String {
+        let [name] = names else { return String::new() };
+        let is_found = |&b: &u8| b != self.delimiter && name.as_bytes().contains(&b);
+        DELIMITERS.into_iter().find(is_found).map_or(String::new(), |b| {
+            let byte = b.escape_ascii();
+            format!("; if `{byte}` separates the columns, set `.delimiter(b'{byte}')`")
+        })
     }
 }
 
@@ -57,14 +75,14 @@ impl Records {
             .trim(Trim::All)
             .from_reader(limited);
         let mut record = StringRecord::new();
-        if !read_record(source, &mut reader, &read, &mut record)? {
+        if !read_record(source, &[], &mut reader, &read, &mut record)? {
             return Err(source.error("the file is empty"));
         }
         let name = |(i, field): (usize, &str)| match source.header {
             true => field.to_string(),
             false => i.to_string(),
         };
-        let names = record.iter().enumerate().map(name).collect();
+        let names: Arc<[String]> = record.iter().enumerate().map(name).collect();
         let (source, pending) = (source.clone(), !source.header);
         Ok(Records { source, reader, read, names, record, pending })
     }
@@ -91,7 +109,13 @@ impl Records {
     /// Reads the next record.
     pub(super) fn next(&mut self) -> Result<Option<CsvRecord<'_>>> {
         let is_read = std::mem::take(&mut self.pending)
-            || read_record(&self.source, &mut self.reader, &self.read, &mut self.record)?;
+            || read_record(
+                &self.source,
+                &self.names,
+                &mut self.reader,
+                &self.read,
+                &mut self.record,
+            )?;
         if !is_read {
             return Ok(None);
         }
@@ -99,29 +123,81 @@ impl Records {
         let (got, width) = (record.fields.len(), self.names.len());
         if got != width {
             let line = record.line();
+            let hint = self.source.delimiter_hint(&self.names);
             return Err(self.source.error(format!(
-                "line {line}: expected {width} columns, as in the first line, got {got}"
+                "{line}: expected {width} columns, as in the first line, got {got}{hint}"
             )));
         }
         Ok(Some(record))
     }
 }
 
-/// Reads the next record into `record`. Returns false at the end of the file.
+/// Reads the next record of a file with columns called `names` into `record`. Returns false at the
+/// end of the file.
+///
+/// # Errors
+/// If the file cannot be read, or the record is too long, not UTF-8, or has a quote that is not
+/// closed, which makes all lines up to the end of the file a part of it.
 fn read_record(
     source: &CsvFile,
+    names: &[String],
     reader: &mut Reader<Limited>,
     read: &AtomicUsize,
     record: &mut StringRecord,
 ) -> Result<bool> {
     read.store(0, Ordering::Relaxed);
     let start = reader.position().byte();
-    reader.read_record(record).map_err(|e| match e.kind() {
+    let is_read = match reader.read_record(record) {
+        Ok(is_read) => is_read,
+        Err(e) => {
+            let is_long = matches!(e.kind(), csv::ErrorKind::Io(e)
+                if e.kind() == io::ErrorKind::FileTooLarge);
+            let quote = is_long.then(|| quote_error(source, start)).flatten();
+            return Err(quote.unwrap_or_else(|| read_error(source, names, start, e)));
+        }
+    };
+    let is_last = reader.position().byte() >= reader.get_ref().size;
+    match (is_read && is_last).then(|| quote_error(source, start)).flatten() {
+        Some(error) => Err(error),
+        None => Ok(is_read),
+    }
+}
+
+/// Returns the error of a record that starts at the offset `start` and cannot be read.
+fn read_error(source: &CsvFile, names: &[String], start: u64, e: csv::Error) -> Error {
+    match e.kind() {
         csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            source.error(format!("line {}: {e}", line_at(source, start)))
+            source.error(format!("{}: {e}", line_at(source, start)))
+        }
+        csv::ErrorKind::Utf8 { err, .. } => {
+            let (line, at) = (line_at(source, start), err.valid_up_to());
+            let column = match names.get(err.field()) {
+                Some(name) => format!("column `{name}`"),
+                None => format!("column {}", err.field()),
+            };
+            let why = format!("expected UTF-8, got another byte at offset {at} of the field");
+            source.error(format!("{line}, {column}: {why}"))
         }
         _ => source.error(e),
-    })
+    }
+}
+
+/// Returns an error if the record at the offset `start` of a file has a quote that is not closed.
+fn quote_error(source: &CsvFile, start: u64) -> Option<Error> {
+    let read = || {
+        let mut file = open_file(&source.path)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_CSV_RECORD_BYTES as u64).read_to_end(&mut bytes)?;
+        Ok::<Vec<u8>, io::Error>(bytes)
+    };
+    // The reader has read these bytes; if they cannot be read again, the record stays as it was.
+    let quote = unclosed_quote(&read().ok()?, source.delimiter)?;
+    let line = line_at(source, start.saturating_add(quote as u64));
+    Some(
+        source
+            .error(format!("{line}: expected the end of a quoted text, whose quote is not closed")),
+    )
 }
 
 impl CsvRecord<'_> {
@@ -147,19 +223,25 @@ impl CsvRecord<'_> {
 
     /// Returns the text of the error of the field in column `c`, without the file.
     pub(super) fn field_text(&self, c: usize, expected: &str) -> String {
-        let (line, name, field) = (self.line(), self.name(c), self.field(c));
-        format!("line {line}, column `{name}`: expected {expected}, got `{field}`")
+        let (line, name, field) = (self.line(), self.name(c), start_of(self.field(c)));
+        format!("{line}, column `{name}`: expected {expected}, got `{field}`")
     }
 
     /// Returns the line on which the record starts, for messages.
-    fn line(&self) -> usize {
+    fn line(&self) -> String {
         line_at(self.source, self.fields.position().map_or(0, csv::Position::byte))
     }
 }
 
-/// Returns the line, counted from 1, of the record at an offset in bytes: the reader counts empty
-/// lines before a record as part of it. The file is read again up to there.
-fn line_at(source: &CsvFile, offset: u64) -> usize {
+/// Returns a text for a message: the start of a long one.
+fn start_of(text: &str) -> String {
+    let start: String = text.chars().take(MAX_SHOWN_LETTERS).collect();
+    if start.len() < text.len() { start + ".." } else { start }
+}
+
+/// Returns the line, counted from 1, of the record at an offset in bytes, as part of a message: the
+/// reader counts empty lines before a record as part of it. The file is read again up to there.
+fn line_at(source: &CsvFile, offset: u64) -> String {
     let count = || {
         let mut file = BufReader::new(open_file(&source.path)?);
         let mut line = 1;
@@ -181,14 +263,19 @@ fn line_at(source: &CsvFile, offset: u64) -> usize {
         }
         Ok::<usize, io::Error>(line)
     };
-    // The line is only a part of another message.
-    count().unwrap_or(0)
+    match count() {
+        Ok(line) => format!("line {line}"),
+        // The message has another cause, so a second error does not replace it.
+        Err(_) => format!("byte {offset}"),
+    }
 }
 
 /// A file of which no more is read than its size of the beginning, and no more than
 /// [`MAX_CSV_RECORD_BYTES`] for one record.
 struct Limited {
     file: Take<File>,
+    /// The size of the file at the beginning.
+    size: u64,
     /// The bytes that were read since the last record; the reader reads ahead by its buffer.
     read: Arc<AtomicUsize>,
 }
@@ -197,7 +284,7 @@ impl Limited {
     fn open(source: &CsvFile, read: Arc<AtomicUsize>) -> io::Result<Limited> {
         let file = open_file(&source.path)?;
         let size = file.metadata()?.len();
-        Ok(Limited { file: file.take(size), read })
+        Ok(Limited { file: file.take(size), size, read })
     }
 }
 

@@ -126,7 +126,7 @@ fn numbers_that_are_not_finite_are_left_out_of_means() {
 
 #[test]
 fn a_line_without_end_is_an_error() {
-    let mut text = b"a,b\n1,2\n1,\"".to_vec();
+    let mut text = b"a,b\n1,2\n1,".to_vec();
     text.resize(MAX_CSV_RECORD_BYTES + (1 << 20), b'1');
     let e = error(file("endless", &text).target("b").read());
     assert!(e.ends_with("line 3: expected lines of at most 16777216 bytes"), "{e}");
@@ -177,7 +177,10 @@ fn malformed_files_name_line_and_column() {
             .ends_with("expected one of the columns a, b, got `z`")
     );
     assert!(error(file("target", b"a,b\n1,2\n").read()).contains("name the column to predict"));
-    assert!(error(file("utf8", b"a,b\n1,\xff\n").target("b").read()).contains("UTF-8"));
+    let e = error(file("utf8", b"a,b\n\n1,\xff\n").target("b").read());
+    assert!(e.ends_with(
+        "line 3, column `b`: expected UTF-8, got another byte at offset 0 of the field"
+    ));
     assert!(error(csv("/no/such/file.csv").target("b").read()).contains("/no/such/file.csv"));
 }
 
@@ -258,4 +261,49 @@ fn an_error_in_a_stream_is_in_its_batch() {
     let e = items[2].as_ref().unwrap_err().to_string();
     assert!(e.contains("line 252, column `a`: expected a number, got `x`"), "{e}");
     assert!(f.stream(0).epoch(0).next().unwrap().is_err());
+}
+
+#[test]
+fn a_quote_that_is_not_closed_is_named_with_its_line() {
+    let why = ": expected the end of a quoted text, whose quote is not closed";
+    for (name, text, line) in [
+        ("first", "a,b,c\n1,2,3\n\"x,5,6\n7,8,9\n", 3),
+        ("last", "a,b,c\n1,2,\"3\n4,5,6", 2),
+        ("header", "a,\"b,c\n1,2,3\n", 1),
+        // The quoted text of two lines is closed.
+        ("second", "a,b,c\n\"1\n0\",\"2,3\n4,5,6\n", 3),
+    ] {
+        let csv = file(&format!("quote-{name}"), text.as_bytes()).categories(["a"]);
+        let e = csv.table().unwrap_err().to_string();
+        assert!(e.ends_with(&format!("line {line}{why}")), "{name}: {e}");
+        assert!(csv.texts(0).unwrap_err().to_string().ends_with(why), "{name}");
+    }
+    let tall = file("tall", b"a,b\n\"6\"\" tall\",1\n5\" tall,2\n");
+    assert_eq!(tall.texts("a").unwrap(), ["6\" tall", "5\" tall"]);
+    let text = format!("a,b\n1,2\n\"{}", "x".repeat(2 * MAX_CSV_RECORD_BYTES));
+    let e = error(file("quote-long", text.as_bytes()).target("b").read());
+    assert!(e.ends_with(&format!("line 3{why}")), "{e}");
+}
+
+#[test]
+fn another_delimiter_is_suggested() {
+    let f = file("semicolons", b"x;y\n1;2\n");
+    let hint = "; if `;` separates the columns, set `.delimiter(b';')`";
+    for e in [error(f.clone().target("y").read()), f.table().unwrap_err().to_string()] {
+        assert!(e.ends_with(hint), "{e}");
+    }
+    let e = error(f.delimiter(b'|').target("y").read());
+    assert!(e.ends_with(&format!("expected one of the columns x;y, got `y`{hint}")), "{e}");
+    let e = file("tabs", b"x\ty\n1,5\t2\n").table().unwrap_err().to_string();
+    assert!(e.ends_with("got 2; if `\\t` separates the columns, set `.delimiter(b'\\t')`"), "{e}");
+    let e = error(file("commas", b"x;y,z\n1,2\n").target("y").read());
+    assert!(e.ends_with("got `y`"), "{e}");
+}
+
+#[test]
+fn a_long_field_is_shown_in_part() {
+    let f = file("long-field", format!("a\n{}\n", "word ".repeat(1000)).as_bytes());
+    let e = f.table().unwrap_err().to_string();
+    let want = format!("got `{}..`", "word ".repeat(12));
+    assert!(e.contains(&want), "{e}");
 }

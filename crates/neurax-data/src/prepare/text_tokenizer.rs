@@ -222,6 +222,10 @@ impl TextTokenizer {
         for text in texts {
             let tokens = signed(self.whole(text.as_ref(), length)?.get_ids())?;
             let (kept, padding) = (tokens.len(), length.saturating_sub(tokens.len()));
+            if ids.try_reserve(length).is_err() || mask.try_reserve(length).is_err() {
+                let why = format!("not enough memory for text {count} of {length} tokens");
+                return Err(Error::new("encode", why));
+            }
             ids.extend(tokens);
             ids.extend(std::iter::repeat_n(self.padding, padding));
             mask.extend((0..length).map(|i| i < kept));

@@ -103,6 +103,9 @@ impl TextVectorizer {
     ) -> Tensor {
         let (mut list, mut count) = (Vec::new(), 0);
         for text in texts {
+            if list.try_reserve(length).is_err() {
+                return out_of_memory(count, length);
+            }
             let words = self.text_indices(text.as_ref());
             let padded = words.into_iter().chain(std::iter::repeat(PADDING)).take(length);
             list.extend(padded.map(|i| i as i32));
@@ -181,6 +184,9 @@ impl TextVectorizer {
         let (mut list, mut rows, width) = (Vec::new(), 0, self.len());
         for text in texts {
             let start = list.len();
+            if list.try_reserve(width).is_err() {
+                return out_of_memory(rows, width);
+            }
             list.resize(start + width, 0.0);
             for index in self.text_indices(text.as_ref()) {
                 list[start + index] += 1.0;
@@ -194,6 +200,12 @@ impl TextVectorizer {
     }
 }
 
+/// Returns a tensor that carries the error that there is no memory for another row.
+fn out_of_memory(rows: usize, width: usize) -> Tensor {
+    let why = format!("not enough memory for row {rows} of {width} elements");
+    Tensor::from_error(Error::new("text vectorizer", why))
+}
+
 /// Returns the words of a text: in lower case, without ASCII punctuation.
 fn words_of(text: &str) -> Vec<String> {
     let plain: String = text.chars().filter(|c| !c.is_ascii_punctuation()).collect();
@@ -203,6 +215,7 @@ fn words_of(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neurax_tensor::Tree;
 
     #[test]
     fn texts_are_padded_and_shortened() {
@@ -211,6 +224,8 @@ mod tests {
         let indices = words.indices(["a", "", "c b a c"], 3).to_vec::<i32>().unwrap();
         assert_eq!(indices, [4, 0, 0, 0, 0, 0, 2, 3, 4]);
         assert_eq!(words.counts([""]).sum(..).item().unwrap(), 0.0);
+        let e = words.indices(["a"], usize::MAX).ok().unwrap_err().to_string();
+        assert!(e.contains("not enough memory for row 0"), "{e}");
     }
 
     #[test]

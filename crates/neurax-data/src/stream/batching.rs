@@ -14,7 +14,8 @@ impl<T: Tree> Stream<T> {
     ///
     /// # Errors
     /// The first item is an error if `n` is 0. A tensor whose type differs from that of the first
-    /// item of its group is an error that names both.
+    /// item of its group is an error that names both; an item with other static values, or with
+    /// tensors at other paths, is an error that names the item.
     ///
     /// ```
     /// use neurax::prelude::*;

@@ -113,7 +113,8 @@ impl<T: Send + 'static> Stream<T> {
     /// [`Stream::bucketed`], where the position depends on them, and by [`Stream::prefetch`] in
     /// front of a combinator that reads from the start of an epoch: [`Stream::shuffle_buffer`],
     /// [`Stream::interleave`], [`Stream::repeat`], and [`Stream::chain`] behind a stream of unknown
-    /// length. Iterators of [`Stream::from_epochs`] yield all items; lines are read and not parsed.
+    /// length. Iterators of [`Stream::from_epochs`] yield all items, those of
+    /// [`Stream::from_epochs_at`] the items from `first` on; lines are read and not parsed.
     /// An error that is met is the first item.
     ///
     /// ```

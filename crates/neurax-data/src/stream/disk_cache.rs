@@ -13,9 +13,10 @@ use super::cache::below;
 use super::core::{IndexedItems, Stream};
 use crate::json_file::{read_json, unique_text, write_json};
 use crate::kept::Kept;
-use crate::stacking::{check_paths, paths_of};
+use crate::stacking::check_structure;
 use flate2::Crc;
 use neurax_tensor::io::{deserialize, open_file, serialize};
+use neurax_tensor::tree::TreeStructure;
 use neurax_tensor::{Error, Result, Tree};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -39,12 +40,13 @@ impl<T: Tree> Stream<T> {
     /// files, and computes only item 0. Several processes may use one folder: one that makes the
     /// cache again does not change the files that others read.
     ///
-    /// Static fields are not written: those of all items are those of item 0.
+    /// Static values are not written: all items must have the same, and a later run takes those of
+    /// item 0. What differs from item to item belongs into tensors.
     ///
     /// # Errors
     /// The first item is an error if the files cannot be written or read, or were changed, or if
-    /// the items differ in the paths of their tensors. An item whose bytes were changed is an error
-    /// that names the file.
+    /// the items differ in the paths of their tensors or in static values; the message has the item
+    /// that differs from item 0. An item whose bytes were changed is an error that names the file.
     ///
     /// ```
     /// use neurax::prelude::*;
@@ -212,11 +214,12 @@ fn write_items<T: Tree>(
 ) -> Result<(Vec<u64>, Vec<u32>, Option<T>)> {
     let mut file = BufWriter::new(File::create_new(path).map_err(|e| failed(path, e))?);
     let (mut ends, mut checksums, mut end) = (vec![], vec![], 0);
-    let mut first: Option<(T, Vec<String>)> = None;
+    let mut first: Option<(T, TreeStructure)> = None;
     for (i, item) in stream.epoch(0).enumerate() {
         let item = item?;
-        if let Some((_, paths)) = &first {
-            check_paths(paths, &item).map_err(|why| failed(path, format!("item {i}: {why}")))?;
+        if let Some((_, structure)) = &first {
+            let named = |why| failed(path, format!("item {i}: {why}"));
+            check_structure(structure, &item).map_err(named)?;
         }
         let bytes = serialize(&item)?;
         file.write_all(&bytes).map_err(|e| failed(path, e))?;
@@ -224,8 +227,8 @@ fn write_items<T: Tree>(
         ends.push(end);
         checksums.push(checksum_of(&bytes));
         first = first.or_else(|| {
-            let paths = paths_of(&item);
-            Some((item, paths))
+            let structure = TreeStructure::of(&item);
+            Some((item, structure))
         });
     }
     let file = file.into_inner().map_err(|e| failed(path, e.into_error()))?;
@@ -246,7 +249,7 @@ fn failed(path: &Path, why: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::{Tensor, key};
+    use neurax_tensor::{Static, Tensor, key};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Returns an empty folder, the path of a test.
@@ -330,6 +333,25 @@ mod tests {
         assert!(error.message().contains("item 0: expected no tensor at `1`"), "{error}");
         let error = items(1).take(0).cache_to(&dir, "v1").epoch(0).next().unwrap().unwrap_err();
         assert!(error.message().contains("with the 2 items of the cache, got none"), "{error}");
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn items_of_other_static_values_are_errors() {
+        let dir = folder("static");
+        let items = |last: &'static str| {
+            let names = move |i: usize| if i == 3 { last } else { "cat" };
+            Stream::range(0..4).map(move |i| (neurax_tensor::tensor(i as i32), Static(names(i))))
+        };
+        let error = items("dog").cache_to(&dir, "v1").epoch(0).next().unwrap().unwrap_err();
+        let want = "item 3: expected the static value `1.static` to be that of the first item";
+        assert!(error.message().contains(want), "{error}");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0, "no file is left");
+        for _ in 0..2 {
+            let cached = items("cat").cache_to(&dir, "v1");
+            let last = cached.epoch_from(0, 3).next().unwrap().unwrap();
+            assert_eq!((last.0.item().unwrap(), *last.1), (3.0, "cat"));
+        }
         fs::remove_dir_all(dir).unwrap();
     }
 

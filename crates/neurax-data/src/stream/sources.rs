@@ -77,11 +77,37 @@ impl<T: Send + 'static> Stream<T> {
         I: IntoIterator<Item = Result<T>>,
         I::IntoIter: Send + 'static,
     {
+        Stream::from_epochs_at(move |epoch, first| {
+            let items = open(epoch)?.into_iter().fuse();
+            Ok(crate::batches::without_first(items, first))
+        })
+    }
+
+    /// Returns the items of the iterators that `open` returns for each epoch and the index of the
+    /// first item that is needed, both counted from 0: a reader that skips items without reading
+    /// them, as [`Stream::from_epochs`] cannot. They have no random access.
+    ///
+    /// For reproducible training, the items must depend on the epoch alone: those from an index on
+    /// are the ones that the iterator from 0 yields there.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let items = |epoch: usize, first: usize| Ok((first..5).map(move |i| Ok(10 * epoch + i)));
+    /// let stream = data::Stream::from_epochs_at(items);
+    /// assert_eq!(stream.epoch_from(2, 3).collect::<Result<Vec<_>>>()?, [23, 24]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn from_epochs_at<I>(
+        open: impl Fn(usize, usize) -> Result<I> + Send + Sync + 'static,
+    ) -> Stream<T>
+    where
+        I: IntoIterator<Item = Result<T>>,
+        I::IntoIter: Send + 'static,
+    {
         Stream::sequential(
             || None,
             move |epoch, first| {
-                let items = open(epoch)?.into_iter().fuse();
-                let items = crate::batches::without_first(items, first);
+                let items = open(epoch, first)?.into_iter().fuse();
                 Ok(Box::new(items.map(done)) as ItemTasks<T>)
             },
         )

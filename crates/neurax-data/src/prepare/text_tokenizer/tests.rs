@@ -95,6 +95,8 @@ fn the_length_is_that_of_an_embedding_of_all_ids() {
     assert!(tokens.text(&[9]).is_ok() && tokens.text(&[3]).is_ok());
     let error = tokens.text(&[7]).unwrap_err().to_string();
     assert!(error.ends_with("from 0 to 9, got 7"), "{error}");
+    let error = tokens.encode(["c"], usize::MAX).unwrap_err().to_string();
+    assert!(error.contains("not enough memory for text 0"), "{error}");
 }
 
 #[test]
