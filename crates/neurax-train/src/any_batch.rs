@@ -4,11 +4,12 @@
 //! is compiled in the user's crate. Therefore the training loop, the jitted step and the evaluation
 //! work on [`AnyBatch`], a tree that holds a batch behind a pointer, and are compiled once.
 
-use neurax_data::{Batch, Batches, Dataset, RowBatches, Source};
+use neurax_data::{Batch, Dataset, RowBatches, Source};
 use neurax_nn::Inputs;
 use neurax_tensor::tree::Visitor;
 use neurax_tensor::{Error, Result, Tensor, Tree, Type, stack};
 use std::any::Any;
+use std::borrow::Borrow;
 use std::marker::PhantomData;
 
 /// A [`Batch`] of any types.
@@ -123,40 +124,41 @@ pub(crate) trait AnySource {
     fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>>;
 }
 
-/// A [`Source`] of batches of known types, as an [`AnySource`].
-pub(crate) struct SourceOf<'s, S: ?Sized, X, Y>(&'s S, PhantomData<fn(X, Y)>);
+/// A [`Source`] `S` of batches of known types, as an [`AnySource`]: `B` is the source itself or a
+/// reference to it.
+pub(crate) struct SourceOf<B, S: ?Sized, X, Y>(B, PhantomData<(fn(&S), fn(X, Y))>);
 
-impl<'s, S: ?Sized, X, Y> SourceOf<'s, S, X, Y> {
+impl<'s, S: ?Sized, X, Y> SourceOf<&'s S, S, X, Y> {
     pub fn new(source: &'s S) -> Self {
         SourceOf(source, PhantomData)
     }
 }
 
-impl<S: Source<X, Y> + ?Sized, X: Tree + Inputs, Y: Tree> AnySource for SourceOf<'_, S, X, Y> {
+impl<S, X, Y> SourceOf<S, S, X, Y> {
+    pub fn owned(source: S) -> Self {
+        SourceOf(source, PhantomData)
+    }
+}
+
+impl<B, S, X, Y> AnySource for SourceOf<B, S, X, Y>
+where
+    B: Borrow<S>,
+    S: Source<X, Y> + ?Sized,
+    X: Tree + Inputs,
+    Y: Tree,
+{
     fn epoch_from(&self, epoch: usize, first: usize) -> AnyEpoch<'_> {
-        Box::new(self.0.epoch_from(epoch, first).map(|batch| batch.map(AnyBatch::new)))
+        let batches = self.0.borrow().epoch_from(epoch, first);
+        Box::new(batches.map(|batch| batch.map(AnyBatch::new)))
     }
     fn batches(&self) -> Option<usize> {
-        self.0.batches()
+        self.0.borrow().batches()
     }
     fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>> {
-        let found = self.0.row_batches(epoch, first)?;
+        let found = self.0.borrow().row_batches(epoch, first)?;
         Some(found.map(|RowBatches { set: Dataset { x, y }, rows }| {
             let set = AnyBatch::new(Batch { x, y });
             AnyRows { set, rows }
         }))
-    }
-}
-
-impl<X: Tree + Inputs + Clone, Y: Tree + Clone> AnySource for Batches<X, Y> {
-    fn epoch_from(&self, epoch: usize, first: usize) -> AnyEpoch<'_> {
-        let batches = Source::epoch_from(self, epoch, first);
-        Box::new(batches.map(|batch| batch.map(AnyBatch::new)))
-    }
-    fn batches(&self) -> Option<usize> {
-        Some(self.len())
-    }
-    fn rows_from(&self, epoch: usize, first: usize) -> Option<Result<AnyRows>> {
-        SourceOf::new(self).rows_from(epoch, first)
     }
 }

@@ -1,21 +1,23 @@
-//! [`AveragedWeights`]: the mean of the weights of the last epochs.
+//! [`AveragedWeights`]: the mean of the weights of the last epochs or steps as the result.
 //!
 //! The problem: with a learning rate that does not vanish, the weights move around a good point
-//! without reaching it. Their mean over some epochs is nearer, and generalizes better. The method
-//! is that of Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization,
-//! 2018 (<https://arxiv.org/abs/1803.05407>). Running statistics of batch normalization belong to
-//! the weights with which they were computed: they are computed again with the mean, by passes over
-//! the data in which nothing else changes.
+//! without reaching it. Their mean over some epochs is nearer, and generalizes better. The methods
+//! are stochastic weight averaging (Izmailov et al., Averaging Weights Leads to Wider Optima and
+//! Better Generalization, 2018, <https://arxiv.org/abs/1803.05407>) and the exponential moving
+//! average over the steps (Polyak and Juditsky, 1992). Running statistics of batch normalization
+//! belong to the weights with which they were computed: they are computed again with the mean, by
+//! passes over the data in which nothing else changes.
 //!
-//! The mean so far is in the memory of the handler, so that a resumed run has the same mean. The
-//! variables after the last step are there, too, once the mean has replaced them: a run that is
-//! resumed exactly goes on with those.
+//! The mean over epochs is in the memory of the handler and the moving average in the state of the
+//! optimizer, so that a resumed run has the same mean. The variables after the last step are in
+//! that memory, too, once the mean has replaced them: a run that is resumed exactly goes on with
+//! those.
 
 use crate::any_batch::{AnyBatch, AnySource};
 use crate::guard::guarded;
 use crate::program::StatisticsBody;
 use crate::{Event, Flow, Handler, State, Status, When};
-use neurax_nn::{Params, Vars};
+use neurax_nn::{Optim, Params, Vars, optim};
 use neurax_tensor::{Error, Jit, Key, Result, Tensor, Tree, jit};
 
 const AVERAGED_WEIGHTS: &str = "averaged_weights";
@@ -29,33 +31,88 @@ const HAS_LAST_VARS: &str = "has_last";
 /// with the default momentum of batch normalization: 0.9^44 < 0.01.
 const SETTLED_BATCHES: usize = 44;
 
-/// The mean of the weights after the epochs from one on, which
-/// [`Trainer::average_weights`](crate::Trainer::average_weights) makes the weights of the result:
-/// stochastic weight averaging. Izmailov et al., 2018 (<https://arxiv.org/abs/1803.05407>).
+/// A mean of the weights, which [`Trainer::average_weights`](crate::Trainer::average_weights) makes
+/// the weights of the result, with running statistics that belong to it:
 ///
-/// An epoch in which training stops does not count. If the user interrupts the run, its result has
-/// the weights after the last step, and no mean.
+/// - [`AveragedWeights::from_epoch`], the mean of those after the epochs from one on: stochastic
+///   weight averaging. Izmailov et al., 2018 (<https://arxiv.org/abs/1803.05407>). An epoch in
+///   which training stops does not count. It needs a learning rate that does not decay to 0: a
+///   constant or a cyclic one.
+/// - [`AveragedWeights::moving`], the exponential moving average over all steps.
+/// - [`AveragedWeights::of_optimizer`], the average that the optimizer keeps.
 ///
-/// It needs a learning rate that does not decay to 0: a constant or a cyclic one. For a moving
-/// average over all steps, see [`optim::average_weights`](neurax_nn::optim::average_weights).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// If the user interrupts the run, its result has the weights after the last step, and no mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AveragedWeights {
-    from: usize,
-    every: usize,
+    of: AverageOf,
     /// `None` until the statistics have settled.
     passes: Option<usize>,
+}
+
+/// The weights of which a mean is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum AverageOf {
+    /// The weights after every `every`-th epoch from the epoch with number `from` on.
+    Epochs { from: usize, every: usize },
+    /// The weights after all steps, of which the trainer makes the optimizer keep an average.
+    Steps { decay: f64 },
+    /// The weights of which the optimizer keeps an average.
+    Optimizer,
 }
 
 impl AveragedWeights {
     /// Averages the weights after each epoch from number `n` on, counted from 1.
     pub fn from_epoch(n: usize) -> AveragedWeights {
-        AveragedWeights { from: n.max(1), every: 1, passes: None }
+        AverageOf::Epochs { from: n.max(1), every: 1 }.into()
     }
 
-    /// Averages the weights after every `n`-th of these epochs, such as the last ones of the cycles
-    /// of a schedule. With 0, that is each.
+    /// Takes the moving average of the weights over all steps, `a ← decay · a + (1 - decay) · w`:
+    /// [`optim::average_weights`](neurax_nn::optim::average_weights) is chained to the optimizer,
+    /// in whose state the average is saved and resumed. The average begins with the initial
+    /// weights, of which `decay` to the power of the number of steps is left.
+    ///
+    /// # Errors
+    /// Training fails if `decay` is not in `0..1`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let iris = data::iris()?.split(0.8, key(0));
+    /// let hidden = nn::input("flower", dims![_, 4]).dense(16).layer(BatchNorm::new()).tanh();
+    /// let model = hidden.dense(3).softmax();
+    /// let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::sgd(0.1))
+    ///     .metric(metric::accuracy())
+    ///     .validate(&iris.test)
+    ///     .average_weights(train::AveragedWeights::moving(0.95))
+    ///     .quiet()
+    ///     .run(&iris.train.shuffled(key(1)).batched(20), epochs(40))?;
+    /// assert!(trained.validation["accuracy"] > 0.8);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn moving(decay: f64) -> AveragedWeights {
+        AverageOf::Steps { decay }.into()
+    }
+
+    /// Takes the average that the optimizer keeps:
+    /// [`optim::average_weights`](neurax_nn::optim::average_weights) in a chain, or a
+    /// [schedule-free optimizer](neurax_nn::optim::schedule_free).
+    ///
+    /// # Errors
+    /// Training fails before its first step if the optimizer keeps none.
+    pub fn of_optimizer() -> AveragedWeights {
+        AverageOf::Optimizer.into()
+    }
+
+    /// Averages the weights after every `n`-th of the epochs of [`AveragedWeights::from_epoch`],
+    /// such as the last ones of the cycles of a schedule. With 0, that is each. An average over
+    /// steps does not change.
     pub fn every_epochs(self, n: usize) -> AveragedWeights {
-        AveragedWeights { every: n.max(1), ..self }
+        let of = match self.of {
+            AverageOf::Epochs { from, .. } => AverageOf::Epochs { from, every: n.max(1) },
+            of @ (AverageOf::Steps { .. } | AverageOf::Optimizer) => of,
+        };
+        AveragedWeights { of, ..self }
     }
 
     /// Sets the number of passes over the data for the running statistics of the result. By
@@ -71,9 +128,61 @@ impl AveragedWeights {
         WeightAverager(self)
     }
 
+    /// Makes the optimizer keep the average, if it is one that the trainer adds.
+    pub(crate) fn add_to(self, optim: &mut Optim) {
+        if let AverageOf::Steps { decay } = self.of {
+            *optim = optim::chain([optim.clone(), optim::average_weights(decay)]);
+        }
+    }
+
+    /// Checks that the optimizer keeps an average where it is asked for.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(crate) fn check(self, state: &State) -> Result<()> {
+        if let AverageOf::Epochs { .. } = self.of {
+            return Ok(());
+        }
+        let average = state.opt.average_of(&state.vars.params).ok();
+        average.map(drop).map_err(|e| {
+            let why = format!(
+                "expected an optimizer that keeps an average of the weights, got {}; use \
+                 `AveragedWeights::moving(decay)`, or chain `optim::average_weights(decay)` to it",
+                e.message()
+            );
+            Error::new("average_weights", why)
+        })
+    }
+
+    /// Returns the mean of the weights, in the dtypes of the parameters, or `None` if nothing was
+    /// counted.
+    ///
+    /// # Errors
+    /// If the parameters have another structure than those that were averaged.
+    pub(crate) fn mean(self, state: &mut State) -> Result<Option<Params>> {
+        match self.of {
+            AverageOf::Epochs { .. } => mean_of_epochs(state),
+            AverageOf::Steps { .. } | AverageOf::Optimizer if state.step == 0 => Ok(None),
+            AverageOf::Steps { .. } | AverageOf::Optimizer => {
+                state.opt.average_of(&state.vars.params).ok().map(Some)
+            }
+        }
+    }
+
     /// Returns true if the weights after an epoch with this index, from 0, are counted.
     fn counts(self, epoch: usize) -> bool {
-        (epoch + 1).checked_sub(self.from).is_some_and(|n| n.is_multiple_of(self.every))
+        match self.of {
+            AverageOf::Epochs { from, every } => {
+                (epoch + 1).checked_sub(from).is_some_and(|n| n.is_multiple_of(every))
+            }
+            AverageOf::Steps { .. } | AverageOf::Optimizer => false,
+        }
+    }
+}
+
+impl From<AverageOf> for AveragedWeights {
+    fn from(of: AverageOf) -> AveragedWeights {
+        AveragedWeights { of, passes: None }
     }
 }
 
@@ -122,11 +231,11 @@ fn next(mean: &Tensor, p: &Tensor, n: usize) -> Tensor {
     if p.dtype().is_float() { mean + (wide(p) - mean) / n as f64 } else { p.clone() }
 }
 
-/// Returns the mean of the weights, in the dtypes of the parameters, or `None` if no epoch counted.
+/// Returns the mean of the weights after the epochs that counted, or `None` if none did.
 ///
 /// # Errors
 /// If the parameters have another structure than those that were averaged.
-pub(crate) fn mean_weights(state: &mut State) -> Result<Option<Params>> {
+fn mean_of_epochs(state: &mut State) -> Result<Option<Params>> {
     let params = state.vars.params.clone();
     let memory = state.memory(AVERAGED_WEIGHTS);
     if memory.count(EPOCHS_COUNTED) == 0 {
@@ -171,13 +280,14 @@ pub(crate) fn forget_last(state: &mut State) {
 /// The refresh of the running statistics of a model.
 pub(crate) struct StatisticsRefresh {
     run: Jit<'static, (Vars, Key, AnyBatch), Params>,
-    passes: Option<usize>,
+    /// The mean to which the statistics will belong.
+    pub averaging: AveragedWeights,
 }
 
 impl StatisticsRefresh {
     pub fn new(averaging: AveragedWeights, body: StatisticsBody) -> StatisticsRefresh {
         let run = jit(move |(vars, key, batch): (Vars, Key, AnyBatch)| body(&vars, key, &batch));
-        StatisticsRefresh { run, passes: averaging.passes }
+        StatisticsRefresh { run, averaging }
     }
 
     /// Computes the state of a model again, in training mode, over the batches of some epochs.
@@ -190,7 +300,7 @@ impl StatisticsRefresh {
             return Ok(());
         }
         let (mut pass, mut seen) = (0, 0);
-        while self.passes.map_or(seen < SETTLED_BATCHES, |passes| pass < passes) {
+        while self.averaging.passes.map_or(seen < SETTLED_BATCHES, |passes| pass < passes) {
             let before = seen;
             let mut batches = guarded("the source", || data.epoch(pass))?;
             while let Some(batch) = guarded("the source", || batches.next())? {
@@ -236,14 +346,14 @@ mod tests {
         };
         let vars = Vars { params: params(9.0), state: Params::new() };
         let mut state = State::new(vars, OptState::default(), key(0));
-        assert!(mean_weights(&mut state).unwrap().is_none());
+        assert!(mean_of_epochs(&mut state).unwrap().is_none());
         let mut averaging = AveragedWeights::from_epoch(2).handler();
         for (epoch, x) in [100.0, 1.0, 2.0, 6.0].into_iter().enumerate() {
             state.epoch = epoch;
             state.vars.params = params(x);
             averaging.call(Event::EpochEnded, &mut state).unwrap();
         }
-        let mean = mean_weights(&mut state).unwrap().unwrap();
+        let mean = mean_of_epochs(&mut state).unwrap().unwrap();
         let own = &mean["layer"];
         assert_eq!(own["a"].item().unwrap(), 3.0);
         assert_eq!((own["b"].item().unwrap(), own["b"].dtype()), (3.0, BF16));

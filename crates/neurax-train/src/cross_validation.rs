@@ -1,6 +1,7 @@
 //! Cross-validation: trainings on all parts of a data set but one, in turn.
 
 use crate::Scores;
+use crate::handlers::interrupt;
 use neurax_data::{Dataset, Split};
 use neurax_tensor::{Error, Key, Place, Result, Tree};
 use std::fmt;
@@ -26,8 +27,9 @@ pub struct CrossValidation {
 /// deviations. `train` gets the index of the fold, from 0.
 ///
 /// # Errors
-/// As [`Dataset::k_fold`]; the first error of `train`; and if it returns scores of other names than
-/// in the fold before.
+/// As [`Dataset::k_fold`]; the first error of `train`; if it returns scores of other names than in
+/// the fold before; and if a signal ended a training with an [`Interrupt`](crate::Interrupt): no
+/// further fold is trained.
 ///
 /// # Examples
 ///
@@ -58,11 +60,12 @@ pub fn k_fold<X: Tree + Clone, Y: Tree + Clone>(
     cross_validate(&set.k_fold(k, key).map_err(|e| e.at(&at))?, train)
 }
 
-/// Calls `train` for each of some splits as [`k_fold`] does: for those of
-/// [`Dataset::k_fold_stratified`], or divided by the user, such as by patients.
+/// Calls `train` for each of some folds as [`k_fold`] does: for those of
+/// [`Dataset::k_fold_stratified`], of a [stream](neurax_data::Stream::k_fold), or divided by the
+/// user, such as by patients.
 ///
 /// # Errors
-/// As [`k_fold`], and if there are no splits.
+/// As [`k_fold`], and if there are no folds.
 ///
 /// # Examples
 ///
@@ -82,14 +85,28 @@ pub fn k_fold<X: Tree + Clone, Y: Tree + Clone>(
 /// # Ok::<(), Error>(())
 /// ```
 #[track_caller]
-pub fn cross_validate<X: Tree, Y: Tree>(
-    splits: &[Split<X, Y>],
-    mut train: impl FnMut(usize, &Split<X, Y>) -> Result<Scores>,
+pub fn cross_validate<F>(
+    folds: &[F],
+    mut train: impl FnMut(usize, &F) -> Result<Scores>,
 ) -> Result<CrossValidation> {
     let at = Place::from(Location::caller());
-    let folds = splits.iter().enumerate().map(|(i, split)| train(i, split));
-    let folds = folds.collect::<Result<_>>();
-    folds.and_then(CrossValidation::of).map_err(|e| e.at(&at))
+    // Of a run before: the signal was not meant for the folds.
+    interrupt::has_ended_a_run();
+    let scores = folds.iter().enumerate().map(|(i, fold)| {
+        let scores = train(i, fold)?;
+        match interrupt::has_ended_a_run() {
+            true => Err(interrupted(i, folds.len())),
+            false => Ok(scores),
+        }
+    });
+    let scores = scores.collect::<Result<_>>();
+    scores.and_then(CrossValidation::of).map_err(|e| e.at(&at))
+}
+
+/// Returns the error of a signal during the fold `i` of `n`.
+fn interrupted(i: usize, n: usize) -> Error {
+    let why = format!("expected {n} folds, got a signal such as Ctrl-C in fold {}", i + 1);
+    Error::new(CROSS_VALIDATE, why)
 }
 
 impl CrossValidation {
@@ -141,6 +158,8 @@ impl fmt::Display for CrossValidation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use neurax_data::Stream;
+    use neurax_tensor::key;
 
     fn scores(rows: &[(&str, f64)]) -> Scores {
         rows.iter().map(|(name, x)| (name.to_string(), *x)).collect()
@@ -161,6 +180,17 @@ mod tests {
         );
         let one = CrossValidation::of(vec![scores(&[("loss", 2.0)])]).unwrap();
         assert!(one.deviation["loss"].is_nan(), "one value has no deviation");
+    }
+
+    #[test]
+    fn folds_of_a_stream_are_taken() {
+        let folds = Stream::range(0..5).k_fold(2, key(0)).unwrap();
+        let found = cross_validate(&folds, |i, fold| {
+            let size = fold.train.len().unwrap() as f64;
+            Ok(scores(&[("train", size), ("fold", i as f64)]))
+        });
+        let found = found.unwrap();
+        assert_eq!((found.mean["train"], found.mean["fold"]), (2.5, 0.5));
     }
 
     #[test]

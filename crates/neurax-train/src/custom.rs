@@ -17,7 +17,7 @@ use crate::program::{EvaluateBody, StatisticsBody, StepBody, StepCarry};
 use crate::task::TrainingTask;
 use neurax_data::Batch;
 use neurax_nn::regularize::Penalty;
-use neurax_nn::{OptState, Params, Vars};
+use neurax_nn::{OptState, Optim, Params, Vars};
 use neurax_tensor::{DType, Error, Key, Result, Tensor, Tree};
 use std::panic::Location;
 use std::sync::Arc;
@@ -187,6 +187,10 @@ pub(crate) struct CustomTask {
 impl TrainingTask for CustomTask {
     fn init(&self, _: Key, _: &AnyBatch) -> Result<Vars> {
         Ok(Vars { params: self.start.clone()?, state: Params::new() })
+    }
+
+    fn optim(&mut self) -> Option<&mut Optim> {
+        None
     }
 
     fn opt(&self, _: &Params) -> OptState {

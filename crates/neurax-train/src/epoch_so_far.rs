@@ -20,6 +20,10 @@ pub(crate) struct EpochSoFar {
     pub examples: usize,
     /// The number of steps of all epochs that the optimizer had skipped before this one.
     pub skipped_before: usize,
+    /// The number of examples of the first batch; `None` before it.
+    pub first_batch: Option<usize>,
+    /// The number of steps of all epochs at the last evaluation inside of the epoch.
+    pub validated: Option<usize>,
     /// True if a handler ended the epoch.
     pub halts: bool,
     /// The duration of the training steps.

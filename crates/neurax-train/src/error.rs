@@ -57,10 +57,11 @@ impl Phase {
 pub struct TrainError {
     /// The cause.
     pub error: Error,
-    /// The state before the failed call of the compiled step, one step by default;
-    /// [`crate::Trainer::resume`] continues from it. `None` if
-    /// training had not started, or if a device failed or a function of the user panicked while a
-    /// step ran.
+    /// The state before the failed call of the compiled step, one step by default:
+    /// [`Trainer::resume_exactly`](crate::Trainer::resume_exactly) continues with the next batch as
+    /// if the run had not failed, and [`Trainer::resume`](crate::Trainer::resume) with the first
+    /// one of the epoch. `None` if training had not started, or if a device failed or a function of
+    /// the user panicked while a step ran.
     pub state: Option<Box<State>>,
     pub(crate) phase: Phase,
 }

@@ -34,7 +34,8 @@ impl Validation {
             .map_err(|e| moved_to(e, self.at))
     }
 
-    /// Returns the scores on the first `most` batches, with the name of the set.
+    /// Returns the scores on the first `most` batches, with the name of the set. `after_batch` is
+    /// called after each of them.
     ///
     /// # Errors
     /// As [`evaluate`].
@@ -44,15 +45,20 @@ impl Validation {
         measures: &[Measure],
         vars: &Vars,
         most: usize,
+        after_batch: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Vec<(String, f64)>> {
         let data = FirstBatches { source: &*self.data, most, repeats: false };
-        let scores = evaluate(program, measures, vars, &data, &|_, _| ());
+        let scores = evaluate(program, measures, vars, &data, &mut |_, _| after_batch());
         let scores = scores.map_err(|e| moved_to(e, self.at))?;
-        let named = |score: &str| match &self.name {
+        Ok(scores.iter().map(|(score, x)| (self.name_of(score), x)).collect())
+    }
+
+    /// Returns the name of a score on this set.
+    pub fn name_of(&self, score: &str) -> String {
+        match &self.name {
             Some(name) => format!("{name} {score}"),
             None => score.into(),
-        };
-        Ok(scores.iter().map(|(score, x)| (named(score), x)).collect())
+        }
     }
 }
 
@@ -60,13 +66,13 @@ impl Validation {
 /// examples so far and the seconds since the start.
 ///
 /// # Errors
-/// If a batch does not fit the model, or there is none.
+/// If a batch does not fit the model, or there is none; and the error of `after_batch`.
 pub(crate) fn evaluate(
     evaluate: &EvaluateFn,
     measures: &[Measure],
     vars: &Vars,
     data: &dyn AnySource,
-    after_batch: &dyn Fn(usize, f64),
+    after_batch: &mut dyn FnMut(usize, f64) -> Result<()>,
 ) -> Result<Scores> {
     let (mut totals, mut count, start) = (Totals::new(measures), 0, Instant::now());
     let mut batches = guarded("the source", || data.epoch(0))?;
@@ -74,7 +80,7 @@ pub(crate) fn evaluate(
         let batch = batch?;
         count += examples(&batch)?;
         totals = evaluate.run((vars.clone(), totals, batch))?;
-        after_batch(count, start.elapsed().as_secs_f64());
+        after_batch(count, start.elapsed().as_secs_f64())?;
     }
     if count == 0 {
         return Err(nothing_to_evaluate());

@@ -25,6 +25,11 @@ pub enum Event {
     /// After a call of the compiled step, one training step by default; loss and metrics include
     /// it.
     BatchEnded,
+    /// After an evaluation of the validation sets inside of an epoch, and before the `BatchEnded`
+    /// of its step: see [`Trainer::validate_every`](crate::Trainer::validate_every). The scores are
+    /// in [`State::validation`](crate::State). The evaluation after an epoch belongs to
+    /// `EpochEnded`.
+    Validated,
     /// After an epoch that a handler ended before its last batch, and before `EpochEnded`.
     EpochHalted,
     /// After the last batch of an epoch and its validation.

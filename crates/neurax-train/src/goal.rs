@@ -1,7 +1,9 @@
 //! Scores to be minimized or maximized, for handlers that compare epochs.
 
-use crate::{Scores, State};
+use crate::measure::LOSS;
+use crate::{Event, Scores, State, When};
 use neurax_tensor::{Error, Result};
+use std::cmp::Ordering;
 
 /// A score and its better direction: see [`lowest`] and [`highest`].
 #[derive(Clone, Debug)]
@@ -9,6 +11,7 @@ pub struct Goal {
     score: String,
     is_higher_better: bool,
     of_training: bool,
+    every_validation: bool,
     min_delta: f64,
 }
 
@@ -21,7 +24,13 @@ pub struct Goal {
 /// let _ = EarlyStopping::new(highest("accuracy").of_training().min_delta(0.01));
 /// ```
 pub fn lowest(score: &str) -> Goal {
-    Goal { score: score.into(), is_higher_better: false, of_training: false, min_delta: 0.0 }
+    Goal {
+        score: score.into(),
+        is_higher_better: false,
+        of_training: false,
+        every_validation: false,
+        min_delta: 0.0,
+    }
 }
 
 /// Asks for the highest score `score`, such as `accuracy`: see [`lowest`].
@@ -41,23 +50,106 @@ impl Goal {
         Goal { min_delta: delta, ..self }
     }
 
-    /// Returns the score after the last epoch.
+    /// Compares the score after each evaluation of the validation sets, inside of epochs, too: see
+    /// [`Trainer::validate_every`](crate::Trainer::validate_every). What a handler counts in
+    /// epochs, such as its patience, is then counted in evaluations. One after the last step of an
+    /// epoch and that of the epoch are one evaluation.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([8, 1]), Tensor::ones([8, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let goal = train::lowest("loss").every_validation();
+    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.0))
+    ///     .validate(&set)
+    ///     .validate_every(2)
+    ///     .handler(train::EarlyStopping::new(goal).patience(2))
+    ///     .quiet()
+    ///     .run(&set.batched(1), epochs(9))?;
+    /// assert_eq!(trained.step, 6, "the first evaluation, and two that are not better");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn every_validation(self) -> Goal {
+        Goal { every_validation: true, ..self }
+    }
+
+    /// Returns the events after which the score is compared.
+    pub(crate) fn events(&self) -> Vec<When> {
+        let validated = self.every_validation.then_some(Event::Validated);
+        [Event::EpochEnded].into_iter().chain(validated).map(When::from).collect()
+    }
+
+    /// Checks before the first step that the score will be measured.
+    ///
+    /// # Errors
+    /// If it will not: the message lists the names.
+    pub(crate) fn check(&self, state: &State) -> Result<()> {
+        let (train, validation) = (&state.plan.trained_scores, &state.plan.validated_scores);
+        let names = if self.of_training || validation.is_empty() { train } else { validation };
+        if names.contains(&self.score) {
+            return Ok(());
+        }
+        let advice = match self.score.strip_prefix("val_").filter(|s| names.iter().any(|n| n == s))
+        {
+            Some(plain) => format!("; scores on the validation set have no prefix: `{plain}`"),
+            None => String::new(),
+        };
+        Err(self.unknown(names, &advice))
+    }
+
+    /// Returns the error of a score that is none of `names`.
+    fn unknown(&self, names: &[impl std::fmt::Debug], advice: &str) -> Error {
+        let why = format!("expected one of the scores {names:?}, got `{}`{advice}", self.score);
+        Error::new("train", why)
+    }
+
+    /// Returns the score to compare at `event`, or `None` if the event is not one of
+    /// [`Goal::events`], or its scores were compared before.
     ///
     /// # Errors
     /// If nothing of this name was measured: the message lists the names.
-    pub(crate) fn value(&self, state: &State) -> Result<f64> {
-        let none = Scores::default();
-        let log = state.history.last();
-        let (train, validation) = log.map_or((&none, &none), |log| (&log.train, &log.validation));
+    pub(crate) fn value(&self, event: Event, state: &State) -> Result<Option<f64>> {
+        match event {
+            Event::Validated if self.every_validation => {
+                let train = [(LOSS.to_string(), state.loss)].into_iter();
+                let train = train.chain(state.metrics.iter().map(|(n, x)| (n.into(), x)));
+                self.score_of(&train.collect(), &state.validation).map(Some)
+            }
+            Event::EpochEnded if self.every_validation && state.is_validated_after_last_step() => {
+                Ok(None)
+            }
+            Event::EpochEnded => {
+                let none = Scores::default();
+                let log = state.history.last();
+                let (train, validation) =
+                    log.map_or((&none, &none), |log| (&log.train, &log.validation));
+                self.score_of(train, validation).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the score among those in training and on the validation sets.
+    fn score_of(&self, train: &Scores, validation: &Scores) -> Result<f64> {
         let scores = match self.of_training || validation.is_empty() {
             true => train,
             false => validation,
         };
         scores.get(&self.score).ok_or_else(|| {
             let names: Vec<&str> = scores.iter().map(|(name, _)| name).collect();
-            let why = format!("expected one of the scores {names:?}, got `{}`", self.score);
-            Error::new("train", why)
+            self.unknown(&names, "")
         })
+    }
+
+    /// Returns true if the score may be one in training inside of an epoch.
+    pub(crate) fn reads_training(&self) -> bool {
+        self.of_training && self.every_validation
+    }
+
+    /// Returns the order of two scores, the better one first and NaN last.
+    pub(crate) fn order(&self, a: f64, b: f64) -> Ordering {
+        let by_number = if self.is_higher_better { b.total_cmp(&a) } else { a.total_cmp(&b) };
+        a.is_nan().cmp(&b.is_nan()).then(by_number)
     }
 
     /// Returns true if `new` is better than `best` by more than the least difference. NaN is never

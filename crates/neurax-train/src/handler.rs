@@ -69,16 +69,31 @@ pub trait Handler: Send + 'static {
         false
     }
 
+    /// Returns true if the handler is called before all others of an event, which then see what it
+    /// decided, as one that stops training at a signal is.
+    fn is_first(&self) -> bool {
+        false
+    }
+
     /// Returns true if the handler reads the loss and the metrics of the state at `BatchEnded`.
     /// They are computed for those that do.
     fn reads_scores(&self) -> bool {
         true
     }
 
+    /// Notes that training advances: it is called after each batch of a validation set, whose
+    /// evaluation may take longer than all steps between two events.
+    ///
+    /// # Errors
+    /// An error ends training.
+    fn validating(&mut self, _state: &State) -> Result<()> {
+        Ok(())
+    }
+
     /// Gives back what the handler took from the process, such as a signal. It is called at the end
     /// of every run, also of one whose state was lost because a device failed, for which there is
-    /// no [`Event::Failed`].
-    fn release(&mut self) {}
+    /// no [`Event::Failed`] and no state.
+    fn release(&mut self, _state: Option<&mut State>) {}
 }
 
 /// The handlers of a training run, in the order in which they were added.
@@ -90,6 +105,7 @@ struct Registered {
     /// True if the name is not that of another handler: a closure has none.
     is_named: bool,
     events: Vec<When>,
+    is_first: bool,
     is_last: bool,
     reads_scores: bool,
     handler: Box<dyn Handler>,
@@ -128,9 +144,20 @@ impl Handlers {
         self.insert(Registered::new(Box::new(handler), true));
     }
 
-    /// Inserts a handler before those that are called last, unless it is one of them.
+    /// Adds a handler of the library that the user may have added, too: it shares its name with
+    /// that one.
+    pub fn add_default(&mut self, handler: impl Handler) {
+        self.insert(Registered::new(Box::new(handler), false));
+    }
+
+    /// Inserts a handler behind those that are called first and before those that are called last,
+    /// unless it is one of them.
     fn insert(&mut self, new: Registered) {
-        let at = if new.is_last { self.0.len() } else { self.0.partition_point(|h| !h.is_last) };
+        let at = match (new.is_first, new.is_last) {
+            (true, _) => self.0.partition_point(|h| h.is_first),
+            (_, true) => self.0.len(),
+            _ => self.0.partition_point(|h| !h.is_last),
+        };
         self.0.insert(at, new);
     }
 
@@ -143,7 +170,11 @@ impl Handlers {
         let mut names = self.0.iter().filter(|h| h.is_named).map(|h| &h.name);
         match names.find(|name| !seen.insert(*name)) {
             Some(name) => {
-                let why = format!("expected handlers of different names, got two called `{name}`");
+                let why = format!(
+                    "expected handlers of different names, got two called `{name}`; the state \
+                     keeps under its name what a handler remembers: give one another name or \
+                     directory"
+                );
                 Err(Error::new("train", why))
             }
             None => Ok(()),
@@ -171,11 +202,22 @@ impl Handlers {
         self.0.iter().flat_map(|handler| &handler.events).any(|when| when.ends_call(step))
     }
 
+    /// Calls [`Handler::validating`] of all handlers.
+    ///
+    /// # Errors
+    /// The first error of a handler, or its panic.
+    pub fn validating(&mut self, state: &State) -> Result<()> {
+        self.0.iter_mut().try_for_each(|Registered { name, handler, .. }| {
+            guarded(format_args!("the handler `{name}`"), || handler.validating(state))?
+        })
+    }
+
     /// Calls [`Handler::release`] of all handlers, even after a panic.
-    pub fn release(&mut self) {
+    pub fn release(&mut self, mut state: Option<&mut State>) {
         for handler in &mut self.0 {
+            let state = state.as_deref_mut();
             // The run has its result: that of a handler that panics now is none.
-            let _ = guarded(CLOSURE, || handler.handler.release());
+            let _ = guarded(CLOSURE, || handler.handler.release(state));
         }
     }
 
@@ -224,8 +266,9 @@ fn call_all(handlers: &mut [Registered], event: Event, state: &mut State) -> Res
 impl Registered {
     fn new(handler: Box<dyn Handler>, is_named: bool) -> Registered {
         let (name, events) = (handler.name(), handler.events());
-        let (is_last, reads_scores) = (handler.is_last(), handler.reads_scores());
-        Registered { name, is_named, events, is_last, reads_scores, handler }
+        let (is_first, is_last) = (handler.is_first(), handler.is_last());
+        let reads_scores = handler.reads_scores();
+        Registered { name, is_named, events, is_first, is_last, reads_scores, handler }
     }
 
     /// Calls the handler if it is one of `event`.

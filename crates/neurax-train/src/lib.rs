@@ -17,6 +17,7 @@ mod cross_validation;
 mod custom;
 mod differences;
 mod epoch_so_far;
+mod epochs_of_steps;
 mod error;
 mod evaluation;
 mod evaluator;
@@ -32,11 +33,14 @@ mod memory;
 mod non_finite;
 mod norms;
 mod predict;
+mod process_memory;
 mod program;
+mod program_record;
 mod progress;
 mod rate_finder;
 mod run_files;
 mod saved;
+mod score_names;
 mod scores;
 mod settings;
 mod state;
@@ -48,6 +52,7 @@ mod trained;
 mod trainer;
 mod training_run;
 mod tuning;
+mod validation_data;
 
 pub use averaged_weights::AveragedWeights;
 pub use cross_validation::{CrossValidation, cross_validate, k_fold};
@@ -66,12 +71,15 @@ pub use handlers::{
 pub use memory::{HandlerMemories, HandlerMemory};
 pub use non_finite::NonFiniteLoss;
 pub use predict::{Predict, Prediction, PredictionProgress};
+pub use progress::ProgressForm;
 pub use rate_finder::{RateFinder, RatePoint, RateSearch};
 pub use run_files::{
-    ClassCurves, LayerRecord, PredictionRecord, RunEnvironment, RunFiles, RunRecord, RunSession,
+    BestRecord, ClassCurves, LayerRecord, PredictionRecord, ProfileRecord, RunEnvironment,
+    RunFiles, RunRecord, RunSession, TimeShare,
 };
 pub use scores::Scores;
 pub use state::{EpochLog, State};
 pub use status::Status;
 pub use trained::Trained;
 pub use trainer::{Epochs, Trainer, epochs};
+pub use validation_data::ValidationData;

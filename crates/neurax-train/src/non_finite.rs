@@ -20,8 +20,9 @@ pub enum NonFiniteLoss {
 /// Returns the error of a loss that is not finite since the last step.
 pub(crate) fn error(loss: f64) -> Error {
     let why = format!(
-        "the loss is {loss}; lower the learning rate, clip the gradients, or leave out such steps \
-         with `Optim::non_finite`"
+        "expected a finite loss, got {loss}; look for NaN in the data and for labels out of range, \
+         lower the learning rate, clip the gradients, or leave out such steps with \
+         `Optim::non_finite`; `debug::nans(true)` names the operation and the layer that made it"
     );
     Error::new("train", why)
 }

@@ -3,6 +3,7 @@
 use crate::any_batch::{AnyBatch, AnySource};
 use crate::averaged_weights::{self, StatisticsRefresh};
 use crate::differences::{differences, shortened, types_of_vars};
+use crate::epochs_of_steps::EpochsOfSteps;
 use crate::error::Phase;
 use crate::evaluation::{Validation, evaluate};
 use crate::first_batches::FirstBatches;
@@ -11,12 +12,13 @@ use crate::handler::Handlers;
 use crate::measure::{LOSS, Measure, Objective, Totals};
 use crate::norms::NormDetail;
 use crate::program::{EvaluateFn, StepCarry, StepProgram, evaluate_fn};
-use crate::progress::Progress;
+use crate::progress::{Progress, warn};
+use crate::score_names;
 use crate::state::RunPlan;
 use crate::supervised::Supervised;
 use crate::task::TrainingTask;
 use crate::training_run::{TrainingRun, lost};
-use crate::{AveragedWeights, NonFiniteLoss, Scores, State, Status, TrainError};
+use crate::{AveragedWeights, NonFiniteLoss, ProgressForm, Scores, State, Status, TrainError};
 use neurax_nn::regularize::Penalty;
 use neurax_nn::{Model, OptState, Optim, Vars};
 use neurax_tensor::{Error, Key, Place, Profile, Result, key};
@@ -26,6 +28,8 @@ use std::panic::Location;
 /// The settings of a [`Trainer`](crate::Trainer).
 pub(crate) struct Settings {
     pub task: Box<dyn TrainingTask>,
+    /// The model that is trained; `None` for a tree of the user.
+    pub model: Option<Model>,
     /// The loss, then the metrics.
     pub measures: Vec<Measure>,
     /// The norms that are measured, too, and the user's line that asked for them.
@@ -46,7 +50,11 @@ pub(crate) struct Settings {
     /// False if a gradient that is not finite does not end training even with `NonFinite::Fail`.
     pub may_fail_on_gradients: bool,
     pub data_limit: DataLimit,
-    pub quiet: bool,
+    /// The number of batches of an epoch; `None` for that of the source.
+    pub steps_per_epoch: Option<usize>,
+    pub progress: ProgressForm,
+    /// The first mistake in the options, with which a run fails before it starts.
+    pub mistake: Option<Error>,
 }
 
 /// The part of the data that a run uses.
@@ -86,6 +94,7 @@ impl Settings {
     pub fn new(task: Box<dyn TrainingTask>, measures: Vec<Measure>) -> Settings {
         Settings {
             task,
+            model: None,
             measures,
             norms: None,
             penalty: Penalty::default(),
@@ -99,7 +108,9 @@ impl Settings {
             non_finite_loss: NonFiniteLoss::default(),
             may_fail_on_gradients: true,
             data_limit: DataLimit::default(),
-            quiet: false,
+            steps_per_epoch: None,
+            progress: ProgressForm::default(),
+            mistake: None,
         }
     }
 
@@ -112,7 +123,8 @@ impl Settings {
         at: &'static Location<'static>,
     ) -> Settings {
         let measures = vec![Measure { name: LOSS.into(), of: loss, at }];
-        Settings::new(Box::new(Supervised { model, optim }), measures)
+        let task = Box::new(Supervised { model: model.clone(), optim });
+        Settings { model: Some(model), ..Settings::new(task, measures) }
     }
 
     /// Trains for `epochs` epochs. `at` is the user's line.
@@ -126,6 +138,8 @@ impl Settings {
         epochs: usize,
         at: &'static Location<'static>,
     ) -> Result<Outcome, TrainError> {
+        let divided = self.steps_per_epoch.map(|steps| EpochsOfSteps { source: data, steps });
+        let data = divided.as_ref().map_or(data, |divided| divided as &dyn AnySource);
         let first = |most, repeats| FirstBatches { source: data, most, repeats };
         match self.data_limit {
             DataLimit::All => self.run_on(start, data, epochs, at),
@@ -141,13 +155,15 @@ impl Settings {
     /// # Errors
     /// If a batch does not fit, or there is none.
     pub fn evaluate(self, data: &dyn AnySource) -> Result<Scores> {
+        score_names::check(&self.measures, &self.validations)?;
         let vars = self.start(data)?.vars;
         let program = evaluate_fn(self.task.evaluation(&self.measures, &self.penalty));
         let batches = guarded("the source", || data.batches())?;
-        let progress = Progress::of_task("evaluate", self.quiet, batches);
-        let scores = evaluate(&program, &self.measures, &vars, data, &|examples, seconds| {
+        let mut progress = Progress::of_task("evaluate", self.progress, batches);
+        let scores = evaluate(&program, &self.measures, &vars, data, &mut |examples, seconds| {
             progress.advance(1);
             progress.show_speed(examples, seconds);
+            Ok(())
         });
         progress.finish();
         scores
@@ -158,6 +174,7 @@ impl Settings {
     /// # Errors
     /// As [`Trainer::profile`](crate::Trainer::profile).
     pub fn profile(self, data: &dyn AnySource) -> Result<Profile> {
+        self.check_options()?;
         let State { vars, opt, key, .. } = self.start(data)?;
         let measures = self.measures_of(&vars);
         let step = StepProgram::new(self.task.step(&measures, &self.penalty));
@@ -177,11 +194,21 @@ impl Settings {
         let started = started.and_then(|s| Ok((s, guarded("the source", || data.batches())?)));
         let ((mut state, last), batches) =
             started.map_err(|error| failed(error.at(&at), None, Phase::Start))?;
-        state.plan = RunPlan { epochs: Some(last).filter(|n| *n < usize::MAX), batches };
         let measures = self.measures_of(&state.vars);
         let validated: Vec<Measure> =
             measures.iter().filter(|m| m.is_validated()).cloned().collect();
-        let Settings { task, penalty, quiet, .. } = self;
+        let of_set = |set: &Validation| -> Vec<String> {
+            validated.iter().map(|m| set.name_of(&m.name)).collect()
+        };
+        state.plan = RunPlan {
+            epochs: Some(last).filter(|n| *n < usize::MAX),
+            batches,
+            trained_scores: measures.iter().map(|m| m.name.clone()).collect(),
+            validated_scores: self.validations.iter().flat_map(of_set).collect(),
+            is_averaged: self.averaging.is_some(),
+        };
+        let Settings { mut task, penalty, progress, .. } = self;
+        state.optim = task.optim().cloned();
         let fails_on_gradients = self.may_fail_on_gradients && task.fails_on_non_finite();
         let mut run = TrainingRun {
             fails_on_gradients,
@@ -190,7 +217,7 @@ impl Settings {
             steps_per_call: if fails_on_gradients { 1 } else { self.steps_per_call },
             evaluate: evaluate_fn(task.evaluation(&validated, &penalty)),
             averaging: self.averaging.map(|a| StatisticsRefresh::new(a, task.statistics())),
-            progress: Progress::new(quiet, last, batches),
+            progress: Progress::new(progress, last, batches),
             measures,
             validated,
             validations: self.validations,
@@ -201,6 +228,7 @@ impl Settings {
             validation_interval: self.validation_interval,
             handlers: self.handlers,
             non_finite_loss: self.non_finite_loss,
+            has_warned_of_validation: false,
             phase: Phase::Start,
             state: Some(state),
         };
@@ -224,16 +252,9 @@ impl Settings {
         data: &dyn AnySource,
         epochs: usize,
     ) -> Result<(State, usize)> {
-        self.handlers.check_names()?;
-        if self.validation_interval == Some(0) {
-            let why = "expected an interval of at least 1, got 0";
-            return Err(Error::new("validate_every", why));
-        }
-        if self.steps_per_call == 0 {
-            let why = "expected at least 1 step per call, got 0";
-            return Err(Error::new("steps_per_call", why));
-        }
+        self.check_options()?;
         let is_new = matches!(start, StartPoint::Initial);
+        let restarts = matches!(start, StartPoint::Restarted(_));
         let (mut state, last) = match start {
             StartPoint::Initial | StartPoint::Repeated => (self.start(data)?, epochs),
             StartPoint::Restarted(mut state) => {
@@ -251,10 +272,41 @@ impl Settings {
                 (state, epochs)
             }
         };
+        if let Some(averaging) = &self.averaging {
+            averaging.check(&state)?;
+        }
+        // A run that continues another one keeps the record of that one.
+        if restarts || state.program.is_unknown() {
+            state.program = self.task.record(&self.task.opt(&state.vars.params))?;
+        }
         state.status = Status::Running;
         state.is_new = is_new;
         state.is_trial = matches!(self.data_limit, DataLimit::OneBatch);
         Ok((state, last))
+    }
+
+    /// Checks the options that do not depend on the data.
+    ///
+    /// # Errors
+    /// If one is a mistake.
+    fn check_options(&self) -> Result<()> {
+        if let Some(mistake) = &self.mistake {
+            return Err(mistake.clone());
+        }
+        score_names::check(&self.measures, &self.validations)?;
+        if self.validation_interval == Some(0) {
+            let why = "expected an interval of at least 1, got 0";
+            return Err(Error::new("validate_every", why));
+        }
+        if self.steps_per_call == 0 {
+            let why = "expected at least 1 step per call, got 0";
+            return Err(Error::new("steps_per_call", why));
+        }
+        if self.steps_per_epoch == Some(0) {
+            let why = "expected at least 1 step in an epoch, got 0";
+            return Err(Error::new("steps_per_epoch", why));
+        }
+        self.handlers.check_names()
     }
 
     /// Returns the measures of training: the loss, the metrics, and norms of these variables.
@@ -274,7 +326,8 @@ impl Settings {
             None => self.task.init(init, &first_batch(data)?)?,
         };
         let opt = self.task.opt(&vars.params);
-        Ok(State::new(vars, opt, steps))
+        let program = self.task.record(&opt)?;
+        Ok(State { program, ..State::new(vars, opt, steps) })
     }
 
     /// Checks that a state is one of this model, this optimizer and data of this size.
@@ -282,16 +335,20 @@ impl Settings {
     /// # Errors
     /// If it is not: the message lists the differences.
     fn check_resumed(&self, state: &State, data: &dyn AnySource) -> Result<()> {
-        let known = guarded("the source", || data.batches())?;
-        if let Some(n) = known.filter(|n| state.is_inside_epoch() && state.batch > *n) {
-            let batch = state.batch;
-            let why = format!("expected data of at least {batch} batches an epoch, got {n}");
-            return Err(Error::new("resume", why));
+        if state.is_inside_epoch() {
+            check_data(state, data)?;
         }
         let fresh = self.start(data)?;
         let differ = differences(&types_of_vars(&fresh.vars)?, &types_of_vars(&state.vars)?);
         if !differ.is_empty() {
             return Err(another("model", &differ));
+        }
+        let differ = fresh.program.layer_differences(&state.program);
+        if !differ.is_empty() {
+            return Err(another("model", &differ));
+        }
+        if let Some(warning) = fresh.program.rate_difference(&state.program) {
+            warn(&warning);
         }
         let (want, got) = (slots(&self.task.opt(&state.vars.params)), slots(&state.opt));
         let line = |(i, name): &(usize, String)| format!("the slot `{name}` of rule {i}");
@@ -313,6 +370,37 @@ fn first_batch(data: &dyn AnySource) -> Result<AnyBatch> {
     let why = "expected at least one batch to train on, got none";
     let batch = guarded("the source", || data.epoch(0).next())?;
     batch.ok_or_else(|| Error::new("train", why))?
+}
+
+/// Checks that data have the size of those with which a state inside an epoch was made: its batches
+/// would be others, and examples be left out or trained on twice.
+///
+/// # Errors
+/// If an epoch has another number of batches, or its first batch another number of examples.
+fn check_data(state: &State, data: &dyn AnySource) -> Result<()> {
+    let fails = |want: String, got: usize| {
+        let advice = "resume with the data and the batch size of the first run, or begin the epoch \
+                      again with `Trainer::resume`";
+        Err(Error::new("resume", format!("expected data of {want}, got {got}; {advice}")))
+    };
+    let found = guarded("the source", || data.batches())?;
+    match (state.plan.batches, found) {
+        (Some(n), Some(found)) if n != found => {
+            return fails(format!("{n} batches an epoch"), found);
+        }
+        (_, Some(found)) if state.batch > found => {
+            return fails(format!("at least {} batches an epoch", state.batch), found);
+        }
+        _ => {}
+    }
+    let Some(examples) = state.so_far.first_batch else { return Ok(()) };
+    let first = guarded("the source", || data.epoch(state.epoch).next())?.transpose()?;
+    let found = first.map_or(0, |batch| batch.len());
+    if found == examples {
+        return Ok(());
+    }
+    let epoch = state.epoch + 1;
+    fails(format!("{examples} examples in the first batch of epoch {epoch}"), found)
 }
 
 /// Returns the names of the slots of each rule of an optimizer.

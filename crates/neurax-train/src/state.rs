@@ -1,9 +1,10 @@
 //! The state of a training run.
 
 use crate::epoch_so_far::EpochSoFar;
+use crate::program_record::ProgramRecord;
 use crate::{HandlerMemories, HandlerMemory, Scores, Status};
-use neurax_nn::{OptState, Vars};
-use neurax_tensor::Key;
+use neurax_nn::{OptState, Optim, Vars};
+use neurax_tensor::{Key, Result};
 
 /// The complete state of a training run between two steps. Handlers see and may change it, and a
 /// failed run returns it. [`State::save`] writes it to a folder;
@@ -47,15 +48,26 @@ pub struct State {
     pub(crate) is_new: bool,
     /// The size of the whole run.
     pub(crate) plan: RunPlan,
+    /// The optimizer, which knows the learning rate; `None` before the run and in a custom
+    /// training.
+    pub(crate) optim: Option<Optim>,
+    /// The program that trains.
+    pub(crate) program: ProgramRecord,
 }
 
-/// The size of a whole run, as far as it is known when it starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The facts of a whole run that are known when it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RunPlan {
     /// The number of epochs; `None` if training is unlimited.
     pub epochs: Option<usize>,
     /// The number of batches of an epoch.
     pub batches: Option<usize>,
+    /// The names of the scores in training.
+    pub trained_scores: Vec<String>,
+    /// The names of the scores on the validation sets.
+    pub validated_scores: Vec<String>,
+    /// True if a mean of the weights becomes the result.
+    pub is_averaged: bool,
 }
 
 /// The log of a completed epoch.
@@ -103,6 +115,8 @@ impl State {
             is_trial: false,
             is_new: false,
             plan: RunPlan::default(),
+            optim: None,
+            program: ProgramRecord::default(),
         }
     }
 
@@ -126,6 +140,55 @@ impl State {
     /// ```
     pub fn memory(&mut self, name: &str) -> &mut HandlerMemory {
         self.handlers.entry(name)
+    }
+
+    /// Returns the number of epochs of the whole run, or `None` if training is unlimited or has not
+    /// started.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let sizes = |s: &mut State| assert_eq!((s.epochs(), s.batches()), (Some(3), Some(2)));
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    /// trainer.on(Event::Started, sizes).run(&set.batched(3), epochs(3))?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn epochs(&self) -> Option<usize> {
+        self.plan.epochs
+    }
+
+    /// Returns the number of batches of an epoch, or `None` if the source does not know it or
+    /// training has not started.
+    pub fn batches(&self) -> Option<usize> {
+        self.plan.batches
+    }
+
+    /// Returns the learning rate of the last step, or that of the first one before it; `None` if
+    /// the optimizer has no rate, or the trainer does not know it, as in a
+    /// [`CustomTraining`](crate::CustomTraining). See [`Optim::learning_rate`].
+    ///
+    /// # Errors
+    /// If the schedule or the state of the optimizer carries an error.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let rate = optim::Schedule::new(|step| 0.5 - step * 0.125);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(rate)).quiet();
+    /// let trained = trainer.run(&set.batched(2), epochs(1))?;
+    /// assert_eq!(trained.learning_rate()?, Some(0.375), "that of the second step");
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn learning_rate(&self) -> Result<Option<f64>> {
+        let rate = self.optim.as_ref().and_then(|optim| optim.learning_rate(&self.opt));
+        rate.map(|rate| rate.item()).transpose()
+    }
+
+    /// Returns true if the validation sets were evaluated inside of the epoch after the last step.
+    pub(crate) fn is_validated_after_last_step(&self) -> bool {
+        self.so_far.validated == Some(self.step)
     }
 
     /// Returns true if some batches of the current epoch are done, and the epoch is not logged.

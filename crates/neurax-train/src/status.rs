@@ -30,24 +30,39 @@ pub enum Status {
     },
     /// The user pressed Ctrl-C: see [`Interrupt`](crate::Interrupt).
     Interrupted,
+    /// The program got the signal SIGTERM: see [`Interrupt`](crate::Interrupt).
+    Terminated,
     /// An error ended the run.
     Failed,
 }
 
 impl Status {
-    /// Returns the exit code of a program whose training ended for this reason: 130 after Ctrl-C,
-    /// as shells expect it, 1 after an error, and 0 otherwise.
+    /// Returns the exit code of a program whose training ended for this reason: 130 after Ctrl-C
+    /// and 143 after SIGTERM, as shells expect it (128 and the number of the signal), 1 after an
+    /// error, and 0 otherwise.
     ///
     /// ```
     /// use neurax::train::Status;
-    /// assert_eq!([Status::Completed, Status::Interrupted].map(|s| s.exit_code()), [0, 130]);
+    /// let codes = [Status::Completed, Status::Interrupted, Status::Terminated];
+    /// assert_eq!(codes.map(|s| s.exit_code()), [0, 130, 143]);
     /// ```
     pub fn exit_code(&self) -> i32 {
         match self {
             Status::Running | Status::Completed | Status::Stopped { .. } => 0,
             Status::Interrupted => 130,
+            Status::Terminated => 143,
             Status::Failed => 1,
         }
+    }
+
+    /// Returns true if a signal ended the run, so that the program is to end soon.
+    ///
+    /// ```
+    /// use neurax::train::Status;
+    /// assert!(Status::Terminated.is_interrupted() && !Status::Completed.is_interrupted());
+    /// ```
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Status::Interrupted | Status::Terminated)
     }
 }
 
@@ -58,6 +73,7 @@ impl fmt::Display for Status {
             Status::Completed => f.write_str("completed"),
             Status::Stopped { by } => write!(f, "stopped by {by}"),
             Status::Interrupted => f.write_str("interrupted"),
+            Status::Terminated => f.write_str("terminated"),
             Status::Failed => f.write_str("failed"),
         }
     }

@@ -3,6 +3,7 @@
 use crate::any_batch::AnyBatch;
 use crate::measure::{Measure, Total};
 use crate::program::{EvaluateBody, StatisticsBody, StepBody, StepCarry};
+use crate::program_record::ProgramRecord;
 use crate::task::TrainingTask;
 use neurax_nn::optim::StepInput;
 use neurax_nn::regularize::Penalty;
@@ -23,8 +24,16 @@ impl TrainingTask for Supervised {
         self.model.init_named(key, inputs.collect::<Result<_>>()?)
     }
 
+    fn optim(&mut self) -> Option<&mut Optim> {
+        Some(&mut self.optim)
+    }
+
     fn opt(&self, params: &Params) -> OptState {
         self.optim.init(params)
+    }
+
+    fn record(&self, start: &OptState) -> Result<ProgramRecord> {
+        ProgramRecord::new(&self.model, &self.optim, start)
     }
 
     fn step(&self, measures: &[Measure], penalty: &Penalty) -> StepBody {

@@ -3,8 +3,9 @@
 use crate::any_batch::AnyBatch;
 use crate::measure::Measure;
 use crate::program::{EvaluateBody, StatisticsBody, StepBody};
+use crate::program_record::ProgramRecord;
 use neurax_nn::regularize::Penalty;
-use neurax_nn::{OptState, Params, Vars};
+use neurax_nn::{OptState, Optim, Params, Vars};
 use neurax_tensor::{Key, Result};
 
 /// The part of a training that depends on what is trained: a model with a loss and an optimizer, or
@@ -16,8 +17,19 @@ pub(crate) trait TrainingTask: Send {
     /// If the batch does not fit.
     fn init(&self, key: Key, batch: &AnyBatch) -> Result<Vars>;
 
+    /// Returns the optimizer; `None` if it is a part of the step of the user.
+    fn optim(&mut self) -> Option<&mut Optim>;
+
     /// Returns the state of the optimizer before the first step.
     fn opt(&self, params: &Params) -> OptState;
+
+    /// Returns the record of the program, for the state of its optimizer before the first step.
+    ///
+    /// # Errors
+    /// If a schedule fails.
+    fn record(&self, _start: &OptState) -> Result<ProgramRecord> {
+        Ok(ProgramRecord::default())
+    }
 
     /// Returns the function of a step, which adds the measures to the totals.
     fn step(&self, measures: &[Measure], penalty: &Penalty) -> StepBody;

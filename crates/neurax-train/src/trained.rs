@@ -68,7 +68,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trained<X, Y, M> {
     pub fn evaluate_on(&self, data: &(impl Source<X, Y> + ?Sized)) -> Result<Scores> {
         let (data, at) = (SourceOf::new(data), Place::from(Location::caller()));
         let Trained { evaluate: f, measures, state, .. } = self;
-        evaluate(f, measures, &state.vars, &data, &|_, _| ()).map_err(|e| e.at(&at))
+        evaluate(f, measures, &state.vars, &data, &mut |_, _| Ok(())).map_err(|e| e.at(&at))
     }
 }
 

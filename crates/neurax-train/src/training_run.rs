@@ -7,7 +7,7 @@
 mod validation;
 
 use crate::any_batch::AnySource;
-use crate::averaged_weights::{StatisticsRefresh, mean_weights, replace_vars};
+use crate::averaged_weights::{StatisticsRefresh, replace_vars};
 use crate::batch_group::{BatchGroup, BatchGroups};
 use crate::epoch_so_far::{EpochSoFar, TotalsSoFar};
 use crate::error::Phase;
@@ -15,6 +15,7 @@ use crate::evaluation::Validation;
 use crate::event::{Event, Flow};
 use crate::guard::guarded;
 use crate::handler::Handlers;
+use crate::handlers::rate::RateSource;
 use crate::measure::{LOSS, Measure, Totals};
 use crate::program::{EvaluateFn, StepCarry, StepProgram, group_size};
 use crate::progress::Progress;
@@ -45,6 +46,8 @@ pub(crate) struct TrainingRun {
     pub fails_on_gradients: bool,
     /// The choice for a loss that is not finite; `Ignore` after the warning.
     pub non_finite_loss: NonFiniteLoss,
+    /// True after the warning of a validation loss that is not finite.
+    pub has_warned_of_validation: bool,
     /// The part of the run in progress, for the message of an error.
     pub phase: Phase,
     /// `None` only after a device failed, or a function of the user panicked, during a step.
@@ -66,7 +69,7 @@ impl TrainingRun {
         if outcome.is_err() {
             self.notify_failed();
         }
-        self.handlers.release();
+        self.handlers.release(self.state.as_mut());
         outcome
     }
 
@@ -102,10 +105,16 @@ impl TrainingRun {
         let (Some(refresh), Some(state)) = (&self.averaging, &mut self.state) else {
             return Ok(());
         };
-        if state.status == Status::Interrupted {
+        if state.status.is_interrupted() {
             return Ok(());
         }
-        let Some(mean) = mean_weights(state)? else { return Ok(()) };
+        let Some(mean) = refresh.averaging.mean(state)? else {
+            self.progress.warn(
+                "no weights were averaged, as `AveragedWeights` begins after the last epoch; the \
+                 result has the weights after the last step",
+            );
+            return Ok(());
+        };
         let mut vars = Vars { params: mean, state: state.vars.state.clone() };
         refresh.refresh(&mut vars, state.key.clone(), data)?;
         replace_vars(state, vars);
@@ -159,7 +168,7 @@ impl TrainingRun {
         state.epoch = state.history.len();
         (state.batch, state.loss, state.so_far) = (0, f64::NAN, so_far);
         let epoch = state.epoch;
-        self.progress.epoch(epoch);
+        self.progress.epoch(epoch, 0);
         let flow = self.notify(Event::EpochStarted)?;
         self.state()?.so_far.watch.start();
         Ok(flow)
@@ -170,8 +179,7 @@ impl TrainingRun {
         let state = self.state()?;
         state.so_far.watch.start();
         let (epoch, batch, halts) = (state.epoch, state.batch, state.so_far.halts);
-        self.progress.epoch(epoch);
-        self.progress.advance(batch);
+        self.progress.epoch(epoch, batch);
         Ok(if halts { Flow::StopEpoch } else { Flow::Continue })
     }
 
@@ -214,16 +222,30 @@ impl TrainingRun {
         self.advance(group, batches)?;
         let state = self.state()?;
         state.so_far.examples += batches * examples;
+        state.so_far.first_batch.get_or_insert(examples);
         self.progress.advance(batches);
         self.check_loss()?;
-        self.validate_inside_epoch()?;
+        let events: &[Event] = match self.validate_inside_epoch()? {
+            true => &[Event::Validated, Event::BatchEnded],
+            false => &[Event::BatchEnded],
+        };
         let state = self.state.as_ref().ok_or_else(lost)?;
-        if self.progress.is_due() || self.handlers.read_scores(Event::BatchEnded, state)? {
-            self.update_scores()?;
-            let State { loss, metrics, so_far, .. } = self.state.as_ref().ok_or_else(lost)?;
-            self.progress.show(*loss, metrics, so_far.examples, so_far.watch.seconds());
+        let mut are_read = self.progress.is_due();
+        for event in events {
+            are_read = are_read || self.handlers.read_scores(*event, state)?;
         }
-        self.notify(Event::BatchEnded)
+        if are_read {
+            self.update_scores()?;
+            let State { batch, loss, metrics, so_far, .. } =
+                self.state.as_ref().ok_or_else(lost)?;
+            let seconds = so_far.watch.seconds();
+            self.progress.show(*batch, *loss, metrics, so_far.examples, seconds);
+        }
+        let mut flow = Flow::Continue;
+        for event in events {
+            flow = flow.max(self.notify(*event)?);
+        }
+        Ok(flow)
     }
 
     /// Runs the steps of a call. All of the state is donated to it; if the call fails before it
@@ -329,9 +351,16 @@ impl TrainingRun {
             seconds,
         };
         state.validation = validation;
-        self.progress.line(&log);
+        self.show_epoch(&log);
         self.state()?.history.push(log);
         Ok(())
+    }
+
+    /// Prints the line of an epoch. A rate that cannot be read is left out: it is not needed.
+    fn show_epoch(&mut self, log: &EpochLog) {
+        let state = self.state.as_ref().filter(|_| self.progress.shows_rate());
+        let rate = state.and_then(|state| RateSource::default().value(state).ok().flatten());
+        self.progress.line(log, rate);
     }
 
     fn notify(&mut self, event: Event) -> Result<Flow> {

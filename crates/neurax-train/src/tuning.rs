@@ -6,6 +6,13 @@ use std::time::Duration;
 /// the device, so it must not happen in each step; ten refreshes a second look continuous.
 pub(crate) const PROGRESS_REFRESH: Duration = Duration::from_millis(100);
 
+/// The time after which a log file gets a line of an epoch in progress: a person who looks at it
+/// sees that the training goes on, and a day of training has at most 1440 such lines.
+pub(crate) const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The least time between two lines in a notebook, whose cell keeps all of them.
+pub(crate) const NOTEBOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The number of checkpoints that are kept by default. Of two, one may be damaged; the third one is
 /// that before the last epoch, from which a run that diverged can start again.
 pub(crate) const DEFAULT_KEPT_STATES: usize = 3;
@@ -34,3 +41,6 @@ pub(crate) const LOGGED_STEPS: usize = 10;
 
 /// The most points of a ROC or PR curve that are stored, twice the pixels that a plot needs.
 pub(crate) const MAX_CURVE_POINTS: usize = 500;
+
+/// The most variables that are not finite in the error of `StopOnNan`.
+pub(crate) const MAX_LISTED_VARIABLES: usize = 3;

@@ -211,6 +211,38 @@ fn a_panic_in_a_step_ends_with_an_error_that_holds_the_state() {
     assert!(text.ends_with("(in epoch 1, batch 6)"), "{text}");
     let state = failed.state.unwrap();
     assert_eq!((state.step, state.batch), (5, 5));
-    let rest = trainer().resume_exactly(*state, &batches().drop_last(), epochs(2)).unwrap();
+    let rest = trainer().resume(*state, &batches().drop_last(), epochs(1)).unwrap();
     assert_eq!(rest.step, 10);
+}
+
+#[test]
+fn a_custom_training_is_recorded_with_the_models_of_its_user() {
+    let at = path("recorded");
+    let line = nn::input("x", dims![_, 1]).dense(1).model();
+    let directory = || {
+        let directory = train::RunDirectory::new(&at).every_steps(2);
+        directory.model("first", &line).model("second", &line).hyper_parameter("rate", 0.05)
+    };
+    let data = batches();
+    let run = trainer().record(directory()).run(&data, epochs(2)).unwrap();
+    let both = trainer().record(directory()).resume_from(&at, &data, epochs(3)).unwrap();
+    assert_eq!(bits(&both), bits(&trainer().run(&data, epochs(3)).unwrap()));
+    let files = train::RunFiles::read(&at);
+    assert_eq!(files.problems, Vec::<String>::new());
+    assert_eq!((files.epochs().count(), files.steps().count()), (3, both.step / 2));
+    assert_eq!(files.checkpoints.last(), Some(&both.step));
+    assert!(files.lines[0].train.contains_key("gap"), "{:?}", files.lines[0]);
+    let record = files.record.unwrap();
+    assert_eq!((record.sessions.len(), record.sessions[1].step), (2, run.step));
+    let paths: Vec<&str> = record.layers.iter().map(|layer| layer.path.as_str()).collect();
+    assert_eq!(paths, ["first.x", "first.dense", "second.x", "second.dense"]);
+    assert_eq!(record.layers[3].inputs, ["second.x"]);
+    std::fs::remove_dir_all(&at).unwrap();
+
+    let classified = train::RunDirectory::new(&at).classify(&data, &[]);
+    let never = |_: &mut State| Err::<(), Error>(Error::new("step", "a step was taken"));
+    let trainer = trainer().record(classified).on(Event::BatchEnded, never);
+    let e = trainer.run(&data, epochs(1)).unwrap_err().to_string();
+    assert!(e.contains("expected the training of one model, got a custom one"), "{e}");
+    std::fs::remove_dir_all(&at).unwrap();
 }

@@ -68,6 +68,21 @@ fn early_stopping_counts_epochs_without_a_better_score_and_restores_the_best() {
     assert!(e.contains(r#"expected one of the scores ["loss"], got `acuracy`"#), "{e}");
 }
 
+#[test]
+fn a_goal_that_nothing_measures_is_an_error_before_the_first_step() {
+    let at = path("unknown-goal");
+    let goal = || lowest("val_loss");
+    let fails = |trainer: Trainer| {
+        let e = trainer.run(&line(1), epochs(9)).unwrap_err();
+        assert_eq!(e.state.as_ref().unwrap().step, 0, "{e}");
+        let e = e.to_string();
+        assert!(e.contains("the validation set have no prefix: `loss`"), "{e}");
+    };
+    fails(scripted(&[1.0]).handler(EarlyStopping::new(goal())));
+    fails(scripted(&[1.0]).handler(ReduceOnPlateau::new(goal())));
+    fails(scripted(&[1.0]).handler(Checkpoints::new(&at).best(goal())));
+}
+
 /// Axon's early stop loses its counts.
 #[test]
 fn early_stopping_counts_on_after_a_resume() {
@@ -221,8 +236,20 @@ fn a_loss_that_becomes_nan_stops_and_names_the_variables() {
     let failed = trainer.handler(points).run(&set.batched(4), epochs(9)).unwrap_err();
     let e = failed.to_string();
     assert!(e.contains("expected a finite loss, got "), "{e}");
-    assert!(e.contains("params.dense.bias"), "{e}");
+    assert!(e.contains("not finite: params.dense.bias, params.dense.kernel; "), "{e}");
+    assert!(e.contains("with `debug::nans(true)`"), "{e}");
     assert_eq!(State::load(at.join("failed")).unwrap().status, Status::Failed);
+}
+
+#[test]
+fn of_many_variables_that_are_not_finite_the_first_are_named() {
+    let set = Dataset::new(Tensor::ones([9, 2]), Tensor::full([9, 1], 1e30)).unwrap();
+    let deep = nn::input("x", dims![_, 2]).dense(2).dense(2).dense(1);
+    let trainer = Trainer::new(&deep, loss::mse, optim::sgd(1e9)).quiet().handler(StopOnNan);
+    let trainer = trainer.non_finite_loss(train::NonFiniteLoss::Ignore);
+    let e = trainer.run(&set.batched(4), epochs(9)).unwrap_err().to_string();
+    let named = "params.dense.bias, params.dense.kernel, params.dense_1.bias and 3 more variables";
+    assert!(e.contains(named), "{e}");
 }
 
 /// Returns the lines of a file without times.

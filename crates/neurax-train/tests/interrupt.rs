@@ -1,8 +1,8 @@
-//! Ctrl-C during training, by a second process that gets the signal.
+//! Ctrl-C and SIGTERM during training, by a second process that gets the signal.
 #![cfg(unix)]
 
 use neurax::prelude::*;
-use neurax::train::{Checkpoints, Interrupt, Status, TimeLimit, once};
+use neurax::train::{Checkpoints, Interrupt, RunDirectory, RunRecord, Status, TimeLimit, once};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::Arc;
@@ -12,6 +12,10 @@ use std::time::Duration;
 const CHILD: &str = "NEURAX_TEST_INTERRUPT";
 /// The file that a child creates when it trains.
 const TRAINS: &str = "trains";
+/// The file that a child creates at its last step.
+const ENDS: &str = "ends";
+/// The file that says to a child that a signal was sent.
+const SENT: &str = "sent";
 
 /// Trains without an end in `directory`; step 5 waits for signals if the directory says so.
 fn train_without_end(directory: &Path) -> ! {
@@ -57,6 +61,90 @@ fn fail_and_wait(directory: &Path) -> ! {
     std::process::exit(0)
 }
 
+/// Says that the program waits for a signal, and waits for the file that says that it was sent.
+fn wait_for_signal(directory: &Path) {
+    std::fs::write(directory.join(TRAINS), "").unwrap();
+    for _ in 0..30_000 {
+        if directory.join(SENT).exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Records a training without an end, which has no handler of signals but that of the record.
+fn record_without_end(directory: &Path) -> ! {
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let trains = directory.join(TRAINS);
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
+        .on(Event::BatchEnded.when(once(5).batches()), move |_: &mut State| {
+            std::fs::write(&trains, "").unwrap();
+        })
+        .handler(TimeLimit::new(Duration::from_secs(300)))
+        .record(RunDirectory::new(directory.join("run")))
+        .quiet()
+        .run(&set.batched(4), epochs(usize::MAX))
+        .unwrap();
+    std::process::exit(trained.status.exit_code())
+}
+
+/// Trains for one epoch, and waits for a signal in the last evaluation or behind it.
+fn train_to_the_end(directory: &Path) -> ! {
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let (trained, in_validation) = (directory.join(ENDS), directory.ends_with("validation"));
+    let (validated, completed) = (directory.to_owned(), directory.to_owned());
+    let slow = set.stream().map(move |example| {
+        if validated.join(ENDS).exists() && !validated.join(TRAINS).exists() {
+            wait_for_signal(&validated);
+        }
+        example
+    });
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    let trainer = if in_validation { trainer.validate(slow.batch(8)) } else { trainer };
+    let trained = trainer
+        .on(Event::BatchEnded.when(once(2).batches()), move |_: &mut State| {
+            std::fs::write(&trained, "").unwrap();
+        })
+        .on(Event::Completed, move |_: &mut State| {
+            if !completed.join(TRAINS).exists() {
+                wait_for_signal(&completed);
+            }
+        })
+        .handler(Interrupt)
+        .handler(Checkpoints::new(directory.join("points")).keep(1))
+        .run(&set.batched(4), epochs(1))
+        .unwrap();
+    std::process::exit(trained.status.exit_code())
+}
+
+/// Trains on folds, and waits for a signal in the first training or between two.
+fn train_on_folds(directory: &Path) -> ! {
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let is_between = directory.ends_with("between");
+    let mut trainings = 0;
+    let scores = train::k_fold(&set, 4, key(0), |_, split| {
+        trainings += 1;
+        let at = directory.to_owned();
+        if is_between && trainings == 2 {
+            wait_for_signal(&at);
+        }
+        let waits = move |_: &mut State| {
+            if !is_between {
+                wait_for_signal(&at);
+            }
+        };
+        let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet().handler(Interrupt);
+        let trainer = trainer.on(Event::EpochEnded, waits).validate(&split.test);
+        Ok(trainer.run(&split.train.batched(4), epochs(1))?.validation.clone())
+    });
+    let e = scores.unwrap_err().to_string();
+    assert!(e.contains("expected 4 folds, got a signal such as Ctrl-C in fold 1"), "{e}");
+    std::process::exit(trainings)
+}
+
 /// Starts this test in another process, and waits until it trains.
 fn start(test: &str, directory: &Path) -> Child {
     let _ = std::fs::remove_dir_all(directory);
@@ -69,9 +157,21 @@ fn start(test: &str, directory: &Path) -> Child {
     child.unwrap()
 }
 
-fn press_ctrl_c(child: &Child) {
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+fn send(signal: &str, child: &Child) {
+    let kill = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
+}
+
+fn press_ctrl_c(child: &Child) {
+    send("-INT", child);
+}
+
+/// Starts a test in another process, presses Ctrl-C when it waits, and returns how it ended.
+fn interrupted(test: &str, directory: &Path) -> std::process::ExitStatus {
+    let mut child = start(test, directory);
+    press_ctrl_c(&child);
+    std::fs::write(directory.join(SENT), "").unwrap();
+    child.wait().unwrap()
 }
 
 fn directory(name: &str) -> PathBuf {
@@ -118,4 +218,70 @@ fn a_second_ctrl_c_ends_a_program_that_hangs() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn sigterm_saves_the_state_and_ends_with_143() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_without_end(Path::new(&at));
+    }
+    let at = directory("terminated");
+    let mut child = start("sigterm_saves_the_state_and_ends_with_143", &at);
+    send("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    let newest = std::fs::read_dir(at.join("points")).unwrap().next().unwrap().unwrap();
+    assert_eq!(State::load(newest.path()).unwrap().status, Status::Terminated);
+}
+
+#[test]
+fn ctrl_c_in_the_last_evaluation_interrupts_the_run() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_to_the_end(Path::new(&at));
+    }
+    let at = directory("validation");
+    let ended = interrupted("ctrl_c_in_the_last_evaluation_interrupts_the_run", &at);
+    assert_eq!(ended.code(), Some(130));
+    let state = State::load(at.join("points").join("step-000002")).unwrap();
+    assert_eq!((state.status, state.history.len()), (Status::Interrupted, 1));
+}
+
+#[test]
+fn ctrl_c_after_the_last_step_is_the_exit_code() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_to_the_end(Path::new(&at));
+    }
+    let at = directory("completed");
+    let ended = interrupted("ctrl_c_after_the_last_step_is_the_exit_code", &at);
+    assert_eq!(ended.code(), Some(130));
+}
+
+#[test]
+fn ctrl_c_in_a_fold_ends_a_cross_validation() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_on_folds(Path::new(&at));
+    }
+    let ended = interrupted("ctrl_c_in_a_fold_ends_a_cross_validation", &directory("fold"));
+    assert_eq!(ended.code(), Some(1), "one training");
+}
+
+#[test]
+fn ctrl_c_between_two_folds_works_as_usual() {
+    use std::os::unix::process::ExitStatusExt;
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_on_folds(Path::new(&at));
+    }
+    let ended = interrupted("ctrl_c_between_two_folds_works_as_usual", &directory("between"));
+    assert_eq!(ended.signal(), Some(2));
+}
+
+#[test]
+fn a_recorded_run_stops_at_ctrl_c_without_another_handler() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        record_without_end(Path::new(&at));
+    }
+    let at = directory("recorded");
+    let ended = interrupted("a_recorded_run_stops_at_ctrl_c_without_another_handler", &at);
+    assert_eq!(ended.code(), Some(130));
+    let record = RunRecord::read(at.join("run")).unwrap().unwrap();
+    assert_eq!(record.status, Status::Interrupted);
 }

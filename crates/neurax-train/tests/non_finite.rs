@@ -26,7 +26,8 @@ fn diverging() -> (Trainer, data::Batches) {
 fn a_loss_that_becomes_nan_ends_training_by_choice() {
     let (trainer, data) = diverging();
     let e = trainer.non_finite_loss(train::NonFiniteLoss::Stop).run(&data, epochs(9)).unwrap_err();
-    assert!(e.to_string().contains("the loss is NaN; lower the learning rate"), "{e}");
+    let want = "expected a finite loss, got NaN; look for NaN in the data";
+    assert!(e.to_string().contains(want), "{e}");
     assert!(e.to_string().ends_with("(in epoch 1, batch 2)"), "{e}");
     assert_eq!(e.state.unwrap().step, 2);
 }
@@ -48,7 +49,7 @@ fn a_loss_that_becomes_nan_is_reported_once_by_default() {
     let text = String::from_utf8_lossy(&child.stderr);
     let warnings: Vec<&str> = text.lines().filter(|l| l.starts_with("warning: ")).collect();
     assert_eq!(warnings.len(), 1, "{text}");
-    assert!(warnings[0].starts_with("warning: the loss is NaN; "), "{text}");
+    assert!(warnings[0].starts_with("warning: expected a finite loss, got NaN; "), "{text}");
     assert!(warnings[0].ends_with(" (in epoch 1, batch 2)"), "{text}");
 }
 

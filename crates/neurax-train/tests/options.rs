@@ -1,5 +1,5 @@
-//! Options of the loop: norms, learning-rate search, averaged weights, weights of examples and
-//! classes, evaluations without a training.
+//! Options of the loop: norms, learning-rate search, weights of examples and classes, validation
+//! sets, evaluations without a training.
 
 use neurax::data::{Batch, SourceEpoch};
 use neurax::prelude::*;
@@ -192,122 +192,6 @@ fn invalid_rate_searches_are_errors() {
     assert!(e.contains("rate_finder: expected an optimizer with a constant learning rate"), "{e}");
 }
 
-/// A network whose weights and running statistics are known.
-fn normalized() -> Node {
-    nn::input("x", dims![_, 2]).dense(3).layer(BatchNorm::new()).dense(1)
-}
-
-#[test]
-fn averaged_weights_are_the_mean_of_the_epochs_with_their_statistics() {
-    let data = line(24).shuffled(key(3)).batched(4);
-    let kept = Arc::new(Mutex::new(vec![]));
-    let sink = kept.clone();
-    let note = move |s: &mut State| sink.lock().unwrap().push(s.vars.params.clone());
-    let averaging = AveragedWeights::from_epoch(3).passes(20);
-    let trainer = || {
-        let trainer = Trainer::new(normalized(), loss::mse, optim::sgd(0.05)).quiet();
-        trainer.validate(&line(24)).average_weights(averaging)
-    };
-    let trained = trainer().on(Event::EpochEnded, note).run(&data, epochs(5)).unwrap();
-    let kept = kept.lock().unwrap();
-    for (path, found) in trained.vars.params.leaves() {
-        let sum = kept[2..].iter().fold(found.zeros_like(), |sum, params| sum + params.leaf(&path));
-        let want = sum / 3.0;
-        let gap = (found - want).abs().max(..).item().unwrap();
-        assert!(gap < 1e-6, "{path}: {gap}");
-    }
-    // The statistics of the inputs of the normalization under the mean weights: 120 batches of the
-    // same distribution, averaged exponentially.
-    let hidden = line(24).x.matmul(&trained.vars.params["dense"]["kernel"]);
-    let hidden = hidden + &trained.vars.params["dense"]["bias"];
-    let gap = (hidden.mean(0) - &trained.vars.state["batch_norm"]["mean"]).abs().max(..);
-    assert!(gap.item().unwrap() < 0.1, "{gap}");
-    let scores = trained.evaluate(&line(24)).unwrap();
-    assert_eq!(scores["loss"], trained.validation["loss"], "those of the mean");
-    assert_ne!(scores["loss"], trained.history[4].validation["loss"]);
-
-    // A run that is interrupted has the same mean; its checkpoint holds the last weights.
-    let at = path("averaged");
-    let first = trainer().handler(Checkpoints::new(&at));
-    first.handler(train::StepLimit::new(25)).run(&data, epochs(5)).unwrap();
-    let resumed = trainer().handler(Checkpoints::new(&at)).resume_from(&at, &data, epochs(5));
-    let resumed = resumed.unwrap();
-    let bits = |vars: &Vars| neurax::io::serialize(vars).unwrap();
-    assert!(bits(&resumed.vars) == bits(&trained.vars));
-    let last = State::load(at.join("step-000030")).unwrap();
-    assert!(
-        neurax::io::serialize(&last.vars.params).unwrap()
-            == neurax::io::serialize(&kept[4]).unwrap()
-    );
-}
-
-#[test]
-fn running_statistics_of_a_mean_are_those_of_its_weights() {
-    let set = line(24);
-    let train = |averaging| {
-        let trainer = Trainer::new(normalized(), loss::mse, optim::sgd(0.05)).quiet();
-        trainer.average_weights(averaging).run(&set.batched(24), epochs(1)).unwrap()
-    };
-    let gaps = |trained: &Trained| {
-        let (params, state) = (&trained.vars.params["dense"], &trained.vars.state["batch_norm"]);
-        let hidden = set.x.matmul(&params["kernel"]) + &params["bias"];
-        let gap = |a: Tensor, b: &Tensor| (a - b).abs().max(..).item().unwrap();
-        [gap(hidden.mean(0), &state["mean"]), gap(hidden.var(0, 0), &state["var"])]
-    };
-    // One step leaves nine tenths of the initial mean 0 and variance 1.
-    let old = gaps(&train(AveragedWeights::from_epoch(1).passes(0)));
-    assert!(old[1] > 0.3, "{old:?}");
-    // By default, there are 44 passes over this one batch.
-    let new = gaps(&train(AveragedWeights::from_epoch(1)));
-    assert!(new[0] < 0.02 && new[1] < 0.02, "{new:?}");
-}
-
-#[test]
-fn a_training_goes_on_from_its_last_weights_behind_a_mean() {
-    let data = line(24).batched(8);
-    let trainer = || {
-        let trainer = Trainer::new(normalized(), loss::mse, optim::sgd(0.05)).quiet();
-        trainer.average_weights(AveragedWeights::from_epoch(2))
-    };
-    let bits = |vars: &Vars| neurax::io::serialize(vars).unwrap();
-    let whole = trainer().run(&data, epochs(5)).unwrap();
-    let first = trainer().run(&data, epochs(3)).unwrap();
-    let at = path("mean");
-    first.state.save(&at).unwrap();
-    let mean = bits(&first.vars);
-    let resumed = trainer().resume_exactly(first.state.clone(), &data, epochs(5)).unwrap();
-    assert!(bits(&resumed.vars) == bits(&whole.vars));
-    let loaded = trainer().resume_from(&at, &data, epochs(5)).unwrap();
-    assert!(bits(&loaded.vars) == bits(&whole.vars));
-    // `resume` begins with the mean.
-    let first_vars = Arc::new(Mutex::new(vec![]));
-    let sink = first_vars.clone();
-    let note = move |s: &mut State| *sink.lock().unwrap() = neurax::io::serialize(&s.vars).unwrap();
-    trainer().on(Event::Started, note).resume(first.state, &data, epochs(1)).unwrap();
-    assert!(*first_vars.lock().unwrap() == mean);
-}
-
-#[test]
-fn an_epoch_in_which_training_stops_and_an_interrupted_run_have_no_part_in_a_mean() {
-    let data = line(24).batched(4);
-    let trainer = || Trainer::new(model(), loss::mse, optim::sgd(0.05)).quiet();
-    let kernel = |t: &Trained| t.vars.params["dense"]["kernel"].to_vec::<f32>().unwrap();
-    let averaged = || trainer().average_weights(AveragedWeights::from_epoch(2));
-    let want = averaged().run(&data, epochs(3)).unwrap();
-    let stopped = averaged().handler(train::StepLimit::new(20)).run(&data, epochs(9)).unwrap();
-    assert!(stopped.history[3].halted);
-    assert_eq!(kernel(&stopped), kernel(&want));
-    let interrupt = |s: &mut State| {
-        let stops = s.history.len() == 3;
-        if stops {
-            s.status = train::Status::Interrupted;
-        }
-        if stops { Flow::Stop } else { Flow::Continue }
-    };
-    let interrupted = averaged().on(Event::EpochEnded, interrupt).run(&data, epochs(9)).unwrap();
-    assert_eq!(kernel(&interrupted), kernel(&trainer().run(&data, epochs(3)).unwrap()));
-}
-
 /// A source that counts its epochs and batches.
 struct Counted {
     data: data::Batches,
@@ -425,6 +309,65 @@ fn weights_of_examples_are_a_weighted_mean() {
 }
 
 #[test]
+fn a_weighted_training_refuses_losses_that_are_another_mean() {
+    let set = Dataset::new(Tensor::ones([4, 1]), (Tensor::ones([4, 1]), Tensor::ones(4))).unwrap();
+    let squares = || loss::of(loss::each::mse);
+    let refused = |loss: loss::Criterion| {
+        let never = |_: &mut State| Err::<(), Error>(Error::new("step", "a step was taken"));
+        let trainer = Trainer::weighted(factor(), loss, optim::sgd(0.1)).quiet();
+        let line = format!("options.rs:{}:", line!() - 1);
+        // A validation set is not the place of the mistake.
+        let trainer = trainer.validate(&set).on(Event::BatchEnded, never);
+        let e = trainer.run(&set.batched(2), epochs(1)).unwrap_err().to_string();
+        assert!(e.contains(&line), "{e}");
+        let profiled =
+            Trainer::weighted(factor(), squares().reduction(loss::Reduction::Sum), optim::sgd(0.1))
+                .profile(&set.batched(2));
+        assert!(profiled.unwrap_err().to_string().contains("the options reduction"));
+        e
+    };
+    let classes = || loss::CrossEntropyLoss::new().class_weights(&tensor([1.0, 2.0]));
+    for (loss, options) in [
+        (squares().reduction(loss::Reduction::Sum), "reduction"),
+        (squares().reduction(loss::Reduction::None), "reduction"),
+        (squares().mask(&tensor([true, false])), "mask"),
+        (squares().weights(&tensor([1.0, 2.0])), "weights"),
+        (squares() + classes().ignore_index(0).criterion(), "class_weights, ignore_index"),
+    ] {
+        let e = refused(loss);
+        assert!(e.contains(&format!("got one with the options {options}: leave them out")), "{e}");
+    }
+    // Sums and multiples are means as well.
+    let loss = 0.5 * squares() + loss::of(loss::each::mae);
+    let trainer = Trainer::weighted(factor(), loss, optim::sgd(0.0)).quiet();
+    assert_eq!(trainer.run(&set.batched(2), epochs(1)).unwrap().loss, 0.0);
+}
+
+#[test]
+fn validation_sets_may_be_streams_and_sources_of_the_user() {
+    let set = line(10);
+    let trainer = || Trainer::new(model(), loss::mse, optim::sgd(0.1)).quiet();
+    let want = trainer().validate(&set).run(&set.batched(5), epochs(2)).unwrap();
+    let stream = set.stream().map(|(x, y)| (x * 1.0, y * 1.0)).batch(3);
+    let trained = trainer()
+        .validate(stream)
+        .validate_on("counted", Counted::new(set.batched(4)))
+        .validate_on("batches", &set.batched(5))
+        .run(&set.batched(5), epochs(2))
+        .unwrap();
+    for name in ["loss", "counted loss", "batches loss"] {
+        near(trained.validation[name], want.validation["loss"]);
+    }
+
+    // An error of a source names the line of the validation set.
+    let fails = set.stream().map(|_| -> (Tensor, Tensor) { panic!("no example") }).batch(3);
+    let at = line!() + 1;
+    let trainer = trainer().validate(fails);
+    let e = trainer.run(&set.batched(5), epochs(1)).unwrap_err().to_string();
+    assert!(e.contains("no example") && e.contains(&format!("options.rs:{at}:")), "{e}");
+}
+
+#[test]
 fn weights_of_classes_multiply_the_losses_of_their_examples() {
     let x = tensor([[0.0], [0.0], [0.0]]);
     let labels = tensor([0, 1, 1]);
@@ -536,4 +479,47 @@ fn folds_are_trained_in_turn_and_their_errors_end_the_validation() {
     assert!(e.contains("cross_validate: expected the scores of at least one fold"), "{e}");
     assert!(e.contains("tests/options.rs"), "{e}");
     assert!(k_fold(&set, 1, key(1), |_, _| Ok(train::Scores::default())).is_err());
+}
+
+#[test]
+fn scores_have_different_names() {
+    let (set, model) = (line(4), model());
+    let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    let message =
+        |trainer: Trainer| trainer.run(&set.batched(2), epochs(1)).unwrap_err().to_string();
+    let e = message(trainer().metric(metric::mae()).metric(metric::mae()));
+    assert!(e.contains("measure: expected scores of different names, got two called `mae`"), "{e}");
+    assert!(e.contains("tests/options.rs"), "{e}");
+    trainer()
+        .metric(metric::mae())
+        .metric(metric::mae().named("second"))
+        .run(&set.batched(2), epochs(1))
+        .unwrap();
+    let e = message(trainer().measure("loss", |_, batch| batch.y.mean(..)));
+    assert!(e.contains("got two called `loss`"), "{e}");
+    let e = message(trainer().measure("", |_, batch| batch.y.mean(..)));
+    assert!(e.contains("measure: expected scores of different names, got an empty one"), "{e}");
+    let e = message(trainer().validate_on("night", &set).validate_on("night", &set));
+    assert!(e.contains("validate_on: expected validation sets of different names, got two"), "{e}");
+    let e = message(trainer().validate_on("", &set));
+    assert!(e.contains("validate_on: ") && e.contains("got an empty one"), "{e}");
+    let step = |w: Tensor, _: &data::Batch, _: Key| (w.clone(), [w.clone(), w]);
+    let custom = train::CustomTraining::new(tensor(1.0), ["loss", "loss"], step);
+    let e = Trainer::custom(custom).quiet().run(&set.batched(2), epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("got two called `loss`"), "{e}");
+}
+
+#[test]
+fn epochs_of_steps_need_data_that_do_not_end() {
+    let (set, model) = (line(3), model());
+    let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
+    // A stream that does not know its number of batches.
+    let unknown = set.stream().filter(|_| true).repeat(3).batch(1);
+    let trained = trainer().steps_per_epoch(3).run(&unknown, epochs(3)).unwrap();
+    assert_eq!((trained.step, trained.batches()), (9, Some(3)));
+    let e = trainer().steps_per_epoch(5).run(&unknown, epochs(2)).unwrap_err();
+    assert!(e.to_string().contains("expected 5 batches in each epoch, got a stream"), "{e}");
+    assert_eq!(e.state.unwrap().step, 9);
+    let e = trainer().steps_per_epoch(0).run(&unknown, epochs(1)).unwrap_err();
+    assert!(e.to_string().contains("expected at least 1 step in an epoch, got 0"), "{e}");
 }

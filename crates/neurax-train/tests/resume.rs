@@ -155,6 +155,10 @@ fn states_of_other_trainings_are_errors_that_list_the_differences() {
     assert!(e.contains("expected `params.dense.kernel` to be f32[6, 9], got f32[6, 8]"), "{e}");
     assert!(e.contains("expected no `state.batch_norm.mean`, got one of f32[8]"), "{e}");
     assert!(e.contains("tests/resume.rs"), "{e}");
+    let hidden = nn::input("x", dims![_, 6]).dense(8).layer(BatchNorm::new()).tanh();
+    let e =
+        resume(Trainer::new(hidden.dropout(0.3).dense(1).sigmoid(), loss::mse, optim::adam(0.1)));
+    assert!(e.contains("same model: expected the layer `tanh: tanh of [batch_norm]`"), "{e}");
     let hidden = nn::input("x", dims![_, 6]).dense(8).layer(BatchNorm::new()).relu();
     let model = hidden.dropout(0.3).dense(1).sigmoid();
     let e = resume(Trainer::new(&model, loss::mse, optim::momentum(0.1, 0.9)).quiet());
@@ -164,7 +168,10 @@ fn states_of_other_trainings_are_errors_that_list_the_differences() {
     assert!(e.contains("expected the state of a trainer with the same metrics"), "{e}");
     let short = Dataset::new(Tensor::ones([10, 6]), Tensor::ones([10, 1])).unwrap().batched(5);
     let e = message(trainer().resume_from(&at, &short, epochs(2)));
-    assert!(e.contains("expected data of at least 3 batches an epoch, got 2"), "{e}");
+    assert!(e.contains("expected data of 10 batches an epoch, got 2"), "{e}");
+    let larger = Dataset::new(Tensor::ones([94, 6]), Tensor::ones([94, 1])).unwrap().batched(10);
+    let e = message(trainer().resume_from(&at, &larger, epochs(2)));
+    assert!(e.contains("of 5 examples in the first batch of epoch 1, got 10; resume with"), "{e}");
     let e = message(trainer().resume_from(folder("none"), &batches(), epochs(1)));
     assert!(
         e.contains("expected a saved state or checkpoints in") && e.contains("got none"),
@@ -190,6 +197,7 @@ fn a_damaged_newest_checkpoint_is_replaced_by_the_one_before() {
     }
     let e = message(trainer().resume_from(&at, &batches(), epochs(2)));
     assert!(e.contains("step-000020") && e.contains("the file is damaged"), "{e}");
+    assert!(e.contains("all 2 are damaged") && e.contains("step-000018"), "{e}");
 }
 
 #[test]
@@ -304,4 +312,21 @@ fn metrics_that_change_places_are_an_error_also_between_epochs() {
     let trainer = training(metric::mse(), metric::mae());
     let e = message(trainer.resume_exactly(state, &batches(), epochs(2)));
     assert!(e.contains(r#"expected ["loss", "mse", "mae"], got ["loss", "mae", "mse"]"#), "{e}");
+}
+
+#[test]
+fn epochs_of_steps_are_resumed_exactly() {
+    let at = folder("steps");
+    let training = || trainer().steps_per_epoch(7);
+    let whole = training().run(&batches(), epochs(3)).unwrap();
+    assert_eq!((whole.step, whole.history.len()), (21, 3));
+    let points = || Checkpoints::new(&at).every_steps(4);
+    let fails = |s: &mut State| match s.step {
+        13 => Err(Error::new("power", "gone")),
+        _ => Ok(()),
+    };
+    let first = training().handler(points()).on(Event::BatchEnded, fails);
+    first.run(&batches(), epochs(3)).unwrap_err();
+    let resumed = training().handler(points()).resume_from(&at, &batches(), epochs(3)).unwrap();
+    assert_same(&resumed, &whole);
 }

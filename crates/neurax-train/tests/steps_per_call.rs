@@ -187,7 +187,7 @@ fn a_loss_that_becomes_nan_ends_training_after_the_call() {
     let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet().steps_per_call(3);
     let stops = trainer().non_finite_loss(train::NonFiniteLoss::Stop);
     let e = stops.run(&set.batched(1), epochs(1)).unwrap_err();
-    assert!(e.to_string().contains("the loss is NaN"), "{e}");
+    assert!(e.to_string().contains("expected a finite loss, got NaN"), "{e}");
     assert!(e.to_string().ends_with("(in epoch 1, batches 1 to 3)"), "{e}");
     assert_eq!(e.state.unwrap().step, 3);
     let names = trainer().non_finite_loss(train::NonFiniteLoss::Ignore).handler(train::StopOnNan);

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! step-000200, step-000300   the last ones, from which `resume_from` continues
-//! best                       the state after the epoch with the best score
+//! best                       the state with the best score
+//! best-000200, best-000300   those with the best scores, with `keep_best`
 //! failed                     the state when an error ended the run
 //! ```
 //!
@@ -12,19 +13,20 @@
 //! remember. Old ones are removed when the new one is on the disk. The state after an error is not
 //! one of the steps: its variables may be NaN, and a run that resumes from it would never recover.
 
+use super::best_states::{BestChange, BestStates};
 use crate::saved::folder::locked_folder;
 use crate::saved::steps::{check_newest, remove_older, step_name};
 use crate::tuning::DEFAULT_KEPT_STATES;
 use crate::{Event, Flow, Goal, Handler, State, Status, When, every};
 use neurax_tensor::Result;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The name of the handler of a directory that is called so, such as that of a run directory; the
+/// names of others begin with it.
 const CHECKPOINTS: &str = "checkpoints";
-/// The name of the best score in the memory, and of its folder.
-const BEST_STATE: &str = "best";
 /// The name of the folder of the state after an error.
 const FAILED_STATE: &str = "failed";
 
@@ -62,11 +64,12 @@ const FAILED_STATE: &str = "failed";
 /// ```
 #[derive(Clone, Debug)]
 pub struct Checkpoints {
+    name: String,
     directory: PathBuf,
     /// The events at which the state is saved; empty for the default.
     events: Vec<When>,
     keep: usize,
-    goal: Option<Goal>,
+    best: Option<BestStates>,
     interval: Option<Duration>,
     /// The time of the last save, or of the start.
     last: Option<Instant>,
@@ -81,13 +84,16 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Creates a handler that saves in `directory`, which is created when it is needed.
+    /// Creates a handler that saves in `directory`, which is created when it is needed. Two of
+    /// these handlers in a trainer need directories whose last parts differ.
     pub fn new(directory: impl Into<PathBuf>) -> Checkpoints {
+        let directory = directory.into();
         Checkpoints {
-            directory: directory.into(),
+            name: name_of(&directory),
+            directory,
             events: vec![],
             keep: DEFAULT_KEPT_STATES,
-            goal: None,
+            best: None,
             interval: None,
             last: None,
             saved: None,
@@ -123,10 +129,34 @@ impl Checkpoints {
         Checkpoints { keep: n.max(1), ..self }
     }
 
-    /// Saves the state after the epoch with the best score in the folder `best`, too.
-    /// [`State::load`] reads it.
+    /// Saves the state after the epoch with the best score in the folder `best`, too, or after the
+    /// best evaluation of a [`Goal::every_validation`]. [`State::load`] reads it.
     pub fn best(self, goal: Goal) -> Checkpoints {
-        Checkpoints { goal: Some(goal), ..self }
+        let kept = self.best.map_or(1, |best| best.kept);
+        Checkpoints { best: Some(BestStates { goal, kept }), ..self }
+    }
+
+    /// Saves the states of the `k` best scores of a goal in folders such as `best-000200`, too, and
+    /// the best one in `best`. Of equal scores, the first ones are kept.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// # let directory = format!("neurax-doc-best-points-{}", std::process::id());
+    /// # let directory = std::env::temp_dir().join(directory);
+    /// # let _ = std::fs::remove_dir_all(&directory);
+    /// let set = Dataset::new(tensor([[1.0], [2.0]]), tensor([[2.0], [4.0]]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let points = train::Checkpoints::new(&directory).keep_best(2, train::lowest("loss"));
+    /// let trainer = Trainer::new(&model, loss::mse, optim::adam(0.01)).handler(points).quiet();
+    /// trainer.run(&set.batched(2), epochs(5))?;
+    /// let exists = ["best", "best-000003", "best-000004", "best-000005"]
+    ///     .map(|name| directory.join(name).exists());
+    /// assert_eq!(exists, [true, false, true, true], "the loss falls");
+    /// # std::fs::remove_dir_all(&directory)?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn keep_best(self, k: usize, goal: Goal) -> Checkpoints {
+        Checkpoints { best: Some(BestStates { goal, kept: k.max(1) }), ..self }
     }
 
     fn is_due(&self, event: Event, state: &State) -> Result<bool> {
@@ -135,6 +165,8 @@ impl Checkpoints {
             // A run that is stopped inside an epoch is saved there, so that it can go on, and not
             // again with the log of a part of the epoch.
             Event::BatchEnded | Event::EpochEnded if has_ended => return Ok(!self.is_saved(state)),
+            // The epoch before may not be saved, or as one of a run that goes on.
+            Event::EpochStarted => return Ok(has_ended && state.step > 0),
             Event::Completed => {
                 return Ok(state.status == Status::Completed && !self.is_saved(state));
             }
@@ -166,6 +198,7 @@ impl Checkpoints {
     fn react(&mut self, event: Event, state: &mut State) -> Result<()> {
         match event {
             Event::Started => {
+                self.best.as_ref().map_or(Ok(()), |best| best.goal.check(state))?;
                 self.last = Some(Instant::now());
                 self.lock = locked_folder(&self.directory)?.map(Arc::new);
                 check_newest(&self.directory, state.step)?;
@@ -177,21 +210,20 @@ impl Checkpoints {
             Event::Failed if self.has_failed || !self.has_started => Ok(()),
             Event::Failed => state.save(self.directory.join(FAILED_STATE)),
             _ => {
-                let is_best = self.note_best(event, state)?;
+                let best = self.best.as_ref().map(|best| best.note(&self.name, event, state));
+                let best = best.transpose()?.unwrap_or_default();
                 let is_due = self.is_due(event, state)?;
-                let saved = self.save(state, is_due, is_best);
+                let saved = self.save(state, is_due, &best);
                 self.has_failed = saved.is_err();
                 saved
             }
         }
     }
 
-    fn save(&mut self, state: &State, is_due: bool, is_best: bool) -> Result<()> {
+    fn save(&mut self, state: &State, is_due: bool, best: &BestChange) -> Result<()> {
         // First, since the state of the step holds the best score: a resume from it would not save
         // `best` again.
-        if is_best {
-            state.save(self.directory.join(BEST_STATE))?;
-        }
+        best.apply(&self.directory, state)?;
         if is_due {
             state.save(self.directory.join(step_name(state.step)))?;
             self.saved = Some((state.step, state.history.len()));
@@ -200,31 +232,19 @@ impl Checkpoints {
         }
         Ok(())
     }
-
-    /// Returns true and notes the score if it is the best one.
-    fn note_best(&self, event: Event, state: &mut State) -> Result<bool> {
-        let Some(goal) = self.goal.as_ref().filter(|_| event == Event::EpochEnded) else {
-            return Ok(false);
-        };
-        let score = goal.value(state)?;
-        let memory = state.memory(CHECKPOINTS);
-        let is_better = goal.is_better(score, memory.number(BEST_STATE));
-        if is_better {
-            memory.set_number(BEST_STATE, score);
-        }
-        Ok(is_better)
-    }
 }
 
 impl Handler for Checkpoints {
     fn name(&self) -> String {
-        CHECKPOINTS.into()
+        self.name.clone()
     }
 
     fn events(&self) -> Vec<When> {
         use Event::*;
-        let own = [Started, BatchEnded, EpochEnded, Completed, Failed].map(When::from);
-        own.into_iter().chain(self.events.clone()).collect()
+        let own =
+            [Started, EpochStarted, BatchEnded, EpochEnded, Completed, Failed].map(When::from);
+        let compared = self.best.iter().flat_map(|best| best.goal.events());
+        own.into_iter().chain(self.events.clone()).chain(compared).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
@@ -239,6 +259,15 @@ impl Handler for Checkpoints {
     }
 
     fn reads_scores(&self) -> bool {
-        false
+        self.best.as_ref().is_some_and(|best| best.goal.reads_training())
+    }
+}
+
+/// Returns the name of the handler of a directory, under which the state keeps the best score: it
+/// does not change when the directory is moved or a run directory is copied.
+fn name_of(directory: &Path) -> String {
+    match directory.file_name().map(|name| name.to_string_lossy()) {
+        Some(name) if name != CHECKPOINTS => format!("{CHECKPOINTS} {name}"),
+        _ => CHECKPOINTS.into(),
     }
 }

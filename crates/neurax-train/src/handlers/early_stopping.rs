@@ -2,7 +2,7 @@
 
 use crate::progress::warn;
 use crate::{Event, Flow, Goal, Handler, State, When};
-use neurax_tensor::Result;
+use neurax_tensor::{Error, Result};
 
 const EARLY_STOPPING: &str = "early_stopping";
 /// The names in the memory.
@@ -30,6 +30,7 @@ const KEPT_VARS: &str = "vars";
 /// ```
 #[derive(Clone, Debug)]
 pub struct EarlyStopping {
+    name: String,
     goal: Goal,
     patience: usize,
     restores: bool,
@@ -39,7 +40,20 @@ impl EarlyStopping {
     /// Creates a handler that stops after the first epoch whose score is not better than the best
     /// one before.
     pub fn new(goal: Goal) -> EarlyStopping {
-        EarlyStopping { goal, patience: 1, restores: false }
+        EarlyStopping { name: EARLY_STOPPING.into(), goal, patience: 1, restores: false }
+    }
+
+    /// Sets the name, under which the state keeps the counts; `early_stopping` by default. Two of
+    /// these handlers in a trainer need different ones.
+    ///
+    /// ```
+    /// use neurax::train::{EarlyStopping, highest, lowest};
+    /// let loss = EarlyStopping::new(lowest("loss")).patience(3);
+    /// let accuracy = EarlyStopping::new(highest("accuracy")).patience(9).named("accuracy stops");
+    /// # let _ = (loss, accuracy);
+    /// ```
+    pub fn named(self, name: &str) -> EarlyStopping {
+        EarlyStopping { name: name.into(), ..self }
     }
 
     /// Sets the number of epochs in a row without a better score after which training stops; 0 is
@@ -54,10 +68,23 @@ impl EarlyStopping {
         EarlyStopping { restores: true, ..self }
     }
 
-    fn epoch_ended(&self, state: &mut State) -> Result<Flow> {
-        let score = self.goal.value(state)?;
+    /// Checks before the first step that the handler can do what it is asked for.
+    ///
+    /// # Errors
+    /// If the score is not measured, or two sets of weights would be the result.
+    fn check(&self, state: &State) -> Result<()> {
+        if self.restores && state.plan.is_averaged {
+            let why = "expected `EarlyStopping::restore_best` or `Trainer::average_weights`, got \
+                       both: the result has the weights of the best epoch or the mean";
+            return Err(Error::new(EARLY_STOPPING, why));
+        }
+        self.goal.check(state)
+    }
+
+    fn compare(&self, event: Event, state: &mut State) -> Result<Flow> {
+        let Some(score) = self.goal.value(event, state)? else { return Ok(Flow::Continue) };
         let vars = self.restores.then(|| state.vars.clone());
-        let memory = state.memory(EARLY_STOPPING);
+        let memory = state.memory(&self.name);
         if self.goal.is_better(score, memory.number(BEST_SCORE)) {
             memory.set_number(BEST_SCORE, score);
             memory.set_number(EPOCHS_WAITED, 0.0);
@@ -76,7 +103,7 @@ impl EarlyStopping {
     /// says so.
     fn restore(&self, state: &mut State) {
         let like = state.vars.clone();
-        let memory = state.memory(EARLY_STOPPING);
+        let memory = state.memory(&self.name);
         if self.restores && memory.number(BEST_SCORE).is_some() {
             match memory.tree(KEPT_VARS, &like) {
                 Ok(vars) => state.vars = vars,
@@ -91,23 +118,25 @@ impl EarlyStopping {
 
 impl Handler for EarlyStopping {
     fn name(&self) -> String {
-        EARLY_STOPPING.into()
+        self.name.clone()
     }
 
     fn events(&self) -> Vec<When> {
-        vec![Event::Started.into(), Event::EpochEnded.into(), Event::Completed.into()]
+        let ends = [Event::Started, Event::Completed].map(When::from);
+        ends.into_iter().chain(self.goal.events()).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         match event {
-            Event::EpochEnded => self.epoch_ended(state),
+            Event::EpochEnded | Event::Validated => self.compare(event, state),
             Event::Completed => {
                 self.restore(state);
                 Ok(Flow::Continue)
             }
             // A run that is resumed after it was stopped does not train for one more epoch.
             _ => {
-                let waited = state.memory(EARLY_STOPPING).count(EPOCHS_WAITED);
+                self.check(state)?;
+                let waited = state.memory(&self.name).count(EPOCHS_WAITED);
                 Ok(if waited >= self.patience { Flow::Stop } else { Flow::Continue })
             }
         }

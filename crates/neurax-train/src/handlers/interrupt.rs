@@ -1,27 +1,37 @@
-//! [`Interrupt`]: Ctrl-C during training.
+//! [`Interrupt`]: Ctrl-C and SIGTERM during training.
 //!
 //! Signals are a global resource of a process, so that their handlers are installed once. Two
-//! flags decide what Ctrl-C does:
+//! flags decide what Ctrl-C does, and SIGTERM does the same:
 //!
 //! | state | `idle` | `pressed` | Ctrl-C |
 //! |---|---|---|---|
 //! | no training | true | false | ends the program, as without this module |
-//! | training | false | false | sets `pressed`, which the next step reads |
+//! | training | false | false | sets `pressed`, which the next event reads |
 //! | after the first one | false | true | ends the program with exit code 130 |
+//!
+//! # Invariants
+//!
+//! - No signal is lost: one that comes before `idle` is set again is in `pressed`, which is read
+//!   afterwards, and one that comes later ends the program.
+//! - `pressed` stays set until the next run starts, so that the folds of a cross-validation end.
 
 use crate::{Event, Flow, Handler, State, Status, When};
 use neurax_tensor::{Error, Result};
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A handler that stops training after the step in which the user presses Ctrl-C, so that
-/// [`Checkpoints`](crate::Checkpoints) save the state, the files of logs are complete, and `run`
-/// returns. A second Ctrl-C ends the program immediately, with exit code 130. Outside of training,
-/// Ctrl-C works as usual.
+/// A handler that stops training after the step, or the evaluation of the validation sets, in which
+/// the user presses Ctrl-C, so that [`Checkpoints`](crate::Checkpoints) save the state, the files
+/// of logs are complete, and `run` returns. SIGTERM does the same: supervisors and batch systems
+/// such as Slurm send it before they kill a program. A second signal ends the program immediately.
+/// Outside of training, signals work as usual.
 ///
-/// The status of the result is [`Status::Interrupted`]; a program passes it on:
+/// The status of the result is [`Status::Interrupted`] or [`Status::Terminated`], also if the
+/// signal came after the last step, during the last evaluation or
+/// [`RunDirectory::classify`](crate::RunDirectory::classify). A program passes it on as its exit
+/// code, 130 or 143:
 ///
 /// ```no_run
 /// use neurax::prelude::*;
@@ -42,6 +52,25 @@ pub struct Interrupt;
 struct SignalFlags {
     idle: Arc<AtomicBool>,
     pressed: Arc<AtomicBool>,
+    /// True if one of the signals was SIGTERM.
+    terminated: Arc<AtomicBool>,
+}
+
+impl SignalFlags {
+    /// Returns the status of a run that a signal ends.
+    fn status(&self) -> Option<Status> {
+        let is_pressed = self.pressed.load(Ordering::SeqCst);
+        is_pressed.then(|| match self.terminated.load(Ordering::SeqCst) {
+            true => Status::Terminated,
+            false => Status::Interrupted,
+        })
+    }
+
+    /// Forgets the signals of an earlier run.
+    fn forget(&self) {
+        self.pressed.store(false, Ordering::SeqCst);
+        self.terminated.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Handler for Interrupt {
@@ -50,36 +79,60 @@ impl Handler for Interrupt {
     }
 
     fn events(&self) -> Vec<When> {
-        [Event::Started, Event::BatchEnded, Event::Completed, Event::Failed].map(When::from).into()
+        use Event::*;
+        [Started, EpochStarted, BatchEnded, Validated, EpochEnded, Completed].map(When::from).into()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         let flags = flags()?;
-        match event {
-            Event::Started => {
-                flags.pressed.store(false, Ordering::SeqCst);
-                flags.idle.store(false, Ordering::SeqCst);
-            }
-            Event::BatchEnded if flags.pressed.load(Ordering::SeqCst) => {
-                state.status = Status::Interrupted;
-                return Ok(Flow::Stop);
-            }
-            Event::BatchEnded => {}
-            _ => flags.idle.store(true, Ordering::SeqCst),
+        if event == Event::Started {
+            flags.forget();
+            flags.idle.store(false, Ordering::SeqCst);
         }
-        Ok(Flow::Continue)
+        match flags.status() {
+            Some(status) => {
+                state.status = status;
+                Ok(Flow::Stop)
+            }
+            None => Ok(Flow::Continue),
+        }
+    }
+
+    // The others see that the run ends: no predictions are made after Ctrl-C.
+    fn is_first(&self) -> bool {
+        true
     }
 
     fn reads_scores(&self) -> bool {
         false
     }
 
-    // A run whose state is lost has no event at its end.
-    fn release(&mut self) {
-        if let Ok(flags) = flags() {
-            flags.idle.store(true, Ordering::SeqCst);
+    // Also of a run whose state is lost, which has no event at its end.
+    fn release(&mut self, state: Option<&mut State>) {
+        let Some(flags) = installed() else { return };
+        flags.idle.store(true, Ordering::SeqCst);
+        let ended = state.filter(|state| state.status != Status::Failed);
+        if let (Some(state), Some(status)) = (ended, flags.status()) {
+            state.status = status;
         }
     }
+}
+
+/// Returns true if a signal ended a run that is over, and forgets it.
+pub(crate) fn has_ended_a_run() -> bool {
+    let flags = installed().filter(|flags| flags.idle.load(Ordering::SeqCst));
+    flags.is_some_and(|flags| {
+        let was_pressed = flags.status().is_some();
+        flags.forget();
+        was_pressed
+    })
+}
+
+static FLAGS: OnceLock<std::result::Result<SignalFlags, String>> = OnceLock::new();
+
+/// Returns the flags if the signal handlers were installed.
+fn installed() -> Option<&'static SignalFlags> {
+    FLAGS.get().and_then(|flags| flags.as_ref().ok())
 }
 
 /// Returns the flags, and installs the signal handlers in the first call.
@@ -87,7 +140,6 @@ impl Handler for Interrupt {
 /// # Errors
 /// If the operating system refuses.
 fn flags() -> Result<&'static SignalFlags> {
-    static FLAGS: OnceLock<std::result::Result<SignalFlags, String>> = OnceLock::new();
     let flags = FLAGS.get_or_init(|| install().map_err(|e| e.to_string()));
     flags.as_ref().map_err(|e| Error::new("interrupt", format!("cannot handle Ctrl-C: {e}")))
 }
@@ -95,9 +147,14 @@ fn flags() -> Result<&'static SignalFlags> {
 /// Installs the signal handlers, which are called in this order.
 fn install() -> std::io::Result<SignalFlags> {
     let flag = |on| Arc::new(AtomicBool::new(on));
-    let flags = SignalFlags { idle: flag(true), pressed: flag(false) };
-    flag::register_conditional_default(SIGINT, flags.idle.clone())?;
-    flag::register_conditional_shutdown(SIGINT, 130, flags.pressed.clone())?;
-    flag::register(SIGINT, flags.pressed.clone())?;
+    let flags = SignalFlags { idle: flag(true), pressed: flag(false), terminated: flag(false) };
+    for (signal, status) in [(SIGINT, Status::Interrupted), (SIGTERM, Status::Terminated)] {
+        flag::register_conditional_default(signal, flags.idle.clone())?;
+        flag::register_conditional_shutdown(signal, status.exit_code(), flags.pressed.clone())?;
+        if status == Status::Terminated {
+            flag::register(signal, flags.terminated.clone())?;
+        }
+        flag::register(signal, flags.pressed.clone())?;
+    }
     Ok(flags)
 }

@@ -21,7 +21,9 @@ const LINE_START: &str = r#"{"event":""#;
 ///  "validation":{},"examples":4,"skipped":0,"halted":false,"seconds":0.01}
 /// ```
 ///
-/// (on one line). Epochs are counted from 0, and `step` is the number of completed steps. A run
+/// (on one line). Epochs are counted from 0, and `step` is the number of completed steps. An
+/// evaluation of [`Trainer::validate_every`](crate::Trainer::validate_every) writes the line of its
+/// step, with the field `validated` behind `train`. A run
 /// that is resumed removes the lines behind its checkpoint and continues the file. A new run needs
 /// a new file; a trial writes nothing.
 ///
@@ -66,6 +68,10 @@ pub struct MetricsLine {
     /// The scores in training: of the epoch, or of the epoch so far. `None` for a number that is
     /// not finite.
     pub train: BTreeMap<String, Option<f64>>,
+    /// The scores on the validation sets after the step, if they were evaluated inside of the
+    /// epoch; empty otherwise. Those after an epoch are in [`EpochFields`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validated: BTreeMap<String, Option<f64>>,
     /// The fields of an epoch.
     #[serde(flatten)]
     pub of_epoch: Option<EpochFields>,
@@ -119,7 +125,8 @@ impl JsonLines {
         JsonLines { steps: Some(n), ..self }
     }
 
-    /// Writes the learning rate of a schedule, which is not a part of the state. A constant rate is
+    /// Writes the learning rate of a schedule, for a [`CustomTraining`](crate::CustomTraining),
+    /// whose optimizers the trainer does not know. Of other trainings, the rate is known and
     /// written without it.
     pub fn rate(self, schedule: Schedule) -> JsonLines {
         JsonLines { rate: RateSource::of(schedule), ..self }
@@ -160,6 +167,7 @@ impl MetricsLine {
             time: now(),
             rate,
             train: numbers(&log.train),
+            validated: BTreeMap::new(),
             of_epoch: Some(of_epoch),
         }
     }
@@ -172,13 +180,18 @@ impl Handler for JsonLines {
 
     fn events(&self) -> Vec<When> {
         let steps = self.steps.map(|n| Event::BatchEnded.when(every(n).batches()));
-        [Event::Started.into(), Event::EpochEnded.into()].into_iter().chain(steps).collect()
+        let always = [Event::Started, Event::Validated, Event::EpochEnded].map(When::from);
+        always.into_iter().chain(steps).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         match (event, state.history.last()) {
             _ if state.is_trial => {}
-            (Event::BatchEnded, _) => self.append(&step_line(state, self.rate.value(state)?))?,
+            // The evaluation wrote the line of the step.
+            (Event::BatchEnded, _) if state.is_validated_after_last_step() => {}
+            (Event::BatchEnded | Event::Validated, _) => {
+                self.append(&step_line(event, state, self.rate.value(state)?))?;
+            }
             (Event::EpochEnded, Some(log)) => {
                 let line = MetricsLine::of_epoch(log, state.step, self.rate.value(state)?);
                 self.append(&line)?;
@@ -198,11 +211,15 @@ fn classify(line: &str, state: &State) -> LogLine {
     }
 }
 
-fn step_line(state: &State, rate: Option<f64>) -> MetricsLine {
+fn step_line(event: Event, state: &State, rate: Option<f64>) -> MetricsLine {
     let mut train = numbers(&state.metrics);
     train.insert(crate::measure::LOSS.into(), finite(state.loss));
+    let validated = match event {
+        Event::Validated => numbers(&state.validation),
+        _ => BTreeMap::new(),
+    };
     let (epoch, step, time) = (state.epoch, state.step, now());
-    MetricsLine { event: LineKind::Step, epoch, step, time, rate, train, of_epoch: None }
+    MetricsLine { event: LineKind::Step, epoch, step, time, rate, train, validated, of_epoch: None }
 }
 
 fn numbers(scores: &Scores) -> BTreeMap<String, Option<f64>> {

@@ -1,20 +1,24 @@
 //! The handlers of the library, one file each.
 
+mod best_states;
 mod checkpoints;
+mod classified_set;
 mod csv_log;
 mod early_stopping;
 mod hyper_parameter;
-mod interrupt;
+pub(crate) mod interrupt;
 mod json_lines;
 mod limits;
 mod line_log;
 mod plateau;
-mod rate;
+pub(crate) mod rate;
 mod run_directory;
+mod run_log;
 mod stop_on_nan;
 mod tensorboard;
 mod watchdog;
 
+pub(crate) use best_states::BEST_STATE;
 pub use checkpoints::Checkpoints;
 pub use csv_log::CsvLog;
 pub use early_stopping::EarlyStopping;

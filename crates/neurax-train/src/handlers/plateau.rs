@@ -13,6 +13,9 @@ const PLATEAU_BEST: &str = "best";
 const PLATEAU_WAITED: &str = "waited";
 const PLATEAU_COOLDOWN: &str = "cooldown";
 
+/// The advice for an optimizer with a schedule.
+const CHAIN_ADVICE: &str = "chain `optim::scale(-1.0)` after it, whose rate is reduced instead";
+
 /// A handler that multiplies the learning rate by a factor when a score does not improve any more.
 ///
 /// The rate is the slot `rate` of the optimizer's last rule that has one, also inside of
@@ -36,6 +39,7 @@ const PLATEAU_COOLDOWN: &str = "cooldown";
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReduceOnPlateau {
+    name: String,
     goal: Goal,
     factor: f64,
     patience: usize,
@@ -47,7 +51,20 @@ impl ReduceOnPlateau {
     /// Creates a handler that multiplies the rate by 0.1 after 10 epochs in a row without a better
     /// score.
     pub fn new(goal: Goal) -> ReduceOnPlateau {
-        ReduceOnPlateau { goal, factor: 0.1, patience: 10, cooldown: 0, min_rate: 0.0 }
+        let name = REDUCE_ON_PLATEAU.into();
+        ReduceOnPlateau { name, goal, factor: 0.1, patience: 10, cooldown: 0, min_rate: 0.0 }
+    }
+
+    /// Sets the name, under which the state keeps the counts; `reduce_on_plateau` by default. Two
+    /// of these handlers in a trainer need different ones.
+    ///
+    /// ```
+    /// use neurax::train::{ReduceOnPlateau, highest};
+    /// let second = ReduceOnPlateau::new(highest("accuracy")).named("accuracy reduces");
+    /// # let _ = second;
+    /// ```
+    pub fn named(self, name: &str) -> ReduceOnPlateau {
+        ReduceOnPlateau { name: name.into(), ..self }
     }
 
     /// Sets the factor.
@@ -77,12 +94,13 @@ impl ReduceOnPlateau {
             let why = format!("expected a factor between 0 and 1, got {}", self.factor);
             return Err(Error::new(REDUCE_ON_PLATEAU, why));
         }
-        rates(&mut state.opt).map(|_| ())
+        self.goal.check(state)?;
+        rates(&mut state.opt, REDUCE_ON_PLATEAU, CHAIN_ADVICE).map(|_| ())
     }
 
-    fn epoch_ended(&self, state: &mut State) -> Result<()> {
-        let score = self.goal.value(state)?;
-        let memory = state.memory(REDUCE_ON_PLATEAU);
+    fn compare(&self, event: Event, state: &mut State) -> Result<()> {
+        let Some(score) = self.goal.value(event, state)? else { return Ok(()) };
+        let memory = state.memory(&self.name);
         let (cooldown, waited) = (memory.count(PLATEAU_COOLDOWN), memory.count(PLATEAU_WAITED));
         let is_better = self.goal.is_better(score, memory.number(PLATEAU_BEST));
         if is_better {
@@ -101,7 +119,7 @@ impl ReduceOnPlateau {
     }
 
     fn reduce(&self, opt: &mut OptState) -> Result<()> {
-        for rate in rates(opt)? {
+        for rate in rates(opt, REDUCE_ON_PLATEAU, CHAIN_ADVICE)? {
             let old = rate.item()?;
             let new = (old.abs() * self.factor).max(self.min_rate).min(old.abs());
             *rate = Tensor::scalar(DType::F32, new.copysign(old));
@@ -112,17 +130,17 @@ impl ReduceOnPlateau {
 
 impl Handler for ReduceOnPlateau {
     fn name(&self) -> String {
-        REDUCE_ON_PLATEAU.into()
+        self.name.clone()
     }
 
     fn events(&self) -> Vec<When> {
-        vec![Event::Started.into(), Event::EpochEnded.into()]
+        [Event::Started.into()].into_iter().chain(self.goal.events()).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         match event {
-            Event::EpochEnded => self.epoch_ended(state),
-            _ => self.check(state),
+            Event::Started => self.check(state),
+            _ => self.compare(event, state),
         }?;
         Ok(Flow::Continue)
     }
@@ -134,11 +152,8 @@ impl Handler for ReduceOnPlateau {
 /// # Errors
 /// If there is none.
 pub(crate) fn set_rate(opt: &mut OptState, value: f64, op: &str) -> Result<()> {
-    let rates = rates(opt).map_err(|_| {
-        let why = "expected an optimizer with a constant learning rate, got one with a schedule; \
-                   search with a constant rate, and use the result in the schedule";
-        Error::new(op, why)
-    })?;
+    let advice = "search with a constant rate, and use the result in the schedule";
+    let rates = rates(opt, op, advice)?;
     for rate in rates {
         *rate = Tensor::scalar(DType::F32, value.copysign(rate.item()?));
     }
@@ -148,25 +163,28 @@ pub(crate) fn set_rate(opt: &mut OptState, value: f64, op: &str) -> Result<()> {
 /// Returns the constant rates of the last rule that has one.
 ///
 /// # Errors
-/// If there is none.
-fn rates(opt: &mut OptState) -> Result<Vec<&mut Tensor>> {
-    let rule = rule_with_rate(opt).ok_or_else(no_rate)?;
+/// If there is none: `op` is the handler, and `advice` what to do with a schedule.
+fn rates<'o>(opt: &'o mut OptState, op: &str, advice: &str) -> Result<Vec<&'o mut Tensor>> {
+    // The state of a custom training has no rules.
+    if opt.slots.is_empty() {
+        let why = "expected the optimizer of a trainer, got none: those of a custom training are \
+                   in its step; change their rate in a handler, as a variable in `State::vars`";
+        return Err(Error::new(op, why));
+    }
+    let rule = rule_with_rate(opt).ok_or_else(|| {
+        let want = "expected an optimizer with a constant learning rate, got one with a schedule";
+        Error::new(op, format!("{want}; {advice}"))
+    })?;
     let slots = opt.slots.iter_mut().skip(rule).take(1).flatten();
     Ok(slots.filter(|(name, _)| is_rate(name)).flat_map(|(_, rate)| rate).collect())
 }
 
 /// Returns the index of the last rule of an optimizer that has a constant rate.
-pub(super) fn rule_with_rate(opt: &OptState) -> Option<usize> {
+fn rule_with_rate(opt: &OptState) -> Option<usize> {
     opt.slots.iter().rposition(|slots| slots.keys().any(|name| is_rate(name)))
 }
 
 /// Returns true if a slot of an optimizer holds a constant rate.
-pub(super) fn is_rate(slot: &str) -> bool {
+fn is_rate(slot: &str) -> bool {
     slot == RATE_SLOT || slot.ends_with(NESTED_RATE)
-}
-
-fn no_rate() -> Error {
-    let why = "expected an optimizer with a constant learning rate, got one with a schedule; \
-               chain `optim::scale(-1.0)` after it, whose rate is reduced instead";
-    Error::new(REDUCE_ON_PLATEAU, why)
 }

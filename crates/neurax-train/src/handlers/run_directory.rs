@@ -1,22 +1,15 @@
 //! [`RunDirectory`].
 
-use super::json_lines::now;
+use super::classified_set::ClassifiedSet;
+use super::run_log::{RunLock, RunLog};
 use super::{Checkpoints, JsonLines};
-use crate::guard::guarded;
-use crate::progress::warn;
 use crate::run_files::{CHECKPOINT_FOLDER, METRICS_FILE};
-use crate::saved::folder::locked_folder;
 use crate::tuning::LOGGED_STEPS;
-use crate::{
-    Event, Flow, Handler, HyperParameter, LayerRecord, PredictionRecord, RunRecord, RunSession,
-    State, Status, When,
-};
-use neurax_data::Batches;
+use crate::{HyperParameter, LayerRecord, ProfileRecord, RunRecord, ValidationData};
 use neurax_nn::optim::Schedule;
-use neurax_nn::{Inputs, Model, Net};
-use neurax_tensor::{Result, Tensor, Tree, concat};
+use neurax_nn::{Inputs, Model};
+use neurax_tensor::{Profile, Tensor, Tree};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::PathBuf;
 
 /// A directory that holds all of a run: its log, its checkpoints, and a description with the
@@ -27,12 +20,16 @@ use std::path::PathBuf;
 /// run.json          the description: RunRecord
 /// metrics.jsonl     a line for each epoch, and for every 10 steps: JsonLines
 /// predictions.json  confusion matrix, ROC and PR curves at the end, with `classify`
+/// profile.json      the time of a training step, with `profile`: ProfileRecord
 /// checkpoints       the last states and the best one: Checkpoints
 /// ```
 ///
 /// `neurax report DIRECTORY` makes an HTML page of it, `neurax watch DIRECTORY` shows it while the
 /// run trains, and [`Trainer::resume_or_run`](crate::Trainer::resume_or_run) continues it, also
 /// after it was copied to another machine. A trial writes nothing.
+///
+/// Ctrl-C and SIGTERM stop the run after its step, with a checkpoint: see
+/// [`Interrupt`](crate::Interrupt). [`RunDirectory::without_interrupt`] leaves them to the program.
 ///
 /// The command line is recorded for the report. Values of arguments whose names contain `key`,
 /// `token`, `secret` or `password`, and users and passwords in URLs, are replaced by `***`; other
@@ -67,47 +64,12 @@ pub struct RunDirectory {
     log: JsonLines,
     checkpoints: Checkpoints,
     hyper_parameters: BTreeMap<String, HyperParameter>,
+    /// The layers of models that the trainer does not know.
+    layers: Vec<LayerRecord>,
     classified: Option<ClassifiedSet>,
+    profile: Option<ProfileRecord>,
     records_command: bool,
-}
-
-/// The data set of [`RunDirectory::classify`].
-struct ClassifiedSet {
-    outputs: OutputFn,
-    names: Vec<String>,
-}
-
-/// Returns the outputs of a network and the targets of the first batches of a data set, of which
-/// the number is given.
-type OutputFn = Box<dyn Fn(&Net, usize) -> Result<(Tensor, Tensor)> + Send>;
-
-impl ClassifiedSet {
-    fn names(&self) -> Vec<&str> {
-        self.names.iter().map(String::as_str).collect()
-    }
-
-    /// Checks the outputs and targets of one batch, and the names.
-    ///
-    /// # Errors
-    /// If the shapes or the number of names do not fit, or there is no batch.
-    fn check(&self, net: &Net) -> Result<()> {
-        let (outputs, targets) = self.outputs_of(net, 1)?;
-        PredictionRecord::check(&outputs, &targets, &self.names())
-    }
-
-    /// Returns the quality of a network after `step` steps.
-    ///
-    /// # Errors
-    /// As [`PredictionRecord::of`].
-    fn predictions(&self, net: &Net, step: usize) -> Result<PredictionRecord> {
-        let (outputs, targets) = self.outputs_of(net, usize::MAX)?;
-        let found = PredictionRecord::of(&outputs, &targets, &self.names())?;
-        Ok(PredictionRecord { step: Some(step), ..found })
-    }
-
-    fn outputs_of(&self, net: &Net, batches: usize) -> Result<(Tensor, Tensor)> {
-        guarded("the data set of `classify`", || (self.outputs)(net, batches))?
-    }
+    interrupts: bool,
 }
 
 impl RunDirectory {
@@ -118,13 +80,35 @@ impl RunDirectory {
             log: JsonLines::new(directory.join(METRICS_FILE)).every_steps(LOGGED_STEPS),
             checkpoints: Checkpoints::new(directory.join(CHECKPOINT_FOLDER)),
             hyper_parameters: BTreeMap::new(),
+            layers: vec![],
             classified: None,
+            profile: None,
             records_command: true,
+            interrupts: true,
             directory,
         }
     }
 
-    /// Writes a line of the log after every `n` steps, instead of every 10.
+    /// Writes a line of the log after every `n` steps, instead of every 10. A call of
+    /// [`Trainer::steps_per_call`](crate::Trainer::steps_per_call) ends at each of these steps, so
+    /// that it has at most `n`. With `usize::MAX`, there are lines of epochs alone.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// # let run = std::env::temp_dir().join(format!("neurax-doc-every-{}", std::process::id()));
+    /// let set = Dataset::new(Tensor::ones([40, 1]), Tensor::ones([40, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let directory = train::RunDirectory::new(&run).every_steps(usize::MAX);
+    /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
+    ///     .steps_per_call(usize::MAX)
+    ///     .record(directory)
+    ///     .on(Event::BatchEnded, |s| assert_eq!(s.step % 20, 0, "a call is an epoch"))
+    ///     .quiet()
+    ///     .run(&set.batched(2), epochs(2))?;
+    /// assert_eq!(train::RunFiles::read(&run).lines.len(), 2);
+    /// # std::fs::remove_dir_all(&run)?;
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn every_steps(mut self, n: usize) -> RunDirectory {
         self.log = self.log.every_steps(n);
         self
@@ -143,8 +127,9 @@ impl RunDirectory {
         self
     }
 
-    /// Logs the learning rate of a schedule, which is not a part of the state. A constant rate is
-    /// logged without it.
+    /// Logs the learning rate of a schedule, for a [`CustomTraining`](crate::CustomTraining), whose
+    /// optimizers the trainer does not know. Of other trainings, the rate is known and logged
+    /// without it.
     pub fn rate(mut self, schedule: Schedule) -> RunDirectory {
         self.log = self.log.rate(schedule);
         self
@@ -154,6 +139,65 @@ impl RunDirectory {
     pub fn hyper_parameter(mut self, name: &str, value: impl Into<HyperParameter>) -> RunDirectory {
         self.hyper_parameters.insert(name.into(), value.into());
         self
+    }
+
+    /// Adds the layers of a model to the description, with `name` in front of their paths: for the
+    /// models of a [`CustomTraining`](crate::CustomTraining), which the trainer does not know.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// # let run = std::env::temp_dir().join(format!("neurax-doc-model-{}", std::process::id()));
+    /// let model = nn::input("x", dims![_, 2]).dense(1).model();
+    /// let start = model.init(key(0), &types![f32[_, 2]])?.params;
+    /// let directory = train::RunDirectory::new(&run).model("line", &model);
+    /// let step = move |p: Params, batch: &data::Batch, _: Key| {
+    ///     let line = |p: Params| {
+    ///         let y = model.apply_with(&p, &Params::new(), &batch.x, &Mode::Eval);
+    ///         loss::mse(y.y(), &batch.y)
+    ///     };
+    ///     let (loss, slope) = value_and_grad_at(&p, line);
+    ///     (p.zip_map(&slope, |p, slope| p - slope * 0.1), [loss])
+    /// };
+    /// let set = Dataset::new(key(1).normal([8, 2]), Tensor::ones([8, 1]))?;
+    /// let trainer = Trainer::custom(train::CustomTraining::new(start, ["loss"], step));
+    /// trainer.record(directory).quiet().run(&set.batched(4), epochs(2))?;
+    /// let record = train::RunRecord::read(&run)?.unwrap_or_default();
+    /// let paths: Vec<&str> = record.layers.iter().map(|layer| layer.path.as_str()).collect();
+    /// assert_eq!(paths, ["line.x", "line.dense"]);
+    /// # std::fs::remove_dir_all(&run)?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn model(mut self, name: &str, model: &Model) -> RunDirectory {
+        let below = |path: &String| format!("{name}.{path}");
+        let named = |layer: LayerRecord| LayerRecord {
+            path: below(&layer.path),
+            inputs: layer.inputs.iter().map(below).collect(),
+            ..layer
+        };
+        self.layers.extend(LayerRecord::of(model).into_iter().map(named));
+        self
+    }
+
+    /// Writes a profile of the training step, such as that of
+    /// [`Trainer::profile`](crate::Trainer::profile), when the run starts: the report shows it as a
+    /// flame graph and tables.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// # let run = std::env::temp_dir().join(format!("neurax-doc-profile-{}", std::process::id()));
+    /// let iris = data::iris()?.batched(50);
+    /// let model = nn::input("flower", dims![_, 4]).dense(16).tanh().dense(3).softmax();
+    /// let trainer = || Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(0.01));
+    /// let profile = trainer().profile(&iris)?;
+    /// let directory = train::RunDirectory::new(&run).profile(&profile);
+    /// trainer().record(directory).quiet().run(&iris, epochs(2))?;
+    /// let written = train::RunFiles::read(&run).profile;
+    /// assert_eq!(written, Some(train::ProfileRecord::of(&profile)));
+    /// # std::fs::remove_dir_all(&run)?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn profile(self, profile: &Profile) -> RunDirectory {
+        RunDirectory { profile: Some(ProfileRecord::of(profile)), ..self }
     }
 
     /// Leaves the command line out of the description: for programs whose arguments are secret.
@@ -167,152 +211,64 @@ impl RunDirectory {
         RunDirectory { records_command: false, ..self }
     }
 
+    /// Leaves signals to the program: Ctrl-C ends it without a checkpoint of the steps since the
+    /// last one, unless there is another handler of it.
+    ///
+    /// ```
+    /// use neurax::train::RunDirectory;
+    /// let directory = RunDirectory::new("runs/digits").without_interrupt();
+    /// # let _ = directory;
+    /// ```
+    pub fn without_interrupt(self) -> RunDirectory {
+        RunDirectory { interrupts: false, ..self }
+    }
+
     /// Writes the confusion matrix and the ROC and PR curves of a classifier on a data set when the
-    /// run ends, unless Ctrl-C ended it: the first output of the model is the probabilities of the
-    /// classes, and the targets are their indices or one-hot. Without `names`,
-    /// classes are called by their indices. See [`PredictionRecord::of`]. The first batch and the
-    /// names are checked when the run starts; an error at the end is a warning, and a problem in
-    /// the report.
-    pub fn classify<X: Tree + Inputs + Clone>(
+    /// run ends, unless a signal ended it: the first output of the model is the probabilities of
+    /// the classes, and the targets are their indices or one-hot. Without `names`, classes are
+    /// called by their indices. See [`PredictionRecord::of`](crate::PredictionRecord::of). The
+    /// first batch and the names are checked when the run starts; an error at the end is a warning,
+    /// and a problem in the report.
+    ///
+    /// The data are a data set, which is evaluated in batches of 256 examples, or any source, such
+    /// as a stream: see [`ValidationData`]. The outputs and targets of all examples are held in
+    /// memory.
+    pub fn classify<X: Tree + Inputs + Clone, K>(
         mut self,
-        data: impl Into<Batches<X, Tensor>>,
+        data: impl ValidationData<X, Tensor, K>,
         names: &[&str],
     ) -> RunDirectory {
-        let (data, names): (_, Vec<String>) =
-            (data.into(), names.iter().map(|name| name.to_string()).collect());
-        let outputs = move |net: &Net, batches: usize| {
-            let (mut outputs, mut targets) = (vec![], vec![]);
-            for batch in data.epoch(0).take(batches) {
-                outputs.push(net.apply(&batch.x).y().clone());
-                targets.push(batch.y);
-            }
-            Ok((concat(outputs, 0).ok()?, concat(targets, 0).ok()?))
-        };
-        self.classified = Some(ClassifiedSet { outputs: Box::new(outputs), names });
+        self.classified = Some(ClassifiedSet::new(data.into_batches(), names));
         self
+    }
+
+    /// Returns true if the run stops at Ctrl-C after its step.
+    pub(crate) fn interrupts(&self) -> bool {
+        self.interrupts
     }
 
     /// Returns the handlers that write the directory: those of its lock, of the log, of the
     /// description, and of the checkpoints. The lock is the first one.
-    pub(crate) fn handlers(self, model: &Model) -> (RunLock, JsonLines, RunLog, Checkpoints) {
+    /// `model` is that of the trainer.
+    pub(crate) fn handlers(
+        self,
+        model: Option<&Model>,
+    ) -> (RunLock, JsonLines, RunLog, Checkpoints) {
+        let layers = model.map(LayerRecord::of).unwrap_or_default();
         let record = RunRecord {
             hyper_parameters: self.hyper_parameters,
-            layers: LayerRecord::of(model),
+            layers: layers.into_iter().chain(self.layers).collect(),
             ..RunRecord::default()
         };
-        let (directory, model) = (self.directory, model.clone());
-        let lock = RunLock { directory: directory.clone(), lock: None };
-        let (classified, records_command) = (self.classified, self.records_command);
-        let log = RunLog { directory, record, model, classified, records_command };
+        let lock = RunLock::new(self.directory.clone());
+        let log = RunLog {
+            directory: self.directory,
+            record,
+            model: model.cloned(),
+            classified: self.classified,
+            profile: self.profile,
+            records_command: self.records_command,
+        };
         (lock, self.log, log, self.checkpoints)
-    }
-}
-
-/// A handler that locks the directory before another one of the run touches a file in it: a second
-/// program in the directory ends, and changes nothing.
-pub(crate) struct RunLock {
-    directory: PathBuf,
-    /// The lock from the start of the run; `None` before, and where folders cannot be locked.
-    lock: Option<File>,
-}
-
-impl Handler for RunLock {
-    fn name(&self) -> String {
-        "run_lock".into()
-    }
-
-    fn events(&self) -> Vec<When> {
-        vec![Event::Started.into()]
-    }
-
-    fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
-        if !state.is_trial {
-            self.lock = locked_folder(&self.directory)?;
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn reads_scores(&self) -> bool {
-        false
-    }
-}
-
-/// A handler that writes the description of a run when it starts and ends, and the predictions.
-pub(crate) struct RunLog {
-    directory: PathBuf,
-    record: RunRecord,
-    model: Model,
-    classified: Option<ClassifiedSet>,
-    records_command: bool,
-}
-
-impl RunLog {
-    fn start(&mut self, state: &State) -> Result<()> {
-        if let Some(set) = &self.classified {
-            set.check(&self.model.bind(state.vars.clone()))?;
-        }
-        // A damaged description must not keep a run from being resumed.
-        let old = RunRecord::read(&self.directory).ok().flatten().filter(|_| !state.is_new);
-        self.record.sessions = old.map(|old| old.sessions).unwrap_or_default();
-        let mut session = RunSession::here(now(), state.step);
-        if !self.records_command {
-            session.command.clear();
-        }
-        self.record.sessions.push(session);
-        self.record.status = Status::Running;
-        (self.record.epochs, self.record.batches) = (state.plan.epochs, state.plan.batches);
-        self.record.write(&self.directory)
-    }
-
-    fn end(&mut self, state: &State) -> Result<()> {
-        self.record.status = state.status.clone();
-        if let Some(session) = self.record.sessions.last_mut() {
-            session.ended = Some(now());
-        }
-        self.record.write(&self.directory)
-    }
-
-    /// Writes the predictions. An error is noted: the run itself is complete.
-    fn predict(&mut self, state: &State) {
-        let Some(set) = &self.classified else { return };
-        let net = self.model.bind(state.vars.clone());
-        let written = set.predictions(&net, state.step).and_then(|p| p.write(&self.directory));
-        if let Err(e) = written {
-            let why = format!("the predictions of `classify` were not written: {e}");
-            warn(&why);
-            self.record.problems.push(why);
-        }
-    }
-}
-
-impl Handler for RunLog {
-    fn name(&self) -> String {
-        "run_directory".into()
-    }
-
-    fn events(&self) -> Vec<When> {
-        [Event::Started, Event::Completed, Event::Failed].map(When::from).into()
-    }
-
-    fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        match event {
-            _ if state.is_trial => {}
-            Event::Started => self.start(state)?,
-            // A run that failed before its start has no description, and maybe no lock.
-            Event::Failed if self.record.sessions.is_empty() => {}
-            Event::Failed => self.end(state)?,
-            _ => {
-                // After Ctrl-C, the user waits for the end.
-                if state.status != Status::Interrupted {
-                    self.predict(state);
-                }
-                self.end(state)?;
-            }
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn reads_scores(&self) -> bool {
-        false
     }
 }

@@ -1,12 +1,17 @@
 //! [`StopOnNan`].
 
+use crate::tuning::MAX_LISTED_VARIABLES;
 use crate::{Event, Flow, Handler, State, When};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 
 /// A handler that ends training with an error when the loss or a metric of the epoch so far is NaN
-/// or infinite, and names the variables that are. The error holds the state. A score for which
-/// nothing counts yet is skipped, such as a gradient norm when the first scaled gradients overflow,
-/// or a weighted loss before the first weight.
+/// or infinite, and names the first variables that are. The error holds the state. A score for
+/// which nothing counts yet is skipped, such as a gradient norm when the first scaled gradients
+/// overflow, or a weighted loss before the first weight.
+///
+/// After a step with gradients that are NaN, all variables are. What made the first one is found by
+/// a run with `debug::nans(true)`, from a checkpoint before the step or from the start: its error
+/// names the operation, its layer and your line.
 ///
 /// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss) with `Stop` does the same for the
 /// loss without names.
@@ -50,11 +55,19 @@ fn error(name: &str, x: f64, state: &State) -> Error {
     let is_bad = |t: &Tensor| t.dtype().is_float() && !all_finite(t);
     let bad = state.vars.leaves().into_iter().filter(|(_, t)| is_bad(t));
     let bad: Vec<String> = bad.map(|(path, _)| path).collect();
+    let (shown, all) = (bad.iter().take(MAX_LISTED_VARIABLES), bad.len());
+    let shown: Vec<&str> = shown.map(String::as_str).collect();
     let which = match bad.is_empty() {
         true => "all variables are finite".into(),
-        false => format!("not finite: {}", bad.join(", ")),
+        false if shown.len() < all => {
+            let more = all - shown.len();
+            format!("not finite: {} and {more} more variables", shown.join(", "))
+        }
+        false => format!("not finite: {}", shown.join(", ")),
     };
-    Error::new("train", format!("expected a finite {name}, got {x}; {which}"))
+    let advice = "with `debug::nans(true)`, the error of the run names the operation and the layer \
+                  that made the first one";
+    Error::new("train", format!("expected a finite {name}, got {x}; {which}; {advice}"))
 }
 
 fn all_finite(t: &Tensor) -> bool {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 /// A handler that replaces a small JSON file while training advances, so that a supervisor can
 /// restart a program that hangs: `{"step":120,"epoch":1,"time":1790000000,"status":"running"}`. The
-/// file is written at the start, after steps that are 10 seconds apart, and at the end.
+/// file is written at the start, after steps and batches of validation sets that are 10 seconds
+/// apart, and at the end. A trial writes nothing.
 ///
 /// # Examples
 ///
@@ -55,6 +56,28 @@ impl WatchdogFile {
     pub fn interval(self, interval: Duration) -> WatchdogFile {
         WatchdogFile { interval, ..self }
     }
+
+    /// Writes the file if the last time is an interval ago.
+    fn write_at_intervals(&mut self, state: &State) -> Result<()> {
+        let is_recent = self.last.is_some_and(|last| last.elapsed() < self.interval);
+        if is_recent { Ok(()) } else { self.write(state) }
+    }
+
+    fn write(&mut self, state: &State) -> Result<()> {
+        if state.is_trial {
+            return Ok(());
+        }
+        let sign = SignOfLife {
+            step: state.step,
+            epoch: state.epoch,
+            time: now() as u64,
+            status: state.status.to_string(),
+        };
+        let text = serde_json::to_string(&sign).map_err(|e| Error::new("log", e.to_string()))?;
+        replace_file(&self.path, format!("{text}\n").as_bytes())?;
+        self.last = Some(Instant::now());
+        Ok(())
+    }
 }
 
 impl Handler for WatchdogFile {
@@ -63,24 +86,20 @@ impl Handler for WatchdogFile {
     }
 
     fn events(&self) -> Vec<When> {
-        [Event::Started, Event::BatchEnded, Event::Completed, Event::Failed].map(When::from).into()
+        use Event::*;
+        [Started, EpochStarted, BatchEnded, EpochEnded, Completed, Failed].map(When::from).into()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        let is_recent = self.last.is_some_and(|last| last.elapsed() < self.interval);
-        if event != Event::BatchEnded || !is_recent {
-            let sign = SignOfLife {
-                step: state.step,
-                epoch: state.epoch,
-                time: now() as u64,
-                status: state.status.to_string(),
-            };
-            let text =
-                serde_json::to_string(&sign).map_err(|e| Error::new("log", e.to_string()))?;
-            replace_file(&self.path, format!("{text}\n").as_bytes())?;
-            self.last = Some(Instant::now());
+        match event {
+            Event::Started | Event::Completed | Event::Failed => self.write(state)?,
+            _ => self.write_at_intervals(state)?,
         }
         Ok(Flow::Continue)
+    }
+
+    fn validating(&mut self, state: &State) -> Result<()> {
+        self.write_at_intervals(state)
     }
 
     fn reads_scores(&self) -> bool {

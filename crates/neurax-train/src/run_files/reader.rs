@@ -1,10 +1,12 @@
 //! [`RunFiles`].
 
-use super::{CHECKPOINT_FOLDER, METRICS_FILE, PredictionRecord, RunRecord};
+use super::{
+    BestRecord, CHECKPOINT_FOLDER, METRICS_FILE, PredictionRecord, ProfileRecord, RunRecord,
+};
 use crate::saved::file_size;
 use crate::saved::steps::step_folders;
 use crate::tuning::MAX_DOCUMENT_BYTES;
-use crate::{LineKind, MetricsLine};
+use crate::{LineKind, MetricsLine, Status};
 use neurax_tensor::Result;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -42,8 +44,12 @@ pub struct RunFiles {
     pub lines: Vec<MetricsLine>,
     /// The quality on a data set, after the run.
     pub predictions: Option<PredictionRecord>,
+    /// The time of a training step.
+    pub profile: Option<ProfileRecord>,
     /// The steps of the saved states.
     pub checkpoints: Vec<usize>,
+    /// The best one of the saved states, if it was chosen.
+    pub best: Option<BestRecord>,
     /// Messages about files that are missing or damaged.
     pub problems: Vec<String>,
 }
@@ -63,9 +69,15 @@ impl RunFiles {
         files.read_lines(&directory.join(METRICS_FILE));
         let predictions = PredictionRecord::read(directory);
         files.predictions = files.noted(predictions).flatten();
+        let profile = ProfileRecord::read(directory);
+        files.profile = files.noted(profile).flatten();
         let checkpoints = step_folders(&directory.join(CHECKPOINT_FOLDER));
         let checkpoints = files.noted(checkpoints).unwrap_or_default();
         files.checkpoints = checkpoints.into_iter().map(|(step, _)| step).collect();
+        let best = BestRecord::read(directory);
+        files.best = files.noted(best).flatten();
+        let lost = files.lost_lines(&directory.join(METRICS_FILE));
+        files.problems.extend(lost);
         files
     }
 
@@ -111,6 +123,32 @@ impl RunFiles {
         }
     }
 
+    /// Returns the problem of a log whose end is lost: one that ends before the newest checkpoint.
+    /// In a run that did not complete, the checkpoint may be newer by less than the distance of two
+    /// lines.
+    fn lost_lines(&self, path: &Path) -> Option<String> {
+        let saved = *self.checkpoints.last()?;
+        let record = self.record.as_ref();
+        let is_complete = record.is_some_and(|record| record.status == Status::Completed);
+        let logged = self.lines.last().map_or(0, |line| line.step);
+        let steps = || self.lines.iter().map(|line| line.step);
+        let distance = if is_complete && path.exists() {
+            0
+        } else if self.lines.is_empty() {
+            return None;
+        } else {
+            let distances = steps().zip(steps().skip(1)).map(|(a, b)| b.saturating_sub(a));
+            distances.chain(record.and_then(|record| record.batches)).max().unwrap_or(0)
+        };
+        (saved > logged.saturating_add(distance)).then(|| {
+            format!(
+                "{}: the end of the log is lost: expected lines up to step {saved}, which is that \
+                 of the newest checkpoint, got lines up to step {logged}",
+                path.display()
+            )
+        })
+    }
+
     /// Returns the value, or adds the error to the problems.
     fn noted<T>(&mut self, read: Result<T>) -> Option<T> {
         read.map_err(|e| self.problems.push(e.message().to_string())).ok()
@@ -133,6 +171,36 @@ fn file_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    fn line(step: usize) -> MetricsLine {
+        let (train, validated) = (BTreeMap::new(), BTreeMap::new());
+        let (event, epoch, rate, of_epoch) = (LineKind::Step, 0, None, None);
+        MetricsLine { event, epoch, step, time: 0.0, rate, train, validated, of_epoch }
+    }
+
+    #[test]
+    fn a_log_that_ends_before_the_newest_checkpoint_is_a_problem() {
+        let file = std::env::temp_dir().join(format!("neurax-cut-log-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let problem = |status, steps: &[usize], saved| {
+            let record = Some(RunRecord { status, batches: Some(45), ..RunRecord::default() });
+            let (lines, checkpoints) = (steps.iter().map(|n| line(*n)).collect(), vec![saved]);
+            RunFiles { record, lines, checkpoints, ..RunFiles::default() }.lost_lines(&file)
+        };
+        let cut = problem(Status::Completed, &[10], 540).unwrap();
+        assert!(cut.contains("lines up to step 540") && cut.ends_with("up to step 10"), "{cut}");
+        assert!(problem(Status::Running, &[10, 20], 540).is_some());
+        assert!(problem(Status::Completed, &[], 540).unwrap().ends_with("up to step 0"));
+        assert!(problem(Status::Completed, &[530, 540], 540).is_none());
+        // Lines of epochs alone, and a checkpoint inside of the next epoch.
+        assert!(problem(Status::Running, &[45, 90], 111).is_none());
+        assert!(problem(Status::Running, &[], 30).is_none());
+        let (lines, checkpoints) = (vec![line(10), line(20)], vec![540]);
+        let without_record = RunFiles { lines, checkpoints, ..RunFiles::default() };
+        assert!(without_record.lost_lines(&file).is_some());
+        std::fs::remove_file(file).unwrap();
+    }
 
     #[test]
     fn few_damaged_lines_are_named_and_the_others_counted() {

@@ -7,6 +7,7 @@
 use super::load_failure::LoadFailure;
 use crate::epoch_so_far::{EpochSoFar, TOTALS, TotalsSoFar};
 use crate::memory::below;
+use crate::program_record::ProgramRecord;
 use crate::stopwatch::Stopwatch;
 use crate::{EpochLog, HandlerMemories, HandlerMemory, Scores, State, Status};
 use neurax_nn::{OptState, Params, Vars};
@@ -54,6 +55,11 @@ pub(super) struct Content {
     metrics: StoredScores,
     validation: StoredScores,
     status: Status,
+    /// The number of batches of an epoch, if it is known.
+    #[serde(default)]
+    batches: Option<usize>,
+    #[serde(default)]
+    program: ProgramRecord,
     history: Vec<StoredLog>,
     so_far: StoredEpoch,
     handlers: BTreeMap<String, StoredMemory>,
@@ -84,6 +90,10 @@ struct StoredEpoch {
     measures: Vec<String>,
     examples: usize,
     skipped_before: usize,
+    #[serde(default)]
+    first_batch: Option<usize>,
+    #[serde(default)]
+    validated: Option<usize>,
     halts: bool,
     seconds: ExactNumber,
 }
@@ -180,8 +190,7 @@ fn check_version(version: &Value) -> Result<()> {
 }
 
 fn is_damaged(why: String) -> Error {
-    let advice = "delete the folder and resume from an older checkpoint";
-    Error::new("load", format!("the file is damaged: {why}; {advice}"))
+    Error::new("load", format!("the file is damaged: {why}"))
 }
 
 fn json_error(e: serde_json::Error) -> Error {
@@ -228,6 +237,8 @@ impl Content {
             metrics: stored_scores(&state.metrics),
             validation: stored_scores(&state.validation),
             status: state.status.clone(),
+            batches: state.plan.batches,
+            program: state.program.clone(),
             history: state.history.iter().map(StoredLog::from).collect(),
             so_far: StoredEpoch::from(&state.so_far),
             handlers: state.handlers.iter().map(|(n, m)| (n.clone(), m.into())).collect(),
@@ -236,6 +247,16 @@ impl Content {
             optimizer: serde_json::from_str(&structure).map_err(json_error)?,
         };
         Ok((content, tensors))
+    }
+
+    /// Returns the number of completed steps.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Returns a number in the memory of a handler.
+    pub fn number(&self, handler: &str, name: &str) -> Option<f64> {
+        self.handlers.get(handler)?.numbers.get(name).map(|x| x.0)
     }
 
     /// Checks that the counts are small enough to count on.
@@ -276,12 +297,16 @@ impl Content {
         state.validation = scores(self.validation);
         state.history = self.history.into_iter().map(EpochLog::from).collect();
         state.status = self.status;
+        state.plan.batches = self.batches;
+        state.program = self.program;
         state.handlers = HandlerMemories::from_iter(handlers);
         state.so_far = EpochSoFar {
             totals: TotalsSoFar::Stored(tensors),
             measures: self.so_far.measures,
             examples: self.so_far.examples,
             skipped_before: self.so_far.skipped_before,
+            first_batch: self.so_far.first_batch,
+            validated: self.so_far.validated,
             halts: self.so_far.halts,
             watch: Stopwatch::stopped_at(self.so_far.seconds.0),
         };
@@ -377,6 +402,8 @@ impl From<&EpochSoFar> for StoredEpoch {
             measures: epoch.measures.clone(),
             examples: epoch.examples,
             skipped_before: epoch.skipped_before,
+            first_batch: epoch.first_batch,
+            validated: epoch.validated,
             halts: epoch.halts,
             seconds: ExactNumber(epoch.watch.seconds()),
         }

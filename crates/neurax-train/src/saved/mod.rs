@@ -51,8 +51,8 @@ impl State {
     /// continues the training, and [`Checkpoints`](crate::Checkpoints) saves during one.
     ///
     /// # Errors
-    /// If a tensor carries an error or has a dtype that safetensors files lack, or the folder
-    /// cannot be written or holds anything but a saved state.
+    /// If a tensor carries an error, or the folder cannot be written or holds anything but a saved
+    /// state.
     ///
     /// # Examples
     ///
@@ -121,14 +121,7 @@ pub(crate) fn load(folder: &Path) -> Result<State, LoadFailure> {
 
 fn load_in(folder: &Path) -> Result<State, LoadFailure> {
     let (path, tensors) = (folder.join(DOCUMENT), folder.join(TENSORS));
-    let failed = |e: std::io::Error| LoadFailure::of(e.kind(), no_state(folder, &e));
-    let bytes = file_size(&path).map_err(failed)?;
-    if bytes > MAX_DOCUMENT_BYTES {
-        let why = format!("expected at most {MAX_DOCUMENT_BYTES} bytes, got {bytes}");
-        return Err(in_path(&path, &Error::new("load", why)).into());
-    }
-    let text = std::fs::read_to_string(&path).map_err(failed)?;
-    let document = StateDocument::parse(&text).map_err(|e| e.in_path(&path))?;
+    let document = read_document(folder)?;
     let want = document.file(TENSORS).map_err(|e| in_path(&path, &e))?;
     let failed = |e: std::io::Error| LoadFailure::of(e.kind(), in_path(&tensors, &e.into()));
     let bytes = file_size(&tensors).map_err(failed)?;
@@ -142,6 +135,37 @@ fn load_in(folder: &Path) -> Result<State, LoadFailure> {
     }
     let tensors = safetensors::load(tensors)?;
     Ok(document.content.state(tensors).map_err(|e| in_path(&path, &e))?)
+}
+
+/// Reads the description of the state in a folder.
+fn read_document(folder: &Path) -> Result<StateDocument, LoadFailure> {
+    let path = folder.join(DOCUMENT);
+    let failed = |e: std::io::Error| LoadFailure::of(e.kind(), no_state(folder, &e));
+    let bytes = file_size(&path).map_err(failed)?;
+    if bytes > MAX_DOCUMENT_BYTES {
+        let why = format!("expected at most {MAX_DOCUMENT_BYTES} bytes, got {bytes}");
+        return Err(in_path(&path, &Error::new("load", why)).into());
+    }
+    let text = std::fs::read_to_string(&path).map_err(failed)?;
+    StateDocument::parse(&text).map_err(|e| e.in_path(&path))
+}
+
+/// Returns the step of the state in a folder, and the number `number` in the memory of the handler
+/// `handler`, without reading the tensors; nothing if there is no state.
+///
+/// # Errors
+/// If the description of the state is damaged or of another version.
+pub(crate) fn step_and_number(
+    folder: &Path,
+    handler: &str,
+    number: &str,
+) -> Result<Option<(usize, Option<f64>)>> {
+    let found = existing(folder);
+    if !found.join(DOCUMENT).exists() {
+        return Ok(None);
+    }
+    let content = read_document(&found)?.content;
+    Ok(Some((content.step(), content.number(handler, number))))
 }
 
 /// Returns the size of a regular file. Another one, such as a pipe, may never end.
@@ -177,11 +201,7 @@ fn no_state(folder: &Path, e: &std::io::Error) -> Error {
 }
 
 fn damaged(path: &Path, found: impl Display, want: &StoredFile) -> Error {
-    let why = format!(
-        "{} is damaged: expected {want}, got {found}; delete its folder and resume from an older \
-         checkpoint",
-        path.display()
-    );
+    let why = format!("{} is damaged: expected {want}, got {found}", path.display());
     Error::new("load", why)
 }
 

@@ -47,24 +47,40 @@ pub(crate) fn step_folders(directory: &Path) -> Result<Vec<(usize, PathBuf)>> {
 ///
 /// # Errors
 /// If a state cannot be read for another reason, such as its version or a permission: an older one
-/// in its place would lose steps. If all are damaged: the error of the newest one.
+/// in its place would lose steps. If all are damaged: the errors of all of them.
 pub(crate) fn newest_state(directory: &Path) -> Result<(Option<State>, Vec<String>)> {
     let directory = &checkpoint_directory(directory);
     if existing(directory).join(DOCUMENT).exists() {
         return Ok((Some(State::load(directory)?), vec![]));
     }
-    let (mut warnings, mut first) = (vec![], None);
+    let (mut warnings, mut damaged) = (vec![], vec![]);
     for (_, folder) in step_folders(directory)?.into_iter().rev() {
         match load(&folder) {
             Ok(state) => return Ok((Some(state), warnings)),
             Err(LoadFailure::Unreadable(e)) => return Err(e),
             Err(LoadFailure::Damaged(e)) => {
                 warnings.push(format!("{}; an older checkpoint is used", e.message()));
-                first.get_or_insert(e);
+                damaged.push(e);
             }
         }
     }
-    first.map_or(Ok((None, vec![])), Err)
+    match &damaged[..] {
+        [] => Ok((None, vec![])),
+        all => Err(all_are_damaged(directory, all)),
+    }
+}
+
+/// Returns the error of a directory whose checkpoints are all damaged.
+fn all_are_damaged(directory: &Path, errors: &[Error]) -> Error {
+    let each: Vec<&str> = errors.iter().map(Error::message).collect();
+    let why = format!(
+        "expected a whole checkpoint in {}, and all {} are damaged: {}; restore one from a copy, \
+         or train in another directory",
+        directory.display(),
+        errors.len(),
+        each.join("; ")
+    );
+    Error::new("load", why)
 }
 
 /// Checks that all states of a directory that are newer than `step` are damaged: another one would

@@ -4,6 +4,7 @@ use super::*;
 use crate::{EpochLog, Scores, Status};
 use neurax_nn::{Vars, input, optim};
 use neurax_tensor::{Tree, TypeSpec, dims, key, tensor, types};
+use serde::Deserialize;
 use std::fs;
 use std::path::PathBuf;
 
@@ -126,4 +127,22 @@ fn implausible_counts_and_files_that_are_none_are_errors() {
     fs::create_dir(at.join(TENSORS)).unwrap();
     let e = State::load(&at).unwrap_err().to_string();
     assert!(e.contains("expected a regular file"), "{e}");
+}
+
+#[test]
+fn states_of_older_versions_do_not_say_the_size_of_their_data() {
+    let mut state = full_state();
+    (state.plan.batches, state.so_far.first_batch) = (Some(9), Some(20));
+    let (content, tensors) = Content::of(&state).unwrap();
+    let mut value = serde_json::to_value(&content).unwrap();
+    let read = |value: &serde_json::Value| {
+        let state = Content::deserialize(value).unwrap().state(tensors.clone()).unwrap();
+        (state.step, state.plan.batches, state.so_far.first_batch)
+    };
+    assert_eq!(read(&value), (23, Some(9), Some(20)));
+    value.as_object_mut().unwrap().remove("batches").unwrap();
+    for name in ["first_batch", "validated"] {
+        value["so_far"].as_object_mut().unwrap().remove(name).unwrap();
+    }
+    assert_eq!(read(&value), (23, None, None));
 }

@@ -127,11 +127,11 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
         self
     }
 
-    /// Gives the result the mean of the weights after some epochs, and running statistics that
-    /// belong to it: `trained.vars` and the scores in `trained.validation` are those of the mean,
-    /// the logs and checkpoints those of the training. [`Trainer::resume_exactly`] with
-    /// `trained.state` goes on with the weights after the last step, which the state keeps;
-    /// [`Trainer::resume`] begins with the mean.
+    /// Gives the result the mean of the weights after some epochs or their moving average over the
+    /// steps, and running statistics that belong to it: `trained.vars` and the scores in
+    /// `trained.validation` are those of the mean, the logs and checkpoints those of the training.
+    /// [`Trainer::resume_exactly`] with `trained.state` goes on with the weights after the last
+    /// step, which the state keeps; [`Trainer::resume`] begins with the mean.
     ///
     /// # Examples
     ///
@@ -151,6 +151,9 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// ```
     pub fn average_weights(mut self, averaging: AveragedWeights) -> Self {
         self.settings.averaging = Some(averaging);
+        if let Some(optim) = self.settings.task.optim() {
+            averaging.add_to(optim);
+        }
         self.handler(averaging.handler())
     }
 

@@ -1,22 +1,22 @@
 //! The methods of [`Trainer`] for the course of a run: validation, limits, handlers.
 
 use super::Trainer;
+use crate::any_batch::{AnySource, SourceOf};
 use crate::evaluation::Validation;
 use crate::handler::Handlers;
 use crate::settings::{DataLimit, Settings};
-use crate::{Handler, IntoFlow, NonFiniteLoss, State, When};
-use neurax_data::Batches;
+use crate::{Handler, IntoFlow, NonFiniteLoss, ProgressForm, State, ValidationData, When};
 use neurax_nn::Inputs;
 use neurax_tensor::{Key, Tree};
 use std::panic::Location;
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
-    /// Sets the validation set, on which the loss and the metrics are computed after each epoch. A
-    /// data set without batches is evaluated in batches of 256 examples. That it fits the model is
-    /// checked before the first step.
+    /// Sets the validation set, on which the loss and the metrics are computed after each epoch: a
+    /// data set, which is evaluated in batches of 256 examples, or any source of batches, such as a
+    /// stream: see [`ValidationData`]. That it fits the model is checked before the first step.
     #[track_caller]
-    pub fn validate(mut self, data: impl Into<Batches<X, Y>>) -> Self {
-        let (data, at) = (Box::new(data.into()), Location::caller());
+    pub fn validate<K>(mut self, data: impl ValidationData<X, Y, K>) -> Self {
+        let (data, at) = (any_source(data), Location::caller());
         self.settings.validations.retain(|v| v.name.is_some());
         self.settings.validations.insert(0, Validation { name: None, data, at });
         self
@@ -39,14 +39,17 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn validate_on(mut self, name: &str, data: impl Into<Batches<X, Y>>) -> Self {
-        let (data, at, name) = (Box::new(data.into()), Location::caller(), Some(name.into()));
+    pub fn validate_on<K>(mut self, name: &str, data: impl ValidationData<X, Y, K>) -> Self {
+        let (data, at, name) = (any_source(data), Location::caller(), Some(name.into()));
         self.settings.validations.push(Validation { name, data, at });
         self
     }
 
-    /// Evaluates the validation sets after every `n` steps, too: handlers of `BatchEnded` see the
-    /// scores in [`State::validation`]. The log of an epoch holds those after its last batch.
+    /// Evaluates the validation sets after every `n` steps, too: handlers of
+    /// [`Event::Validated`](crate::Event::Validated) and `BatchEnded` see the scores in
+    /// [`State::validation`]. The log of an epoch holds those after its last batch. Handlers that
+    /// compare epochs, such as [`EarlyStopping`](crate::EarlyStopping), compare these evaluations
+    /// with [`Goal::every_validation`](crate::Goal::every_validation).
     ///
     /// # Examples
     ///
@@ -61,7 +64,7 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// let trained = Trainer::new(&model, loss::mse, optim::sgd(0.1))
     ///     .validate(&set)
     ///     .validate_every(5)
-    ///     .on(Event::BatchEnded, good)
+    ///     .on(Event::Validated, good)
     ///     .quiet()
     ///     .run(&set.batched(1), epochs(100))?;
     /// assert_eq!(trained.step % 5, 0);
@@ -93,6 +96,30 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// ```
     pub fn fast_dev_run(mut self) -> Self {
         self.settings.data_limit = DataLimit::OneBatch;
+        self
+    }
+
+    /// Gives each epoch `n` steps: the batches of the epochs of the data follow each other, and
+    /// every `n` of them are an epoch of the training, with its log, validation and checkpoint. For
+    /// data of which a pass takes hours, or streams without an end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([6, 1]), Tensor::ones([6, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).steps_per_epoch(4).quiet();
+    /// let trained = trainer.run(&set.batched(2), epochs(3))?;
+    /// assert_eq!((trained.step, trained.history.len()), (12, 3), "4 passes of 3 batches");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Training fails if `n` is 0, and if a stream that does not know its number of batches ends
+    /// before an epoch does.
+    pub fn steps_per_epoch(mut self, n: usize) -> Self {
+        self.settings.steps_per_epoch = Some(n);
         self
     }
 
@@ -230,9 +257,32 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
         self.settings
     }
 
-    /// Disables progress output.
-    pub fn quiet(mut self) -> Self {
-        self.settings.quiet = true;
+    /// Sets the form of the progress output. By default it is that of the place to which standard
+    /// error goes.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+    /// let model = nn::input("x", dims![_, 1]).dense(1);
+    /// let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1));
+    /// let trainer = trainer.progress(train::ProgressForm::Log); // also in a terminal
+    /// trainer.run(&set.batched(2), epochs(2))?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn progress(mut self, form: ProgressForm) -> Self {
+        self.settings.progress = form;
         self
     }
+
+    /// Disables progress output: [`ProgressForm::Quiet`].
+    pub fn quiet(self) -> Self {
+        self.progress(ProgressForm::Quiet)
+    }
+}
+
+/// Returns the batches of a validation set as those of any types.
+fn any_source<X: Tree + Inputs, Y: Tree, K>(
+    data: impl ValidationData<X, Y, K>,
+) -> Box<dyn AnySource + Send> {
+    Box::new(SourceOf::owned(data.into_batches()))
 }

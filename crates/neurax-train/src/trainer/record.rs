@@ -1,19 +1,30 @@
 //! The method of [`Trainer`] that records a run in a directory.
 
 use super::Trainer;
-use crate::RunDirectory;
+use crate::{Interrupt, RunDirectory};
 use neurax_nn::Inputs;
 use neurax_tensor::Tree;
 
-impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
+impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
     /// Records the run in a directory: its log, checkpoints and description. Add handlers that
     /// change the result, such as [`EarlyStopping`](crate::EarlyStopping), before it: the
     /// predictions of [`RunDirectory::classify`] are those of the variables when it is called.
     ///
+    /// Ctrl-C and SIGTERM stop the run after its step: the state is saved, and the status of the
+    /// result says so, which a program passes on as its exit code: see [`Interrupt`].
+    /// [`RunDirectory::without_interrupt`] leaves them out.
+    ///
+    /// The log has a line after every 10 steps, so that a call of [`Trainer::steps_per_call`] ends
+    /// there; [`RunDirectory::every_steps`] changes this.
+    ///
+    /// The models of a [`CustomTraining`](crate::CustomTraining) are not known to the trainer:
+    /// [`RunDirectory::model`] adds them to the description.
+    ///
     /// # Errors
     /// Training fails if the directory cannot be written, another program trains in it, or it holds
     /// another run that is not resumed; and before the first step if the names or outputs of
-    /// [`RunDirectory::classify`] do not fit. An error of its predictions at the end is a warning.
+    /// [`RunDirectory::classify`] do not fit, or the training is a custom one. An error of its
+    /// predictions at the end is a warning.
     ///
     /// # Examples
     ///
@@ -38,7 +49,14 @@ impl<X: Tree + Inputs + Clone, Y: Tree + Clone> Trainer<X, Y> {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn record(self, directory: RunDirectory) -> Self {
-        let (lock, log, description, checkpoints) = directory.handlers(&self.model);
-        self.handler(lock).handler(log).handler(description).handler(checkpoints)
+        let interrupts = directory.interrupts();
+        let (lock, log, description, checkpoints) =
+            directory.handlers(self.settings.model.as_ref());
+        let mut this = self;
+        if interrupts {
+            // The user may have added it, too.
+            this.settings.handlers.add_default(Interrupt);
+        }
+        this.handler(lock).handler(log).handler(description).handler(checkpoints)
     }
 }

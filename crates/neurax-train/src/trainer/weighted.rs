@@ -3,9 +3,10 @@
 use super::Trainer;
 use crate::measure::Objective;
 use neurax_data::Batch;
-use neurax_nn::loss::{Criterion, Reduction};
+use neurax_nn::loss::Criterion;
 use neurax_nn::{Inputs, Metric, Model, Optim};
-use neurax_tensor::{DType, Tensor, Tree};
+use neurax_tensor::{DType, Error, Place, Tensor, Tree};
+use std::panic::Location;
 
 impl<X: Tree + Inputs + Clone> Trainer<X, (Tensor, Tensor)> {
     /// Creates a trainer on a data set whose targets are pairs of the target and the weight of each
@@ -14,13 +15,12 @@ impl<X: Tree + Inputs + Clone> Trainer<X, (Tensor, Tensor)> {
     /// weights are all 0 still takes a step, with the loss 0: a penalty, the momentum of the
     /// optimizer and its decay of weights change the parameters.
     ///
-    /// The loss is reduced to its mean, whatever [`Criterion::reduction`] was set, and the weights
-    /// of the data replace those of [`Criterion::weights`]. A mask, ignored labels or class weights
-    /// of the loss change the divisor of a batch, but not the weight of the batch in the epoch,
-    /// which is the sum of the weights of its examples: express them as weights of the examples.
+    /// Weights of classes, a mask and ignored labels are weights of the examples, too, as below.
     ///
-    /// Weights of classes are weights of their examples, as below, or an option of the loss:
-    /// [`CrossEntropyLoss::class_weights`](neurax_nn::loss::CrossEntropyLoss).
+    /// # Errors
+    /// Training fails before its first step if the loss has an option with which another number is
+    /// computed: a [reduction](Criterion::reduction) other than the mean, [weights](
+    /// Criterion::weights), a [mask](Criterion::mask), class weights or an ignored label.
     ///
     /// # Examples
     ///
@@ -41,13 +41,17 @@ impl<X: Tree + Inputs + Clone> Trainer<X, (Tensor, Tensor)> {
     /// ```
     #[track_caller]
     pub fn weighted(model: impl Into<Model>, loss: Criterion, optim: Optim) -> Self {
-        let loss = loss.reduction(Reduction::Mean);
+        let at = Place::from(Location::caller());
+        let mistake = refused(&loss).map(|e| e.at(&at));
         let of_batch = move |out: &neurax_nn::Applied, batch: &WeightedBatch<X>| {
             let (targets, weights) = &batch.y;
             let mean = loss.clone().weights(weights).measure(out.y(), targets);
             [mean, weights.to(DType::F64).sum(..)]
         };
-        Trainer::supervised(model.into(), Objective::weighted_mean(of_batch), optim)
+        let mut trainer =
+            Trainer::supervised(model.into(), Objective::weighted_mean(of_batch), optim);
+        trainer.settings.mistake = mistake;
+        trainer
     }
 
     /// Adds a metric of the output and the targets that counts the examples by their weights.
@@ -58,6 +62,22 @@ impl<X: Tree + Inputs + Clone> Trainer<X, (Tensor, Tensor)> {
             (out.y().clone(), targets.clone(), weights.clone())
         })
     }
+}
+
+/// Returns the error of a loss that is not the mean `Σ w l / Σ w` for weights of the examples.
+fn refused(loss: &Criterion) -> Option<Error> {
+    let options: Vec<&str> = loss.options_beside_mean().into_iter().collect();
+    if options.is_empty() {
+        return None;
+    }
+    let why = format!(
+        "expected a loss that is the mean over its examples, got one with the options {}: leave \
+         them out and put weights of examples into the data set, 0 for one that does not count \
+         and the weight of its class for one of a class, or compute the loss with \
+         `Trainer::objective`",
+        options.join(", ")
+    );
+    Some(Error::new("weighted", why))
 }
 
 /// A batch with targets and weights.

@@ -41,9 +41,9 @@ use std::path::PathBuf;
 /// | tag | value | after |
 /// |---|---|---|
 /// | `train/loss`, `train/accuracy`, .. | the scores in training | each epoch |
-/// | `validation/loss`, .. | those on the validation sets | each epoch |
+/// | `validation/loss`, .. | those on the validation sets | each evaluation |
 /// | `steps/loss`, .. | those of the epoch so far, with [`TensorBoard::every_steps`] | a step |
-/// | `rate` | the learning rate, if it is constant or given by [`TensorBoard::rate`] | both |
+/// | `rate` | the learning rate, if it is known or given by [`TensorBoard::rate`] | both |
 /// | `examples per second` | the throughput in training | each epoch |
 /// | `params/dense.kernel`, .. | histograms, with [`TensorBoard::histograms`] | each epoch |
 ///
@@ -104,7 +104,8 @@ impl TensorBoard {
         TensorBoard { histograms: true, ..self }
     }
 
-    /// Writes the learning rate of a schedule, which is not a part of the state. A constant rate is
+    /// Writes the learning rate of a schedule, for a [`CustomTraining`](crate::CustomTraining),
+    /// whose optimizers the trainer does not know. Of other trainings, the rate is known and
     /// written without it.
     pub fn rate(self, schedule: Schedule) -> TensorBoard {
         TensorBoard { rate: RateSource::of(schedule), ..self }
@@ -146,7 +147,9 @@ impl TensorBoard {
             self.write_hyper_parameters(&log.train, &log.validation)?;
         }
         self.scores("train", state.step, &log.train)?;
-        self.scores("validation", state.step, &log.validation)?;
+        if !state.is_validated_after_last_step() {
+            self.scores("validation", state.step, &log.validation)?;
+        }
         let speed = log.examples as f64 / log.seconds.max(f64::MIN_POSITIVE);
         self.writer()?.scalar("examples per second", state.step, speed)?;
         self.write_rate(state)?;
@@ -213,7 +216,8 @@ impl Handler for TensorBoard {
     fn events(&self) -> Vec<When> {
         use Event::*;
         let steps = self.steps.map(|n| BatchEnded.when(every(n).batches()));
-        [Started, EpochEnded, Completed, Failed].map(When::from).into_iter().chain(steps).collect()
+        let always = [Started, Validated, EpochEnded, Completed, Failed].map(When::from);
+        always.into_iter().chain(steps).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
@@ -221,6 +225,7 @@ impl Handler for TensorBoard {
             _ if state.is_trial => {}
             Event::Started => self.start(state)?,
             Event::BatchEnded => self.step_ended(state)?,
+            Event::Validated => self.scores("validation", state.step, &state.validation)?,
             Event::EpochEnded => self.epoch_ended(state)?,
             _ => self.ended(&state.status)?,
         }
