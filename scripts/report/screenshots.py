@@ -132,6 +132,9 @@ def check(browser, page, folder, name, scheme):
     path.write_bytes(png)
     wide = browser.value("document.documentElement.scrollWidth")
     plots = browser.value("document.querySelectorAll('figure svg').length")
+    flames = browser.value(
+        "document.querySelectorAll('svg[aria-label^=\"training step\"] rect').length"
+    )
     unnamed = browser.value(
         "[...document.querySelectorAll('svg')].filter(s => !s.getAttribute('aria-label')).length"
     )
@@ -141,11 +144,14 @@ def check(browser, page, folder, name, scheme):
         found.append(f"the page is {wide} pixels wide")
     if plots < 6 or unnamed:
         found.append(f"{plots} plots, {unnamed} without a name")
+    if flames < 6:
+        found.append(f"a flame graph of {flames} boxes")
     if (rows := distinct_rows(png)) < 200:
         found.append(f"{rows} different rows: the page is blank")
     for text in found:
         print(f"{path}: {text}")
-    print(f"{path}: {wide} pixels wide, {plots} plots, background {ground}, {rows} different rows")
+    seen = f"{plots} plots, {flames} boxes, background {ground}, {rows} different rows"
+    print(f"{path}: {wide} pixels wide, {seen}")
     return ground, not found
 
 

@@ -10,7 +10,7 @@
 //! one quarter.
 
 use crate::plot::document;
-use crate::text::{escape, push};
+use crate::text::{end_of, escape, nanoseconds, push, start_of};
 use crate::theme::{INK, MUTED, SERIES, SURFACE};
 use neurax_tensor::{Error, Result};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ const FLAME_TOP: f64 = 30.0;
 /// The narrowest box that is drawn, and the width of a letter.
 const NARROWEST_BOX: f64 = 0.4;
 const LETTER_WIDTH: f64 = 6.6;
+/// The most frames of a stack: more than layers inside of layers have, and few enough for a page.
+const MAX_FRAMES: usize = 200;
 
 /// A frame: the time in it, and the frames inside of it.
 #[derive(Debug, Default)]
@@ -44,7 +46,7 @@ struct FlameFrame {
 /// ```
 ///
 /// # Errors
-/// If a line has no number at its end.
+/// If a line has no number at its end, or more than 200 frames.
 pub fn flame_graph(title: &str, folded: &str) -> Result<String> {
     let mut root = FlameFrame::default();
     for (i, line) in folded.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -52,11 +54,17 @@ pub fn flame_graph(title: &str, folded: &str) -> Result<String> {
             let why = format!("expected `frame;frame N` with a number N, got `{line}` in line");
             Error::new("flame_graph", format!("{why} {}", i + 1))
         })?;
+        let frames = stack.split(';').count();
+        if frames > MAX_FRAMES {
+            let why =
+                format!("expected at most {MAX_FRAMES} frames, got {frames} in line {}", i + 1);
+            return Err(Error::new("flame_graph", why));
+        }
         root.add(stack.split(';'), nanos);
     }
     let (rows, mut svg) = (root.depth(), String::new());
     let total = root.nanos;
-    let heading = format!("{title}: {}", nanos_text(total));
+    let heading = format!("{title}: {}", nanoseconds(total));
     push(
         &mut svg,
         format_args!(
@@ -113,7 +121,7 @@ impl FlameFrame {
             return;
         }
         let (top, share) = (FLAME_TOP + FLAME_ROW * at.row as f64, self.share(at.total));
-        let about = escape(&format!("{name}: {}, {share:.1} %", nanos_text(self.nanos)));
+        let about = escape(&format!("{name}: {}, {share:.1} %", nanoseconds(self.nanos)));
         // Rows alternate, so that boxes of one color can be told apart.
         let opacity = if at.row.is_multiple_of(2) { 0.34 } else { 0.22 };
         let (left, color, edge, height) = (at.left, at.color, SURFACE.light, FLAME_ROW - 1.0);
@@ -128,7 +136,7 @@ impl FlameFrame {
         let letters = ((width - 8.0) / LETTER_WIDTH).max(0.0) as usize;
         if letters >= 3 {
             let (x, y, ink) = (left + 4.0, top + 15.0, INK.light);
-            let name = escape(&shortened(name, letters));
+            let name = escape(&self.label(name, letters));
             push(
                 svg,
                 format_args!(
@@ -144,6 +152,12 @@ impl FlameFrame {
         }
     }
 
+    /// Returns a name of at most `letters`: the start of that of an op, and the end of that of a
+    /// layer or a line, which tells more.
+    fn label(&self, name: &str, letters: usize) -> String {
+        if self.inside.is_empty() { start_of(name, letters) } else { end_of(name, letters) }
+    }
+
     /// Returns the percentage of `total`.
     fn share(&self, total: u64) -> f64 {
         100.0 * self.nanos as f64 / total.max(1) as f64
@@ -154,27 +168,6 @@ impl FlameFrame {
 fn parsed(line: &str) -> Option<(&str, u64)> {
     let (stack, nanos) = line.trim_end().rsplit_once(' ')?;
     Some((stack, nanos.parse().ok()?))
-}
-
-/// Returns the end of a name of more than `letters` letters: that of a line number or of the
-/// innermost layer tells more than its start.
-fn shortened(name: &str, letters: usize) -> String {
-    match name.chars().count() {
-        n if n <= letters => name.into(),
-        n => {
-            let end: String = name.chars().skip(n + 1 - letters).collect();
-            format!("…{end}")
-        }
-    }
-}
-
-/// Formats nanoseconds: `12.3 µs`.
-fn nanos_text(nanos: u64) -> String {
-    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
-    match units.into_iter().find(|(size, _)| nanos as f64 >= *size) {
-        Some((size, unit)) => format!("{:.1} {unit}", nanos as f64 / size),
-        None => format!("{nanos} ns"),
-    }
 }
 
 #[cfg(test)]
@@ -196,6 +189,9 @@ mod tests {
             assert!(box_of.contains(&want) && box_of.contains(&format!("width=\"{width}\"")));
         }
         assert!(svg.contains("<title>dot: 3.0 µs, 37.5 %</title>"));
+        // A box of 62 pixels has 8 letters: the end of a line, and the start of an op.
+        let svg = flame_graph("step", "a;src/main.rs:7;multiplication 1\nb;c;add 15\n").unwrap();
+        assert!(svg.contains(">…in.rs:7<") && svg.contains(">multipl…<"), "{svg}");
     }
 
     #[test]
@@ -205,5 +201,8 @@ mod tests {
         assert!(flame_graph("step", "").unwrap().contains("no time"));
         let evil = flame_graph("<script>", "<b>;c 5").unwrap();
         assert!(!evil.contains("<script") && !evil.contains("<b>"));
+        let deep = format!("{}b 5", "a;".repeat(1_000_000));
+        let e = flame_graph("step", &deep).unwrap_err().to_string();
+        assert!(e.contains("at most 200 frames, got 1000001 in line 1"), "{e}");
     }
 }

@@ -10,11 +10,13 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod color_scale;
 mod flame_graph;
 mod layer_graph;
 mod notebook;
 mod page;
 mod plot;
+mod profile_section;
 #[cfg(feature = "png")]
 mod raster;
 mod run_plots;
@@ -27,6 +29,6 @@ pub use flame_graph::flame_graph;
 pub use layer_graph::layers_svg;
 pub use notebook::{Show, Shown, show};
 pub use page::{page, report};
-pub use plot::{Plot, PlotKind, PlotLine};
+pub use plot::{Plot, PlotKind, PlotLine, PlotScale};
 pub use run_plots::run_plots;
-pub use text::duration;
+pub use text::{duration, shell_command};

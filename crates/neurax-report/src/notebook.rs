@@ -1,15 +1,16 @@
 //! Values as rich outputs of a notebook: evcxr calls `evcxr_display` on the last value of a cell.
 
+use crate::color_scale::{ColoredMatrix, colored};
 use crate::layer_graph::layers_svg;
-use crate::plot::Plot;
-use crate::run_plots::{prediction_plots, run_plots, score_plots};
+use crate::plot::{Plot, PlotKind};
+use crate::run_plots::{TRAINING_LINE, epoch_plots, prediction_plots, run_plots};
 use crate::tables::{layer_table, tensor_table};
 use crate::text::{escape, push};
 use crate::tuning::{MAX_IMAGE_SIDE, MAX_TABLE_COLUMNS, MAX_TABLE_ROWS};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use neurax_nn::Model;
-use neurax_tensor::{DType, Result, Tensor};
+use neurax_tensor::{Result, Tensor};
 use neurax_train::{EpochLog, LayerRecord, MetricsLine, PredictionRecord, RunFiles, png_image};
 use serde_json::{Value, json};
 use std::fmt;
@@ -34,8 +35,8 @@ pub trait Show {
 ///
 /// | value | display |
 /// |---|---|
-/// | `Tensor` | a table if it is small, an image if it is a matrix or has channels, else text |
-/// | the history of a training | a chart of each score (Vega-Lite), and the same as SVG in HTML |
+/// | `Tensor` | a table if it is small, a heat map if it is a matrix, an image, else text |
+/// | the history of a training | charts of the scores and the throughput: Vega-Lite, SVG in HTML |
 /// | `Model` | the table and the graph of its layers |
 /// | [`Plot`], `RunFiles`, `PredictionRecord` | SVG, or several of them in HTML |
 ///
@@ -113,10 +114,7 @@ impl Show for Tensor {
         } else if is_table {
             Ok(plain.and(HTML, tensor_table(self)?))
         } else if is_image && fits {
-            Ok(match image(self)? {
-                Some(image) => plain.and(HTML, image),
-                None => plain,
-            })
+            Ok(plain.and(HTML, image(self)?))
         } else {
             Ok(plain)
         }
@@ -125,11 +123,10 @@ impl Show for Tensor {
 
 impl Show for [EpochLog] {
     fn shown(&self) -> Result<Shown> {
-        let line = |log: &EpochLog| MetricsLine::of_epoch(log, log.epoch.saturating_add(1), None);
-        let lines = self.iter().map(line).collect();
-        let files = RunFiles { lines, ..RunFiles::default() };
-        Ok(Shown::new(VEGA_LITE, vega_lite(self).to_string())
-            .and(HTML, plots(&score_plots(&files))?))
+        // A log does not know its step, and no plot over the epochs reads it.
+        let lines = self.iter().map(|log| MetricsLine::of_epoch(log, 0, None)).collect();
+        let all = epoch_plots(&RunFiles { lines, ..RunFiles::default() });
+        Ok(Shown::new(VEGA_LITE, vega_lite(&all).to_string()).and(HTML, plots(&all)?))
     }
 }
 
@@ -175,39 +172,35 @@ fn plots(all: &[Plot]) -> Result<String> {
     Ok(html + "</div>")
 }
 
-/// Returns a matrix or image as an element of HTML. Matrices are scaled: their least element is
-/// black and their largest one white; `None` if one is not finite.
-fn image(x: &Tensor) -> Result<Option<String>> {
+/// Returns a matrix as a heat map, or an image, as an element of HTML.
+fn image(x: &Tensor) -> Result<String> {
     let shape = x.shape();
     let (pixels, about) = if shape.len() == 2 {
-        let x = x.to(DType::F32);
-        let (low, high) = (x.min(..).item()?, x.max(..).item()?);
-        if !(low.is_finite() && high.is_finite()) {
-            return Ok(None);
-        }
-        let range = if high > low { high - low } else { 1.0 };
-        ((x - low) / range, format!("black {low}, white {high}"))
+        let ColoredMatrix { pixels, legend } = colored(x)?;
+        (pixels, legend)
     } else {
         (x.clone(), "an image".into())
     };
     let data = BASE64_STANDARD.encode(png_image(&pixels)?);
     let width = shape.get(1).map_or(IMAGE_WIDTH, |n| (*n).max(IMAGE_WIDTH));
     let about = escape(&format!("{}: {about}", x.ty()?));
-    Ok(Some(format!(
+    Ok(format!(
         "<figure><img alt=\"{about}\" width=\"{width}\" style=\"image-rendering:pixelated\" \
          src=\"data:image/png;base64,{data}\"><figcaption>{about}</figcaption></figure>"
-    )))
+    ))
 }
 
-/// Returns a chart of each score over the epochs, in the grammar of Vega-Lite 5.
-fn vega_lite(history: &[EpochLog]) -> Value {
+/// Returns plots over the epochs as charts in the grammar of Vega-Lite 5, without the points that
+/// are not finite.
+fn vega_lite(plots: &[Plot]) -> Value {
     let mut values = vec![];
-    for log in history {
-        let sets = [("training", &log.train), ("validation", &log.validation)];
-        for (set, scores) in sets {
-            for (score, x) in scores.iter().filter(|(_, x)| x.is_finite()) {
-                let epoch = log.epoch.saturating_add(1);
-                values.push(json!({"epoch": epoch, "score": score, "set": set, "value": x}));
+    for plot in plots {
+        let PlotKind::Lines { lines, .. } = &plot.kind else { continue };
+        for line in lines {
+            let set = if line.name.is_empty() { TRAINING_LINE } else { &line.name };
+            for [epoch, y] in line.points.iter().filter(|[_, y]| y.is_finite()) {
+                let score = &plot.title;
+                values.push(json!({"epoch": epoch, "score": score, "set": set, "value": y}));
             }
         }
     }
@@ -247,7 +240,7 @@ mod tests {
         assert_eq!(formats(&Tensor::ones([2, 3, 4, 5])), (false, false));
         assert_eq!(formats(&Tensor::zeros([0, 3])), (false, false));
         assert_eq!(formats(&Tensor::zeros([2000, 30])), (false, false));
-        assert_eq!(formats(&(Tensor::zeros([40, 30]) + f32::NAN)), (false, false));
+        assert_eq!(formats(&(Tensor::zeros([40, 30]) + f32::NAN)), (false, true));
         assert!(show(&Tensor::zeros([0, 3])).content("text/plain").is_some());
     }
 
@@ -276,11 +269,41 @@ mod tests {
         let shown = show(&vec![log(0, 0.25), log(1, f64::NAN)]);
         let chart: Value = serde_json::from_str(shown.content(VEGA_LITE).unwrap()).unwrap();
         let values = chart["data"]["values"].as_array().unwrap();
-        assert_eq!(values.len(), 3);
+        let of = |score: &str| values.iter().filter(|v| v["score"] == score).count();
+        assert_eq!((values.len(), of("loss"), of("examples per second")), (5, 3, 2));
         assert_eq!(
             values[0],
-            json!({"epoch": 1, "score": "loss", "set": "training", "value": 0.25})
+            json!({"epoch": 1.0, "score": "loss", "set": "training", "value": 0.25})
         );
         assert!(shown.content(HTML).unwrap().contains("<polyline"));
+    }
+
+    #[test]
+    fn the_sets_of_a_score_share_a_chart_whose_axis_is_the_epoch() {
+        let log = |epoch| EpochLog {
+            epoch,
+            train: Scores::from_iter([("loss".to_string(), 1.0)]),
+            validation: ["loss", "night loss"]
+                .map(|name| (name.to_string(), 0.5))
+                .into_iter()
+                .collect(),
+            examples: 30,
+            skipped: 0,
+            halted: false,
+            seconds: 2.0,
+        };
+        let shown = show(&[log(0), log(1)][..]);
+        let chart: Value = serde_json::from_str(shown.content(VEGA_LITE).unwrap()).unwrap();
+        let values = chart["data"]["values"].as_array().unwrap();
+        let sets: Vec<&str> = values
+            .iter()
+            .filter(|v| v["score"] == "loss" && v["epoch"] == 1.0)
+            .filter_map(|v| v["set"].as_str())
+            .collect();
+        assert_eq!(sets, ["training", "validation", "night"]);
+        assert!(values.iter().all(|v| v["score"] != "night loss"), "{values:?}");
+        let html = shown.content(HTML).unwrap();
+        assert!(html.contains("examples per second over epoch"), "{html}");
+        assert!(!html.contains("over step"), "{html}");
     }
 }

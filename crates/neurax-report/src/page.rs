@@ -2,6 +2,7 @@
 
 use crate::layer_graph::themed_layers_svg;
 use crate::plot::Plot;
+use crate::profile_section::profile_section;
 use crate::run_plots::run_plots;
 use crate::tables::{Facts, epoch_table, layer_table, tiles};
 use crate::text::{date, duration, escape, push, shell_command};
@@ -14,8 +15,8 @@ use std::path::Path;
 const PAGE_STYLE: &str = include_str!("page.css");
 
 /// Returns the report of a run directory: one HTML page without scripts that loads nothing, with
-/// the state of the run, its plots, its model, its epochs, its hyper-parameters and the programs
-/// that trained.
+/// the state of the run, its plots, its model, its hyper-parameters, the programs that trained, the
+/// time of a step if it was measured, and its epochs.
 ///
 /// A file that is missing or damaged is named on the page, and the others are shown. All texts of
 /// the files are escaped.
@@ -53,9 +54,11 @@ pub fn page(files: &RunFiles) -> String {
         plots(&run_plots(files)),
         predicted(files),
         model(&record),
-        epoch_table(files),
         facts(&record),
         programs(&record),
+        files.profile.as_ref().map(profile_section).unwrap_or_default(),
+        // The longest part is the last one.
+        epoch_table(files),
     ];
     let (title, colors, body) = (escape(&title), style_sheet(), sections.concat());
     let version = env!("CARGO_PKG_VERSION");
@@ -83,7 +86,7 @@ fn header(title: &str, files: &RunFiles, record: &RunRecord) -> String {
         Status::Running => "running",
         Status::Completed => "completed",
         Status::Failed => "failed",
-        Status::Stopped { .. } | Status::Interrupted => "stopped",
+        Status::Stopped { .. } | Status::Interrupted | Status::Terminated => "stopped",
     };
     let status = match &files.record {
         None => "unknown".into(),
@@ -148,7 +151,7 @@ fn plots(all: &[Plot]) -> String {
             // A plot that cannot be drawn must not hide the others.
             format!("<p role=\"alert\">{}</p>", escape(&e.to_string()))
         });
-        let title = escape(&plot.title);
+        let title = escape(&plot.caption());
         push(
             &mut html,
             format_args!("<figure><figcaption>{title}</figcaption>{picture}</figure>\n"),
@@ -225,8 +228,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn line(time: f64) -> MetricsLine {
-        let (event, train) = (LineKind::Step, BTreeMap::new());
-        MetricsLine { event, epoch: 0, step: 1, time, rate: None, train, of_epoch: None }
+        let (event, train, validated) = (LineKind::Step, BTreeMap::new(), BTreeMap::new());
+        MetricsLine { event, epoch: 0, step: 1, time, rate: None, train, validated, of_epoch: None }
     }
 
     fn session(started: f64, ended: Option<f64>) -> RunSession {
@@ -282,7 +285,47 @@ mod tests {
         let lines = (0..300).map(epoch).collect();
         let table = epoch_table(&RunFiles { lines, ..RunFiles::default() });
         assert!(table.contains("<tr class=\"best\"><td class=\"n\">151</td>"), "{table}");
+        assert!(table.contains("<details><summary>Table of 300 epochs</summary>"), "{table}");
         assert!(table.contains("99 epochs in the middle are not shown"), "{table}");
+    }
+
+    #[test]
+    fn the_best_score_has_a_name_an_epoch_and_a_step() {
+        let scores = |x: f64| -> BTreeMap<String, Option<f64>> {
+            [("loss".to_string(), Some(1.0 - x)), ("accuracy".to_string(), Some(x))].into()
+        };
+        let epoch = |(epoch, accuracy): (usize, f64)| {
+            let of_epoch = Some(neurax_train::EpochFields {
+                validation: scores(accuracy),
+                examples: 1,
+                skipped: 0,
+                halted: false,
+                seconds: 1.0,
+            });
+            let (event, step, train) = (LineKind::Epoch, 45 * (epoch + 1), scores(0.5));
+            MetricsLine { event, epoch, step, train, of_epoch, ..line(1.0) }
+        };
+        let lines: Vec<MetricsLine> = [0.7, 0.9, 0.8].into_iter().enumerate().map(epoch).collect();
+        let shown = |step, score| {
+            let best = Some(neurax_train::BestRecord { step, score: Some(score) });
+            let files = RunFiles { lines: lines.clone(), best, ..RunFiles::default() };
+            tiles(&files, &RunRecord::default())
+        };
+        let page = shown(90, 0.9);
+        let tile = "<b>0.9000</b><span>best validation accuracy, epoch 2, step 90</span>";
+        assert!(page.contains(tile) && page.contains("last validation accuracy"), "{page}");
+        assert!(shown(91, 0.9).contains("best score, step 91"));
+        let table = epoch_table(&RunFiles { lines: lines.clone(), ..RunFiles::default() });
+        let heads: Vec<&str> = table
+            .split("<th")
+            .skip(1)
+            .map(|head| {
+                head.split('>').nth(1).unwrap_or_default().split('<').next().unwrap_or_default()
+            })
+            .collect();
+        let want = ["Epoch", "validation loss", "validation accuracy", "loss", "accuracy", "Step"];
+        assert_eq!(heads[..6], want);
+        assert!(!table.contains("<details"), "{table}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The plots of a run.
 
-use crate::plot::{Plot, PlotKind, PlotLine};
+use crate::plot::{Plot, PlotKind, PlotLine, PlotScale};
 use crate::text::number;
 use crate::tuning::{MAX_DRAWN_CLASSES, MAX_PLOT_LINES};
 use neurax_train::{ClassCurves, EpochFields, MetricsLine, PredictionRecord, RunFiles};
@@ -9,9 +9,13 @@ use std::collections::BTreeMap;
 /// The name of the loss, which comes first.
 pub(crate) const FIRST_SCORE: &str = "loss";
 
-/// Returns the plots of a run: the loss and the metrics over the epochs, the loss, the learning
-/// rate and the throughput over the steps, and the confusion matrix and the curves of a classifier.
-/// Values that the log does not have are left out.
+/// The name of the line of a score in training.
+pub(crate) const TRAINING_LINE: &str = "training";
+
+/// Returns the plots of a run: the loss and the metrics over the epochs and over the steps, with
+/// the evaluations of the validation sets inside of epochs, the learning rate over the steps, the
+/// throughput over the epochs, and the confusion matrix and the curves of a classifier. Values that
+/// the log does not have are left out.
 ///
 /// Scores of one metric for each class, such as `recall[0]` and `recall[1]`, share a plot; those of
 /// more than 10 are left out, as no colors would tell them apart.
@@ -36,22 +40,14 @@ pub(crate) const FIRST_SCORE: &str = "loss";
 /// # Ok::<(), Error>(())
 /// ```
 pub fn run_plots(files: &RunFiles) -> Vec<Plot> {
-    let mut plots = score_plots(files);
-    let steps: Vec<&MetricsLine> = files.steps().collect();
-    let over = |value: &dyn Fn(&MetricsLine) -> Option<f64>, lines: &[&MetricsLine]| {
-        let point = |line: &&MetricsLine| Some([line.step as f64, value(line)?]);
-        lines.iter().filter_map(point).collect::<Vec<_>>()
-    };
-    let all: Vec<&MetricsLine> = files.lines.iter().collect();
-    let epochs: Vec<&MetricsLine> = files.epochs().collect();
-    let by_step = [
-        ("loss in training", over(&|line| score(&line.train, FIRST_SCORE), &steps)),
-        ("learning rate", over(&|line| line.rate, &all)),
-        ("examples per second", over(&|line| line.of_epoch.as_ref().and_then(speed), &epochs)),
-    ];
-    for (title, points) in by_step.into_iter().filter(|(_, points)| !points.is_empty()) {
-        plots.push(Plot::lines(title, "step", vec![PlotLine::new("", points)]));
+    let mut plots = score_plots(&PlotAxis::of_epochs(files), "");
+    plots.extend(score_plots(&PlotAxis::of_steps(files), " in training"));
+    let point = |line: &MetricsLine| Some([line.step as f64, line.rate?]);
+    let rates: Vec<[f64; 2]> = files.lines.iter().filter_map(point).collect();
+    if !rates.is_empty() {
+        plots.push(Plot::lines("learning rate", "step", vec![PlotLine::new("", rates)]));
     }
+    plots.extend(speed_plot(files));
     if let Some(predictions) = &files.predictions {
         plots.extend(prediction_plots(predictions));
     }
@@ -123,11 +119,60 @@ fn drawn_classes(predictions: &PredictionRecord) -> Vec<usize> {
     shown
 }
 
-/// Returns a plot of each metric over the epochs.
-pub(crate) fn score_plots(files: &RunFiles) -> Vec<Plot> {
+/// Returns the plots over the epochs: those of the metrics, and that of the throughput.
+pub(crate) fn epoch_plots(files: &RunFiles) -> Vec<Plot> {
+    score_plots(&PlotAxis::of_epochs(files), "").into_iter().chain(speed_plot(files)).collect()
+}
+
+/// Returns the plot of the throughput, a number of each epoch, unless the log has none.
+fn speed_plot(files: &RunFiles) -> Option<Plot> {
+    let axis = PlotAxis::of_epochs(files);
+    let points = axis.points(&|line| line.of_epoch.as_ref().and_then(speed));
+    let line = PlotLine::new("", points);
+    (!line.points.is_empty()).then(|| Plot::lines("examples per second", "epoch", vec![line]))
+}
+
+/// The lines of the log that are the points of a plot.
+struct PlotAxis<'f> {
+    label: &'static str,
+    lines: Vec<&'f MetricsLine>,
+    position: fn(&MetricsLine) -> f64,
+    /// Returns the scores on the validation sets.
+    validation: fn(&MetricsLine) -> Option<&BTreeMap<String, Option<f64>>>,
+}
+
+impl<'f> PlotAxis<'f> {
+    fn of_epochs(files: &'f RunFiles) -> PlotAxis<'f> {
+        PlotAxis {
+            label: "epoch",
+            lines: files.epochs().collect(),
+            // Epochs count from 1 for people.
+            position: |line| line.epoch as f64 + 1.0,
+            validation: |line| line.of_epoch.as_ref().map(|fields| &fields.validation),
+        }
+    }
+
+    fn of_steps(files: &'f RunFiles) -> PlotAxis<'f> {
+        PlotAxis {
+            label: "step",
+            lines: files.steps().collect(),
+            position: |line| line.step as f64,
+            validation: |line| Some(&line.validated),
+        }
+    }
+
+    /// Returns the points of a value.
+    fn points(&self, value: &dyn Fn(&MetricsLine) -> Option<f64>) -> Vec<[f64; 2]> {
+        let point = |line: &&MetricsLine| Some([(self.position)(line), value(line)?]);
+        self.lines.iter().filter_map(point).collect()
+    }
+}
+
+/// Returns a plot of each metric, whose title is its name and `suffix`.
+fn score_plots(axis: &PlotAxis, suffix: &str) -> Vec<Plot> {
     // The metrics by their names without an index, each with the names of its scores.
     let mut groups = BTreeMap::<&str, Vec<&str>>::new();
-    for name in files.epochs().flat_map(|line| line.train.keys()) {
+    for name in axis.lines.iter().flat_map(|line| line.train.keys()) {
         let group = groups.entry(base(name)).or_default();
         if !group.contains(&name.as_str()) {
             group.push(name);
@@ -135,35 +180,41 @@ pub(crate) fn score_plots(files: &RunFiles) -> Vec<Plot> {
     }
     let first = groups.remove_entry(FIRST_SCORE);
     let plot = |(metric, names): (&str, Vec<&str>)| {
-        let lines: Vec<PlotLine> = names.iter().flat_map(|name| lines(files, name)).collect();
+        let lines: Vec<PlotLine> = names.iter().flat_map(|name| lines(axis, name)).collect();
         let fits = !lines.is_empty() && lines.len() <= MAX_PLOT_LINES;
-        fits.then(|| Plot::lines(metric, "epoch", lines))
+        fits.then(|| score_plot(format!("{metric}{suffix}"), metric, axis.label, lines))
     };
     first.into_iter().chain(groups).filter_map(plot).collect()
 }
 
+/// Returns the plot of a metric. Losses that could not be read on a linear scale are logarithmic.
+fn score_plot(title: String, metric: &str, label: &str, lines: Vec<PlotLine>) -> Plot {
+    let is_loss = metric.ends_with(FIRST_SCORE);
+    let found = if is_loss { PlotScale::of(&lines) } else { PlotScale::Linear };
+    let mut plot = Plot::lines(title, label, lines);
+    if let PlotKind::Lines { scale, .. } = &mut plot.kind {
+        *scale = found;
+    }
+    plot
+}
+
 /// Returns the lines of a score: in training, and on each validation set. Of a score with an index,
 /// one line: that on the first validation set, or in training if there is none.
-fn lines(files: &RunFiles, name: &str) -> Vec<PlotLine> {
+fn lines(axis: &PlotAxis, name: &str) -> Vec<PlotLine> {
     let index = name.strip_prefix(base(name)).unwrap_or_default();
     let label = |what: &str| if index.is_empty() { what.into() } else { format!("{what} {index}") };
-    let points = |value: &dyn Fn(&MetricsLine) -> Option<f64>| -> Vec<[f64; 2]> {
-        // Epochs count from 1 for people.
-        let point = |line: &MetricsLine| Some([line.epoch as f64 + 1.0, value(line)?]);
-        files.epochs().filter_map(point).collect()
-    };
-    let mut lines = vec![PlotLine::new(label("training"), points(&|l| score(&l.train, name)))];
-    let fields = files.epochs().filter_map(|line| line.of_epoch.as_ref());
+    let in_training = axis.points(&|line| score(&line.train, name));
+    let mut lines = vec![PlotLine::new(label(TRAINING_LINE), in_training)];
     let mut sets = vec![];
-    for key in fields.flat_map(|fields| fields.validation.keys()) {
+    for key in axis.lines.iter().filter_map(|line| (axis.validation)(line)).flat_map(|v| v.keys()) {
         let set = key.strip_suffix(name).filter(|set| set.is_empty() || set.ends_with(' '));
         sets.extend(set.map(str::trim_end).filter(|set| !sets.contains(set)));
     }
     for set in sets {
         let key = if set.is_empty() { name.to_string() } else { format!("{set} {name}") };
-        let on_set = |l: &MetricsLine| score(&l.of_epoch.as_ref()?.validation, &key);
+        let on_set = |line: &MetricsLine| score((axis.validation)(line)?, &key);
         let what = if set.is_empty() { "validation" } else { set };
-        lines.push(PlotLine::new(label(what), points(&on_set)));
+        lines.push(PlotLine::new(label(what), axis.points(&on_set)));
     }
     lines.retain(|line| !line.points.is_empty());
     if !index.is_empty() && lines.len() > 1 {
@@ -187,14 +238,15 @@ fn base(name: &str) -> &str {
 }
 
 fn named(class: &str, area: f64, points: &[[f64; 2]]) -> PlotLine {
-    PlotLine::new(format!("{class} ({})", number(area)), points.to_vec())
+    PlotLine::new(format!("{class} (area {})", number(area)), points.to_vec())
 }
 
 /// Returns a plot whose axes go from 0 to 1.
 fn unit_plot(title: impl Into<String>, x_label: &str, y_label: &str, lines: Vec<PlotLine>) -> Plot {
     let range = Some([[0.0, 1.0], [0.0, 1.02]]);
     let (x_label, y_label) = (x_label.into(), y_label.into());
-    Plot { title: title.into(), kind: PlotKind::Lines { x_label, y_label, range, lines } }
+    let scale = PlotScale::Linear;
+    Plot { title: title.into(), kind: PlotKind::Lines { x_label, y_label, range, scale, lines } }
 }
 
 #[cfg(test)]
@@ -214,7 +266,8 @@ mod tests {
             seconds: 2.0,
         });
         let (event, step) = (LineKind::Epoch, 5 * epoch + 5);
-        MetricsLine { event, epoch, step, time: 0.0, rate: None, train: scores(train), of_epoch }
+        let (train, validated) = (scores(train), scores(&[]));
+        MetricsLine { event, epoch, step, time: 0.0, rate: None, train, validated, of_epoch }
     }
 
     fn plots(lines: Vec<MetricsLine>) -> Vec<Plot> {
@@ -240,7 +293,23 @@ mod tests {
         let names: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["training", "validation", "night"]);
         assert_eq!(lines[2].1, [[1.0, 0.7], [2.0, 0.7]]);
-        assert_eq!(lines_of(&plots, "examples per second")[0].1, [[5.0, 5.0], [10.0, 5.0]]);
+        // The throughput is that of an epoch, as the scores are.
+        assert_eq!(lines_of(&plots, "examples per second")[0].1, [[1.0, 5.0], [2.0, 5.0]]);
+    }
+
+    #[test]
+    fn scores_over_the_steps_have_those_of_evaluations_inside_of_an_epoch() {
+        let mut lines: Vec<MetricsLine> = (0..3)
+            .map(|i| epoch(i, &[("loss", 0.5), ("accuracy", 0.1)], &[]))
+            .map(|line| MetricsLine { event: LineKind::Step, of_epoch: None, ..line })
+            .collect();
+        lines[1].validated.insert("accuracy".into(), Some(0.7));
+        let plots = plots(lines);
+        let titles: Vec<&str> = plots.iter().map(|plot| plot.title.as_str()).collect();
+        assert_eq!(titles, ["loss in training", "accuracy in training"]);
+        let accuracy = lines_of(&plots, "accuracy in training");
+        assert_eq!(accuracy[0].1, [[5.0, 0.1], [10.0, 0.1], [15.0, 0.1]]);
+        assert_eq!(accuracy[1], ("validation".to_string(), vec![[10.0, 0.7]]));
     }
 
     #[test]
@@ -253,6 +322,15 @@ mod tests {
         let many: Vec<(String, f64)> = (0..11).map(|i| (format!("recall[{i}]"), 0.0)).collect();
         let many: Vec<(&str, f64)> = many.iter().map(|(name, x)| (name.as_str(), *x)).collect();
         assert_eq!(plots(vec![epoch(0, &many, &[])]).len(), 1, "the throughput alone");
+    }
+
+    #[test]
+    fn a_first_loss_that_flattens_the_others_makes_the_scale_logarithmic() {
+        let scores =
+            |i| [("loss", if i == 0 { 90.0 } else { 0.5 }), ("error", 90.0 / (i + 1) as f64)];
+        let lines = (0..200).map(|i| epoch(i, &scores(i), &[])).collect();
+        let captions: Vec<String> = plots(lines).iter().map(Plot::caption).collect();
+        assert_eq!(captions[..2], ["loss (logarithmic scale)", "error"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::run_plots::FIRST_SCORE;
 use crate::text::{bytes, count, duration, escape, number, push};
-use crate::tuning::MAX_EPOCH_ROWS;
+use crate::tuning::{MAX_EPOCH_ROWS, MAX_OPEN_EPOCH_ROWS};
 use neurax_tensor::{DType, Result, Tensor};
 use neurax_train::{LayerRecord, MetricsLine, RunFiles, RunRecord};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,9 +36,16 @@ impl Facts {
     }
 }
 
-/// Returns the figures at the top: the scores of the last epoch, and the sizes of the run.
+/// The largest relative difference of two texts of one float: the JSON of a log is read with an
+/// error of the last bit.
+const SAME_SCORE: f64 = 1e-12;
+
+/// Returns the figures at the top: the score of the best state, if one was chosen, the scores of
+/// the last epoch, and the sizes of the run.
 pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
-    let mut tiles = vec![];
+    let mut tiles: Vec<(String, String)> = best_tile(files).into_iter().collect();
+    // Beside the best score, those of the last epoch are said to be the last ones.
+    let last_one = if tiles.is_empty() { "" } else { "last " };
     if let Some(last) = files.epochs().next_back() {
         let fields = last.of_epoch.as_ref();
         let validation =
@@ -48,7 +55,7 @@ pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
             None => (&last.train, "training"),
         };
         for name in ordered(scores.keys()).into_iter().take(TILE_SCORES) {
-            tiles.push((shown(scores, name), format!("{what} {name}")));
+            tiles.push((shown(scores, name), format!("{last_one}{what} {name}")));
         }
         let epochs = record.epochs.map(|n| format!(" of {n}")).unwrap_or_default();
         tiles.push((format!("{}{epochs}", last.epoch.saturating_add(1)), "epochs".into()));
@@ -69,6 +76,37 @@ pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
     };
     let all: String = tiles.iter().map(tile).collect();
     if all.is_empty() { all } else { format!("<div class=\"tiles\">\n{all}</div>\n") }
+}
+
+/// Returns the score of the best state, with its epoch and step. Its name is that of the score that
+/// the log has for this step with this value.
+fn best_tile(files: &RunFiles) -> Option<(String, String)> {
+    let best = files.best.as_ref()?;
+    let score = best.score?;
+    let is_it = |x: &f64| (x - score).abs() <= SAME_SCORE * score.abs();
+    let lines = files.lines.iter().filter(|line| line.step == best.step);
+    let named = lines.rev().find_map(|line| {
+        let of_epoch = line.of_epoch.as_ref().map(|fields| &fields.validation);
+        let sets = of_epoch.into_iter().chain([&line.validated]).map(|s| ("validation", s));
+        let all = sets.chain([("training", &line.train)]);
+        let mut found = all.filter_map(|(what, scores)| {
+            let same = |name: &&&String| {
+                scores.get(name.as_str()).copied().flatten().as_ref().is_some_and(is_it)
+            };
+            let names = ordered(scores.keys());
+            names.iter().find(same).map(|name| format!("{what} {name}"))
+        });
+        Some((found.next()?, line.epoch))
+    });
+    let step = count(best.step as u64);
+    let name = match named {
+        Some((name, epoch)) => {
+            format!("best {name}, epoch {}, step {step}", epoch.saturating_add(1))
+        }
+        // The log has no line of this step.
+        None => format!("best score, step {step}"),
+    };
+    Some((number(score), name))
 }
 
 /// Returns the table of the layers, with a row of totals.
@@ -97,8 +135,9 @@ pub(crate) fn layer_table(layers: &[LayerRecord]) -> String {
     html + "</table></div>\n"
 }
 
-/// Returns the table of the epochs: the scores, the time and the throughput. The epoch with the
-/// least loss on the validation set is marked.
+/// Returns the table of the epochs: the scores, those on the validation sets first, the time and
+/// the throughput. The epoch with the least loss on the validation set is marked. A long table is
+/// folded.
 pub(crate) fn epoch_table(files: &RunFiles) -> String {
     let epochs: Vec<&MetricsLine> = files.epochs().collect();
     if epochs.is_empty() {
@@ -108,14 +147,15 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
     let fields = epochs.iter().filter_map(|line| line.of_epoch.as_ref());
     let sets: BTreeSet<&String> = fields.flat_map(|fields| fields.validation.keys()).collect();
     let (train, sets) = (ordered(train.into_iter()), ordered(sets.into_iter()));
-    let heads = train.iter().map(|name| name.to_string());
-    let heads = heads.chain(sets.iter().map(|name| format!("validation {name}")));
+    let heads = sets.iter().map(|name| format!("validation {name}"));
+    let heads = heads.chain(train.iter().map(|name| name.to_string()));
     let heads: String =
         heads.map(|head| format!("<th class=\"n\">{}</th>", escape(&head))).collect();
     let best = best(&epochs);
     let mut html = format!(
-        "<h2>Epochs</h2>\n<div class=\"scroll\" tabindex=\"0\"><table>\n<tr><th class=\"n\">Epoch\
-         </th><th class=\"n\">Step</th>{heads}<th class=\"n\">Time</th>\
+        "<p class=\"hint\">Scroll the table sideways for more columns.</p>\n\
+         <div class=\"scroll\" tabindex=\"0\"><table class=\"epochs\">\n<tr><th class=\"n\">Epoch\
+         </th>{heads}<th class=\"n\">Step</th><th class=\"n\">Time</th>\
          <th class=\"n\">Examples/s</th><th></th></tr>\n"
     );
     let (hidden, mut skipped) = (epochs.len().saturating_sub(MAX_EPOCH_ROWS), 0);
@@ -133,7 +173,13 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
     if skipped > 0 {
         push(&mut html, format_args!("<p>{skipped} epochs in the middle are not shown.</p>\n"));
     }
-    html
+    match epochs.len() > MAX_OPEN_EPOCH_ROWS {
+        true => format!(
+            "<h2>Epochs</h2>\n<details><summary>Table of {} epochs</summary>\n{html}</details>\n",
+            epochs.len()
+        ),
+        false => format!("<h2>Epochs</h2>\n{html}"),
+    }
 }
 
 /// Returns the cells of an epoch.
@@ -141,13 +187,16 @@ fn cells(line: &MetricsLine, train: &[&String], sets: &[&String]) -> String {
     let fields = line.of_epoch.as_ref();
     let none = BTreeMap::new();
     let validation = fields.map_or(&none, |fields| &fields.validation);
-    let scores = train.iter().map(|name| shown(&line.train, name));
-    let scores = scores.chain(sets.iter().map(|name| shown(validation, name)));
+    let scores = sets.iter().map(|name| shown(validation, name));
+    let scores = scores.chain(train.iter().map(|name| shown(&line.train, name)));
     let seconds = fields.map_or(0.0, |fields| fields.seconds);
     let speed = fields.filter(|f| f.seconds > 0.0).map(|f| f.examples as f64 / f.seconds);
-    let counts = [line.epoch.saturating_add(1).to_string(), count(line.step as u64)];
-    let ends = [duration(seconds), speed.map_or(String::new(), |x| count(x as u64))];
-    let mut html: String = counts
+    let ends = [
+        count(line.step as u64),
+        duration(seconds),
+        speed.map_or(String::new(), |x| count(x as u64)),
+    ];
+    let mut html: String = [line.epoch.saturating_add(1).to_string()]
         .into_iter()
         .chain(scores)
         .chain(ends)

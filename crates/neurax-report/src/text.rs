@@ -28,7 +28,14 @@ pub(crate) fn end_of(text: &str, letters: usize) -> String {
 }
 
 /// Returns a command as it is typed in a shell: arguments with other characters are quoted.
-pub(crate) fn shell_command(arguments: &[String]) -> String {
+///
+/// # Examples
+///
+/// ```
+/// let command = ["train", "--name", "a b"].map(String::from);
+/// assert_eq!(neurax_report::shell_command(&command), "train --name 'a b'");
+/// ```
+pub fn shell_command(arguments: &[String]) -> String {
     let quoted = |argument: &String| {
         let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+".contains(c);
         match !argument.is_empty() && argument.chars().all(is_plain) {
@@ -122,6 +129,15 @@ pub(crate) fn bytes(n: u64) -> String {
     match units.into_iter().find(|(size, _)| n as f64 >= *size) {
         Some((size, unit)) => format!("{:.1} {unit}", n as f64 / size),
         None => format!("{n} B"),
+    }
+}
+
+/// Formats a number of nanoseconds: `12.3 µs`.
+pub(crate) fn nanoseconds(n: u64) -> String {
+    let units = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    match units.into_iter().find(|(size, _)| n as f64 >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", n as f64 / size),
+        None => format!("{n} ns"),
     }
 }
 

@@ -75,6 +75,46 @@ fn a_copied_directory_has_a_report_and_is_resumed() {
 }
 
 #[test]
+fn a_report_has_the_flame_graph_of_a_profile_and_names_a_damaged_one() {
+    let run = directory("profile");
+    let model = nn::input("flower", dims![_, 4]).dense(16).tanh().dense(3).softmax();
+    let trainer = || Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(0.01));
+    let profile = trainer().profile(&batches()).unwrap();
+    let directory = RunDirectory::new(&run).profile(&profile);
+    trainer().record(directory).quiet().run(&batches(), epochs(1)).unwrap();
+    let page = report(&run);
+    for text in ["<h2>Time of a training step</h2>", "<title>tanh: ", "<td>dense_1</td>"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("role=\"alert\""), "a problem");
+
+    fs::write(run.join("profile.json"), "{\"format\": \"neurax-profile\"").unwrap();
+    let page = report(&run);
+    assert!(page.contains("profile.json: expected a file"), "{page}");
+    assert!(!page.contains("Time of a training step"), "{page}");
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn a_custom_training_has_a_report() {
+    let run = directory("custom");
+    let step = |w: Tensor, batch: &data::Batch, _: Key| {
+        let loss = |w: Tensor| loss::mse(&(&batch.x * w).mean(1), &batch.y.mean(1));
+        let (loss, slope) = value_and_grad_at(&w, loss);
+        (w - slope * 0.1, [loss])
+    };
+    let model = nn::input("x", dims![_, 4]).dense(1).model();
+    let directory = RunDirectory::new(&run).model("linear", &model);
+    let custom = train::CustomTraining::new(tensor(0.0), ["loss"], step);
+    Trainer::custom(custom).record(directory).quiet().run(&batches(), epochs(2)).unwrap();
+    let page = report(&run);
+    for text in [">completed<", "aria-label=\"loss over epoch", "<td>linear.dense</td>"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
 fn texts_of_users_are_no_markup() {
     let run = directory("escaped");
     trainer(&run).run(&batches(), epochs(1)).unwrap();

@@ -1,13 +1,15 @@
 //! [`Plot`].
 
 use super::document::document;
+use super::lines::PlotAxes;
 use super::plot_line::PlotLine;
+use super::plot_scale::PlotScale;
 use super::{heat_map, lines};
 use crate::theme::with_variables;
 use neurax_tensor::Result;
 
-/// The size of a plot of lines in pixels: that of a column on a wide screen, and narrow enough that
-/// the labels can be read on a phone.
+/// The size of a plot of lines in pixels, without the further rows of a long legend: that of a
+/// column on a wide screen, and narrow enough that the labels can be read on a phone.
 const PLOT_SIZE: (u32, u32) = (460, 300);
 
 /// A plot: lines, or a heat map.
@@ -41,6 +43,8 @@ pub enum PlotKind {
         y_label: String,
         /// The ends of both axes, `[x, y]`; by default, those of the points.
         range: Option<[[f64; 2]; 2]>,
+        /// The scale of the vertical axis.
+        scale: PlotScale,
         /// The lines.
         lines: Vec<PlotLine>,
     },
@@ -63,7 +67,31 @@ impl Plot {
     /// Creates a plot of lines.
     pub fn lines(title: impl Into<String>, x_label: &str, lines: Vec<PlotLine>) -> Plot {
         let (x_label, y_label) = (x_label.into(), String::new());
-        Plot { title: title.into(), kind: PlotKind::Lines { x_label, y_label, range: None, lines } }
+        let (range, scale) = (None, PlotScale::Linear);
+        let kind = PlotKind::Lines { x_label, y_label, range, scale, lines };
+        Plot { title: title.into(), kind }
+    }
+
+    /// Returns the title and, in parentheses, that the scale is logarithmic, if it is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax_report::{Plot, PlotKind, PlotLine, PlotScale};
+    /// let mut plot = Plot::lines("loss", "epoch", vec![]);
+    /// assert_eq!(plot.caption(), "loss");
+    /// if let PlotKind::Lines { scale, .. } = &mut plot.kind {
+    ///     *scale = PlotScale::Logarithmic;
+    /// }
+    /// assert_eq!(plot.caption(), "loss (logarithmic scale)");
+    /// ```
+    pub fn caption(&self) -> String {
+        match &self.kind {
+            PlotKind::Lines { scale: PlotScale::Logarithmic, .. } => {
+                format!("{} (logarithmic scale)", self.title)
+            }
+            PlotKind::Lines { .. } | PlotKind::HeatMap { .. } => self.title.clone(),
+        }
     }
 
     /// Returns the plot as an SVG document on a light background.
@@ -72,8 +100,9 @@ impl Plot {
     /// If a point lies outside of what can be drawn.
     pub fn to_svg(&self) -> Result<String> {
         let (size, content) = match &self.kind {
-            PlotKind::Lines { x_label, y_label, range, lines } => {
-                (PLOT_SIZE, lines::content(x_label, y_label, *range, lines, PLOT_SIZE)?)
+            PlotKind::Lines { x_label, y_label, range, scale, lines } => {
+                let axes = PlotAxes { x_label, y_label, range: *range, scale: *scale };
+                lines::content(&axes, lines, PLOT_SIZE)?
             }
             PlotKind::HeatMap { row_label, column_label, rows, columns, values } => {
                 heat_map::content(row_label, column_label, rows, columns, values)
@@ -101,7 +130,7 @@ impl Plot {
         match &self.kind {
             PlotKind::Lines { x_label, lines, .. } => {
                 let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
-                format!("{} over {x_label}: {}", self.title, names.join(", "))
+                format!("{} over {x_label}: {}", self.caption(), names.join(", "))
             }
             PlotKind::HeatMap { row_label, column_label, .. } => {
                 format!("{}: {row_label} in rows, {column_label} in columns", self.title)

@@ -1,17 +1,24 @@
-//! Plots of lines: axes, ticks and lines by `plotters`, and a legend above.
+//! Plots of lines: axes, ticks and lines by `plotters`, and a legend below.
+//!
+//! On a logarithmic scale, the logarithms to the base 10 are drawn, between whole powers of ten,
+//! and a tick at `-2` is labelled `0.01`.
 
 use super::plot_line::PlotLine;
+use super::plot_scale::PlotScale;
 use crate::text::{escape, push, tick};
 use crate::theme::{GRID, MUTED, ThemeColor, series};
-use crate::tuning::{MAX_LINE_POINTS, MAX_MARKED_POINTS};
+use crate::tuning::{MAX_LINE_POINTS, MAX_LOG_DECADES, MAX_MARKED_POINTS};
 use neurax_tensor::{Error, Result};
 use plotters::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// The height of a row of the legend, its font size, and the mean width of a letter, in pixels.
 const LEGEND_ROW: u32 = 19;
 const LEGEND_FONT: u32 = 12;
 const LEGEND_LETTER: f64 = 6.6;
+/// The space below the legend, in pixels.
+const LEGEND_MARGIN: u32 = 4;
 /// The width of the mark of a line with the space around it, in pixels.
 const LEGEND_MARK: f64 = 30.0;
 /// The font size of labels of ticks and axes, of which the library takes four fifths.
@@ -27,35 +34,69 @@ const MOST_TICKS: f64 = 10.0;
 const LEAST_RANGE: f64 = 1e-290;
 const LEAST_SHARE: f64 = 1e-9;
 
-/// Returns the elements of a plot of lines.
+/// The axes of a plot of lines.
+pub(super) struct PlotAxes<'p> {
+    pub x_label: &'p str,
+    pub y_label: &'p str,
+    /// The ends of both axes; by default, those of the points.
+    pub range: Option<[[f64; 2]; 2]>,
+    pub scale: PlotScale,
+}
+
+/// Returns the size and the elements of a plot of lines. A legend of more than one row makes it
+/// higher than `height`.
 pub(super) fn content(
-    x_label: &str,
-    y_label: &str,
-    range: Option<[[f64; 2]; 2]>,
+    axes: &PlotAxes,
     lines: &[PlotLine],
     (width, height): (u32, u32),
-) -> Result<String> {
+) -> Result<((u32, u32), String)> {
     let (legend, legend_height) = legend(lines, width);
     let mut svg = String::new();
-    let range = range.unwrap_or_else(|| range_of(lines));
+    let scaled = match axes.scale {
+        PlotScale::Linear => Cow::Borrowed(lines),
+        PlotScale::Logarithmic => Cow::Owned(logarithms(lines)),
+    };
+    let lines = &scaled[..];
+    let range = match (axes.range, axes.scale) {
+        (Some(range), PlotScale::Linear) => range,
+        (Some([x, y]), PlotScale::Logarithmic) => [x, y.map(f64::log10)],
+        (None, scale) => range_of(lines, scale),
+    };
     if let Some([from, to]) = range.into_iter().find(|range| !is_drawable(*range)) {
         let why = format!("expected an axis of finite ends that differ, got {from} to {to}");
         return Err(Error::new("plot", why));
     }
-    let axes = PlotAxes { x_label, y_label, range };
-    let area = (width, height.saturating_sub(legend_height));
-    axes.draw(lines, area, &mut svg).map_err(|e| Error::new("plot", e))?;
+    let drawn = DrawnAxes { axes, range };
+    let top = height - legend_height.min(LEGEND_ROW + LEGEND_MARGIN);
+    drawn.draw(lines, (width, top), &mut svg).map_err(|e| Error::new("plot", e))?;
     let inner = inner(&svg).ok_or_else(|| Error::bug("the library of plots wrote no SVG"))?;
-    Ok(format!("{legend}<g transform=\"translate(0 {legend_height})\">{inner}</g>"))
+    let content = format!("{inner}<g transform=\"translate(0 {top})\">{legend}</g>");
+    Ok(((width, top + legend_height), content))
 }
 
-struct PlotAxes<'p> {
-    x_label: &'p str,
-    y_label: &'p str,
+/// Returns the lines with the logarithms of their numbers, of which none is below the lower end.
+fn logarithms(lines: &[PlotLine]) -> Vec<PlotLine> {
+    let all = lines.iter().flat_map(|line| &line.points).map(|[_, y]| y.log10());
+    let positive = all.filter(|log| log.is_finite());
+    let start = (f64::INFINITY, f64::NEG_INFINITY);
+    let (low, high) = positive.fold(start, |(low, high), x| (low.min(x), high.max(x)));
+    let end = if low > high { 0.0 } else { low.max(high - MAX_LOG_DECADES).floor() };
+    // The logarithm of a negative number is NaN, which `max` would replace.
+    let at = |y: f64| if y >= 0.0 { y.log10().max(end) } else { f64::NAN };
+    let line = |line: &PlotLine| {
+        let points = line.points.iter().map(|[x, y]| [*x, at(*y)]);
+        PlotLine::new(line.name.as_str(), points.collect())
+    };
+    lines.iter().map(line).collect()
+}
+
+/// Axes with the ends that are drawn.
+struct DrawnAxes<'p> {
+    axes: &'p PlotAxes<'p>,
     range: [[f64; 2]; 2],
 }
 
-impl PlotAxes<'_> {
+impl DrawnAxes<'_> {
     fn draw(&self, lines: &[PlotLine], size: (u32, u32), to: &mut String) -> Result<(), String> {
         let failed = |e: DrawingAreaErrorKind<_>| e.to_string();
         let root = SVGBackend::with_string(to, size).into_drawing_area();
@@ -65,7 +106,7 @@ impl PlotAxes<'_> {
             .margin_right(14)
             .margin_bottom(4)
             .x_label_area_size(38)
-            .y_label_area_size(if self.y_label.is_empty() { 50 } else { 62 })
+            .y_label_area_size(if self.axes.y_label.is_empty() { 50 } else { 62 })
             .build_cartesian_2d(x, y)
             .map_err(failed)?;
         let text = ("sans-serif", LABEL_FONT).into_font().color(&rgb(&MUTED));
@@ -80,9 +121,9 @@ impl PlotAxes<'_> {
             .x_labels(6)
             .y_labels(6)
             .x_label_formatter(&|x| self.x_tick(*x))
-            .y_label_formatter(&|y| tick(*y, tick_distance(self.range[1])))
-            .x_desc(self.x_label)
-            .y_desc(self.y_label)
+            .y_label_formatter(&|y| self.y_tick(*y))
+            .x_desc(self.axes.x_label)
+            .y_desc(self.axes.y_label)
             .draw()
             .map_err(failed)?;
         for (i, line) in lines.iter().enumerate() {
@@ -103,10 +144,23 @@ impl PlotAxes<'_> {
     /// Returns the label of a tick of the horizontal axis; none between two epochs or steps.
     fn x_tick(&self, x: f64) -> String {
         let distance = tick_distance(self.range[0]);
-        let is_counted = COUNTED_LABELS.contains(&self.x_label);
+        let is_counted = COUNTED_LABELS.contains(&self.axes.x_label);
         match is_counted && (x - x.round()).abs() > distance * 1e-6 {
             true => String::new(),
             false => tick(x, distance),
+        }
+    }
+
+    /// Returns the label of a tick of the vertical axis; on a logarithmic scale, none between two
+    /// powers of ten.
+    fn y_tick(&self, y: f64) -> String {
+        match self.axes.scale {
+            PlotScale::Linear => tick(y, tick_distance(self.range[1])),
+            PlotScale::Logarithmic if (y - y.round()).abs() > 1e-6 => String::new(),
+            PlotScale::Logarithmic => {
+                let power = 10f64.powf(y.round());
+                tick(power, power)
+            }
         }
     }
 }
@@ -155,15 +209,19 @@ fn reduced(part: &[[f64; 2]], bucket: usize) -> Vec<[f64; 2]> {
     kept
 }
 
-/// Returns ends of the axes that hold all finite points.
-fn range_of(lines: &[PlotLine]) -> [[f64; 2]; 2] {
+/// Returns ends of the axes that hold all finite points, whose numbers are positions.
+fn range_of(lines: &[PlotLine], scale: PlotScale) -> [[f64; 2]; 2] {
     let all = || lines.iter().flat_map(|line| &line.points);
     let [x, y] = [0, 1].map(|axis| {
         let values = all().filter(|p| p.iter().all(|x| x.is_finite())).map(|p| p[axis]);
         let start = (f64::INFINITY, f64::NEG_INFINITY);
         values.fold(start, |(low, high), x| (low.min(x), high.max(x)))
     });
-    [widened(x, 0.0), widened(y, AXIS_MARGIN)]
+    let y = match scale {
+        PlotScale::Logarithmic if y.0 <= y.1 => [y.0.floor(), y.1.floor() + 1.0],
+        PlotScale::Linear | PlotScale::Logarithmic => widened(y, AXIS_MARGIN),
+    };
+    [widened(x, 0.0), y]
 }
 
 /// Returns a range that is not empty, with a margin at its ends.
@@ -207,7 +265,7 @@ fn legend(lines: &[PlotLine], width: u32) -> (String, u32) {
         );
         x += needed;
     }
-    (svg, (row + 1) * LEGEND_ROW + 4)
+    (svg, (row + 1) * LEGEND_ROW + LEGEND_MARGIN)
 }
 
 /// Returns the elements inside of an SVG document.

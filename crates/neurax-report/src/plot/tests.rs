@@ -23,6 +23,45 @@ fn a_line_has_a_legend_points_and_labels() {
 }
 
 #[test]
+fn a_logarithmic_axis_has_powers_of_ten_and_gaps_at_negative_numbers() {
+    let points = vec![[0.0, 300.0], [1.0, -1.0], [2.0, 0.5], [3.0, 0.02], [4.0, 0.0]];
+    let mut plot = Plot::lines("loss", "x", vec![PlotLine::new("a", points)]);
+    if let PlotKind::Lines { scale, .. } = &mut plot.kind {
+        *scale = PlotScale::Logarithmic;
+    }
+    let svg = plot.to_svg().unwrap();
+    let texts: Vec<&str> =
+        svg.split('>').map(|part| part.split('<').next().unwrap().trim()).collect();
+    for label in ["0.01", "0.1", "1", "10", "100", "1,000"] {
+        assert!(texts.contains(&label), "{label}: {svg}");
+    }
+    assert!(svg.contains("loss (logarithmic scale) over x"), "{svg}");
+    assert_eq!(count(&svg, "<circle"), 4);
+    if let PlotKind::Lines { lines, .. } = &mut plot.kind {
+        lines[0].points = vec![[0.0, 300.0], [1.0, 1e-30]];
+    }
+    // Six powers of ten below the largest number, and no more.
+    let svg = plot.to_svg().unwrap();
+    assert!(svg.contains("1e-4") && !svg.contains("1e-5"), "{svg}");
+    if let PlotKind::Lines { lines, .. } = &mut plot.kind {
+        lines[0].points = vec![[0.0, -1.0]];
+    }
+    assert!(plot.to_svg().unwrap().ends_with("</svg>"));
+}
+
+#[test]
+fn a_legend_of_several_rows_is_below_the_plot_and_makes_it_higher() {
+    let height = |names: &[&str]| {
+        let svg = lines(names).to_svg().unwrap();
+        let last = svg.rfind("<polyline").unwrap();
+        assert!(svg.find(&format!(">{}</text>", names[0])).unwrap() > last, "{svg}");
+        svg.split("height=\"").nth(1).unwrap().split('"').next().unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(height(&["a", "b"]), 300);
+    assert_eq!(height(&["the first class of all (area 0.99)"; 4]), 300 + 3 * 19);
+}
+
+#[test]
 fn user_text_is_escaped_in_every_place() {
     let evil = "</svg><script>alert(1)</script>";
     let heat = PlotKind::HeatMap {
