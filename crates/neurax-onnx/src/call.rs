@@ -1,10 +1,12 @@
 //! A call of an operator: what its rule gets.
 
+use crate::draw_keys::{LayerKeys, process_key};
 use crate::elements::utf8;
 use crate::graph::{Attribute, Attributes, OnnxGraph, OnnxNode};
+use crate::loop_budget::LoopBudget;
 use crate::value::{OnnxValue, Strings};
 use neurax_ir::{DType, Error};
-use neurax_tensor::Tensor;
+use neurax_tensor::{Key, Tensor};
 use std::sync::Arc;
 
 /// The result of a rule: the outputs by position. There may be fewer than the node lists if the
@@ -49,8 +51,21 @@ pub(crate) trait Scope: Send + Sync {
     /// Otherwise the value is asked for first.
     fn traces_branches(&self) -> bool;
 
-    /// Evaluates the body of a branch or loop, which may use values of the scope.
+    /// Returns the keys for random numbers of a layer of a network; `None` outside of networks.
+    fn keys(&self) -> Option<&LayerKeys>;
+
+    /// Returns the iterations that loops may have.
+    fn budget(&self) -> &LoopBudget;
+
+    /// Returns true if an iteration may be traced as one of several copies of a body.
+    fn may_copy(&self) -> bool;
+
+    /// Evaluates the body of a branch, which may use values of the scope.
     fn run(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>) -> RuleOutcome;
+
+    /// Evaluates the body of a loop, and takes an iteration. `is_known` says that the node's inputs
+    /// are.
+    fn iterate(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>, is_known: bool) -> RuleOutcome;
 
     /// Returns the value `y` of the node's graph as a function of other values of it.
     fn value_of(
@@ -67,6 +82,8 @@ pub(crate) struct NodeCall<'c> {
     version: i64,
     inputs: &'c [Option<OnnxValue>],
     scope: &'c dyn Scope,
+    /// True if no input or captured value is traced.
+    is_known: bool,
 }
 
 impl<'c> NodeCall<'c> {
@@ -75,8 +92,9 @@ impl<'c> NodeCall<'c> {
         version: i64,
         inputs: &'c [Option<OnnxValue>],
         scope: &'c dyn Scope,
+        is_known: bool,
     ) -> NodeCall<'c> {
-        NodeCall { node, version, inputs, scope }
+        NodeCall { node, version, inputs, scope, is_known }
     }
 
     /// Returns the version that introduced the rule: 11 for `Softmax` in opset 12.
@@ -213,7 +231,12 @@ impl<'c> NodeCall<'c> {
 
     /// Returns an integer attribute that is 0 or 1 as a bool; absent ones are `default`.
     pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, RuleFailure> {
-        Ok(self.int(name)?.map_or(default, |i| i != 0))
+        match self.int(name)? {
+            None => Ok(default),
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(other) => fail(format!("expected 0 or 1 as attribute `{name}`, got {other}")),
+        }
     }
 
     /// Returns a float attribute.
@@ -300,9 +323,50 @@ impl<'c> NodeCall<'c> {
         value.map_or_else(|| fail(format!("the attribute `{name}` is missing")), Ok)
     }
 
-    /// Evaluates a graph of an attribute, which may use values of this node's graph.
+    /// Returns a key for random numbers that no other draw has.
+    ///
+    /// # Errors
+    /// If the node is in a network in evaluation mode, which is a function of its inputs.
+    pub(crate) fn next_key(&self) -> Result<Key, RuleFailure> {
+        match self.scope.keys() {
+            None => Ok(process_key()),
+            Some(keys) => keys.next().map_or_else(
+                || {
+                    fail(
+                        "the node draws random numbers, and a network in evaluation mode has none; \
+                         give the node a `seed`, apply the network in `Mode::Train`, or run the \
+                         model as a `Session`",
+                    )
+                },
+                Ok,
+            ),
+        }
+    }
+
+    /// Returns true if the node is in a network in evaluation mode.
+    pub(crate) fn is_evaluation(&self) -> bool {
+        self.scope.keys().is_some_and(LayerKeys::is_evaluation)
+    }
+
+    /// Evaluates the body of a branch, which may use values of this node's graph.
     pub(crate) fn run(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>) -> RuleOutcome {
         self.scope.run(body, inputs)
+    }
+
+    /// Evaluates the body of a loop for an iteration, which is taken from the budget.
+    pub(crate) fn iterate(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>) -> RuleOutcome {
+        self.scope.iterate(body, inputs, self.is_known)
+    }
+
+    /// Returns true if the iterations of a loop may still be evaluated one by one: of a loop whose
+    /// values are known, always.
+    pub(crate) fn may_unroll(&self) -> bool {
+        self.is_known || self.scope.may_copy()
+    }
+
+    /// Returns the iterations that loops may have.
+    pub(crate) fn budget(&self) -> &LoopBudget {
+        self.scope.budget()
     }
 
     /// Returns the value `y` of this node's graph as a function of other values of it.

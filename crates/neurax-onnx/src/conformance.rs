@@ -35,15 +35,20 @@ pub struct TestResult {
     pub failure: Option<String>,
 }
 
-/// Returns the folders of the tests in a folder, in alphabetical order.
+/// Returns the folders of the tests in a folder, in alphabetical order; of the folder of a test,
+/// that one.
 ///
 /// # Errors
 /// If the folder cannot be read.
 pub fn tests(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
+    let is_test = |folder: &Path| folder.join("model.onnx").is_file();
+    if is_test(folder.as_ref()) {
+        return Ok(vec![folder.as_ref().to_path_buf()]);
+    }
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.join("model.onnx").is_file() {
+        if is_test(&path) {
             all.push(path);
         }
     }
@@ -165,11 +170,25 @@ pub(crate) fn decoded<M: Message + Default>(bytes: &[u8]) -> Result<M> {
         .map_err(|_| Error::new("onnx", "no ONNX data: the file is damaged or not complete"))
 }
 
-/// Returns how a value differs from the expected one; `None` if it agrees.
+/// Returns how a value differs from the expected one; `None` if it agrees: kinds, types, lengths
+/// and keys are the same, and numbers are within the tolerance, in bf16 within 1/64 at least.
+///
+/// ```
+/// use neurax::onnx::{OnnxValue, conformance::difference};
+/// use neurax::prelude::*;
+/// use neurax::testing::Tolerance;
+/// let value = |x: f32| OnnxValue::Sequence(vec![OnnxValue::Tensor(tensor(x))]);
+/// let tolerance = Tolerance { rel: 1e-3, abs: 1e-5 };
+/// assert_eq!(difference(&value(2.0), &value(2.001), tolerance)?, None);
+/// let why = difference(&value(2.0), &value(3.0), tolerance)?;
+/// let want = "element 0: 1 of 1 numbers differ: expected 3, got 2 at 0";
+/// assert_eq!(why.as_deref(), Some(want));
+/// # Ok::<(), Error>(())
+/// ```
 ///
 /// # Errors
 /// The error that a tensor carries.
-pub(crate) fn difference(
+pub fn difference(
     got: &OnnxValue,
     want: &OnnxValue,
     tolerance: Tolerance,

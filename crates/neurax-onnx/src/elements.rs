@@ -44,19 +44,17 @@ pub(crate) fn sparse_value(t: &SparseTensorProto, files: &ExternalData) -> Resul
         return Err(invalid("expected numbers in a sparse tensor, got strings"));
     };
     let shape = sizes(&t.dims)?;
-    let flat = match indices.rank() {
-        1 => indices,
-        2 if indices.dim(1) == shape.len() => flat_indices(&indices, &shape)?,
-        _ => {
-            let want = format!("indices [count] or [count, {}]", shape.len());
-            return Err(invalid(format!("expected {want}, got {}", indices.ty()?)));
-        }
-    };
     let size = size_of(&shape)?;
-    if let Some(i) = flat.to_vec::<i64>()?.iter().find(|&&i| i < 0 || i >= size as i64) {
-        return Err(invalid(format!("the index {i} is out of range for shape {shape:?}")));
+    let flat = flat_indices(&indices, &shape)?;
+    if values.shape()[..] != [flat.len()] {
+        let want = format!("values [{}], one for each index", flat.len());
+        return Err(invalid(format!("expected {want}, got {}", values.ty()?)));
     }
-    neurax_ir::check_memory(size.saturating_mul(values.dtype().bits().div_ceil(8)))?;
+    let bytes = |count: usize| count.saturating_mul(values.dtype().bits()).div_ceil(8);
+    files.take_dense(bytes(flat.len()), bytes(size))?;
+    neurax_ir::check_memory(bytes(size))?;
+    let count = flat.len();
+    let flat = Tensor::from_vec(flat, count);
     let dense = Tensor::zeros_of(values.dtype(), size).at(flat).set(values);
     Ok(OnnxValue::Tensor(dense.reshape(shape).ok()?))
 }
@@ -222,13 +220,36 @@ pub(crate) fn utf8(bytes: &Bytes) -> Result<String> {
     Ok(text.to_string())
 }
 
-/// Returns the indices into the flattened tensor of rows of indices.
-fn flat_indices(rows: &Tensor, shape: &[usize]) -> Result<Tensor> {
-    let mut flat = Tensor::zeros_of(DType::I64, rows.dim(0));
-    for (axis, &size) in shape.iter().enumerate() {
-        flat = flat * size as i64 + rows.index((.., axis as i64));
+/// Returns the indices into the flattened tensor of a shape, whose size is in range. They are given
+/// as such, or as rows of indices into the axes.
+///
+/// # Errors
+/// If they have another type, or one is out of range of the tensor or of its axis.
+fn flat_indices(indices: &Tensor, shape: &[usize]) -> Result<Vec<i64>> {
+    let size = size_of(shape)?;
+    let axes: &[usize] = match indices.rank() {
+        1 => std::slice::from_ref(&size),
+        2 if indices.dim(1) == shape.len() => shape,
+        _ => {
+            let want = format!("indices [count] or [count, {}]", shape.len());
+            return Err(invalid(format!("expected {want}, got {}", indices.ty()?)));
+        }
+    };
+    if indices.dtype() != DType::I64 {
+        return Err(invalid(format!("expected indices of i64, got {}", indices.ty()?)));
     }
-    flat.ok()
+    let all = indices.to_vec::<i64>()?;
+    let flat = |row: &[i64]| {
+        row.iter().zip(axes).try_fold(0, |flat, (&i, &size)| match usize::try_from(i) {
+            Ok(i) if i < size => Ok(flat * size + i),
+            _ => Err(invalid(format!("the index {row:?} is out of range for shape {shape:?}"))),
+        })
+    };
+    match axes.len() {
+        // A scalar has one element, at no indices.
+        0 => Ok(vec![0; indices.dim(0)]),
+        n => all.chunks_exact(n).map(|row| Ok(flat(row)? as i64)).collect(),
+    }
 }
 
 fn invalid(why: impl Into<String>) -> Error {

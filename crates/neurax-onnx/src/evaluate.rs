@@ -8,12 +8,16 @@
 //! Names are looked up from the innermost graph to the outermost one.
 
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, Scope, fail, resolved};
+use crate::draw_keys::LayerKeys;
 use crate::graph::{Attributes, Callee, ModelFunction, OnnxGraph, OnnxNode};
+use crate::loop_budget::{LoopBudget, TraceBudget};
+use crate::own_lines::without_own_line;
 use crate::registry::operator;
 use crate::value::OnnxValue;
 use neurax_ir::Error;
 use neurax_tensor::outside_of_bodies;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// The values of a graph that is being evaluated.
 pub(crate) struct GraphScope<'f> {
@@ -25,6 +29,10 @@ pub(crate) struct GraphScope<'f> {
     /// True if both branches of a condition without a known value are traced. Otherwise the value
     /// is asked for first.
     pub(crate) traces_branches: bool,
+    /// The keys for random numbers if the graph is that of a layer of a network.
+    pub(crate) keys: Option<&'f LayerKeys>,
+    budget: Arc<LoopBudget>,
+    traced: Arc<TraceBudget>,
 }
 
 impl<'f> GraphScope<'f> {
@@ -36,13 +44,35 @@ impl<'f> GraphScope<'f> {
         attributes: Option<&'f Attributes>,
     ) -> GraphScope<'f> {
         let names = graph.inputs.iter().map(|i| i.name.as_str());
-        let traces_branches = outer.is_some_and(|outer| outer.traces_branches);
-        GraphScope {
+        let scope = GraphScope {
             graph,
             outer,
             attributes,
             values: names.zip(inputs).collect(),
-            traces_branches,
+            traces_branches: false,
+            keys: None,
+            budget: Arc::default(),
+            traced: Arc::default(),
+        };
+        match outer {
+            Some(outer) => scope.called_by(outer),
+            None => scope,
+        }
+    }
+
+    /// Sets the iterations that loops may have.
+    pub(crate) fn with_budget(self, budget: &Arc<LoopBudget>) -> GraphScope<'f> {
+        GraphScope { budget: budget.clone(), ..self }
+    }
+
+    /// Sets what a body or function has in common with the graph that calls it.
+    fn called_by(self, caller: &GraphScope<'f>) -> GraphScope<'f> {
+        GraphScope {
+            traces_branches: caller.traces_branches,
+            keys: caller.keys,
+            budget: caller.budget.clone(),
+            traced: caller.traced.clone(),
+            ..self
         }
     }
 
@@ -105,11 +135,9 @@ impl<'f> GraphScope<'f> {
         match &node.callee {
             Callee::Operator(id, version) => {
                 let rule = operator(*id).rule;
-                let call = NodeCall::new(node, *version, &inputs, self);
-                if self.is_known(node, &inputs) {
-                    return outside_of_bodies(|| rule(&call));
-                }
-                rule(&call)
+                let is_known = self.is_known(node, &inputs);
+                let call = NodeCall::new(node, *version, &inputs, self, is_known);
+                if is_known { outside_of_bodies(|| rule(&call)) } else { rule(&call) }
             }
             Callee::Function(f) => self.call_function(f, node, inputs),
         }
@@ -133,14 +161,27 @@ impl<'f> GraphScope<'f> {
                 attributes.insert(name.clone(), value.clone());
             }
         }
-        let mut scope = GraphScope::new(&f.body, [], None, Some(&attributes));
-        scope.traces_branches = self.traces_branches;
+        let scope = GraphScope::new(&f.body, [], None, Some(&attributes));
+        let mut scope = scope.called_by(self);
         for (input, x) in f.body.inputs.iter().zip(inputs) {
             if let Some(x) = x {
                 scope.set(&input.name, x);
             }
         }
         scope.run_all().map_err(in_body)
+    }
+
+    /// Returns the scope of a body of a node.
+    fn body<'b>(
+        &'b self,
+        body: &'b OnnxGraph,
+        inputs: Vec<OnnxValue>,
+    ) -> Result<GraphScope<'b>, RuleFailure> {
+        if inputs.len() != body.inputs.len() {
+            let (want, got) = (body.inputs.len(), inputs.len());
+            return fail(format!("expected a body of {got} inputs, got one of {want}"));
+        }
+        Ok(GraphScope::new(body, inputs, Some(self), self.attributes))
     }
 
     /// Evaluates all nodes.
@@ -161,12 +202,31 @@ impl Scope for GraphScope<'_> {
         self.traces_branches
     }
 
+    fn keys(&self) -> Option<&LayerKeys> {
+        self.keys
+    }
+
+    fn budget(&self) -> &LoopBudget {
+        &self.budget
+    }
+
+    fn may_copy(&self) -> bool {
+        self.traced.may_copy()
+    }
+
     fn run(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>) -> RuleOutcome {
-        if inputs.len() != body.inputs.len() {
-            let (want, got) = (body.inputs.len(), inputs.len());
-            return fail(format!("expected a body of {got} inputs, got one of {want}"));
+        self.body(body, inputs)?.run_all().map_err(in_body)
+    }
+
+    fn iterate(&self, body: &OnnxGraph, inputs: Vec<OnnxValue>, is_known: bool) -> RuleOutcome {
+        self.budget.take()?;
+        let mut inner = self.body(body, inputs)?;
+        if is_known {
+            // What a known loop traces is a program for itself.
+            inner.traced = Arc::default();
+        } else if !self.traced.take() {
+            return Err(RuleFailure::NeedsValues);
         }
-        let inner = GraphScope::new(body, inputs, Some(self), self.attributes);
         inner.run_all().map_err(in_body)
     }
 
@@ -176,7 +236,8 @@ impl Scope for GraphScope<'_> {
         names: &[&str],
         values: Vec<OnnxValue>,
     ) -> Result<OnnxValue, RuleFailure> {
-        let mut scope = GraphScope::new(self.graph, [], self.outer, self.attributes);
+        let scope = GraphScope::new(self.graph, [], self.outer, self.attributes);
+        let mut scope = scope.called_by(self);
         let known = |name: &str| self.graph.inputs.iter().find(|i| i.name == name);
         for (name, x) in names.iter().zip(values) {
             let of_nodes = || self.graph.nodes.iter().flat_map(|n| &n.outputs).find(|n| n == name);
@@ -210,7 +271,7 @@ impl Scope for GraphScope<'_> {
 /// Adds the name of a node to a failure.
 fn in_node(f: RuleFailure, node: &OnnxNode) -> RuleFailure {
     match f {
-        RuleFailure::Error(e) => RuleFailure::Error(e.within(&node.label)),
+        RuleFailure::Error(e) => RuleFailure::Error(without_own_line(e).within(&node.label)),
         needs @ (RuleFailure::NeedsValue(_) | RuleFailure::NeedsValues) => needs,
     }
 }

@@ -13,12 +13,14 @@
 //! advisory lock, which no other program asks for; comparing the time of the file, which is too
 //! late for a read behind its end; and copying by default, as files may be larger than memory.
 
+use crate::limits::{MAX_DENSE_BYTES, MAX_DENSE_RATIO};
 use crate::proto::StringEntry;
 use bytes::Bytes;
 use neurax_ir::{Error, Result};
 use neurax_tensor::io::{FileBytes, read_file};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// A function that reads a file, or maps it.
@@ -33,6 +35,8 @@ pub(crate) struct ExternalData {
     reader: FileReader,
     /// The files by location: those that the user gave, and those that were read.
     files: Mutex<HashMap<String, Bytes>>,
+    /// The bytes that the sparse tensors of the model may still take when they are made dense.
+    dense_bytes: AtomicUsize,
 }
 
 impl ExternalData {
@@ -43,7 +47,26 @@ impl ExternalData {
             model: path.map(Path::to_path_buf),
             reader: |path| read_file(path),
             files: Mutex::new(files),
+            dense_bytes: AtomicUsize::new(MAX_DENSE_BYTES),
         }
+    }
+
+    /// Takes the bytes of a sparse tensor made dense, of which the file has `stored`.
+    ///
+    /// # Errors
+    /// If the sparse tensors of the model take more than [`MAX_DENSE_BYTES`], besides
+    /// [`MAX_DENSE_RATIO`] times what the file has of them.
+    pub(crate) fn take_dense(&self, stored: usize, dense: usize) -> Result<()> {
+        let earned = stored.saturating_mul(MAX_DENSE_RATIO);
+        let left = self.dense_bytes.load(Relaxed).saturating_add(earned);
+        let Some(rest) = left.checked_sub(dense) else {
+            return Err(invalid(format!(
+                "expected sparse tensors that take at most {left} bytes more when they are made \
+                 dense, got {dense} for {stored} bytes of values; store the tensor as a dense one"
+            )));
+        };
+        self.dense_bytes.store(rest, Relaxed);
+        Ok(())
     }
 
     /// Reads files by `reader`.

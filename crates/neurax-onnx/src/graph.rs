@@ -9,11 +9,11 @@
 use crate::proto::TypeProto;
 use crate::value::OnnxValue;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A graph: the main one, the body of a branch or loop, or the body of a function.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct OnnxGraph {
     pub(crate) inputs: Vec<GraphInput>,
     pub(crate) outputs: Vec<String>,
@@ -23,6 +23,61 @@ pub(crate) struct OnnxGraph {
     pub(crate) nodes: Vec<OnnxNode>,
     /// The names of values of enclosing graphs.
     pub(crate) captures: Vec<String>,
+    pub(crate) extent: GraphExtent,
+}
+
+/// The extent of a graph with the bodies and functions in it. Numbers that are too large are the
+/// largest integer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GraphExtent {
+    /// The number of graphs inside of each other, the graph itself included.
+    pub(crate) height: usize,
+    /// The number of nodes, and of default attributes, that the calls of functions stand for.
+    pub(crate) called_nodes: usize,
+    /// The number of references to attributes of the enclosing function, each of which may be a
+    /// graph.
+    references: usize,
+}
+
+impl GraphExtent {
+    /// Returns the extent of a graph without nodes.
+    pub(crate) fn empty() -> GraphExtent {
+        GraphExtent { height: 1, ..GraphExtent::default() }
+    }
+
+    /// Adds what a node stands for.
+    pub(crate) fn add(&mut self, n: &OnnxNode) {
+        let references =
+            n.attributes.values().filter(|a| matches!(a, Attribute::Reference(_))).count();
+        let graphs = || n.attributes.values().flat_map(Attribute::graphs);
+        graphs().for_each(|g| self.add_body(g, 0, 1));
+        let Callee::Function(f) = &n.callee else {
+            self.references = self.references.saturating_add(references);
+            return;
+        };
+        let inner = &f.body.extent;
+        self.height = self.height.max(inner.height + 1);
+        let nodes = f.body.nodes.len().saturating_add(f.defaults.len());
+        self.called_nodes =
+            self.called_nodes.saturating_add(inner.called_nodes).saturating_add(nodes);
+        self.references =
+            self.references.saturating_add(references.saturating_mul(inner.references));
+        // The function evaluates the graphs that it gets wherever it refers to one.
+        for g in graphs().chain(f.defaults.values().flat_map(Attribute::graphs)) {
+            self.add_body(g, inner.height, inner.references);
+            let nodes = g.nodes.len().saturating_mul(inner.references);
+            self.called_nodes = self.called_nodes.saturating_add(nodes);
+        }
+    }
+
+    /// Adds a graph of an attribute, which is evaluated `times` times below `above` others.
+    fn add_body(&mut self, g: &OnnxGraph, above: usize, times: usize) {
+        let inner = &g.extent;
+        self.height = self.height.max(inner.height + above + 1);
+        self.called_nodes =
+            self.called_nodes.saturating_add(inner.called_nodes.saturating_mul(times));
+        self.references = self.references.saturating_add(inner.references.saturating_mul(times));
+    }
 }
 
 /// An input of a graph.
@@ -61,9 +116,10 @@ pub(crate) enum Callee {
 pub(crate) struct ModelFunction {
     /// The body; its inputs are the parameters.
     pub(crate) body: OnnxGraph,
-    /// The attributes with defaults, and those without.
+    /// The values of the attributes that have defaults.
     pub(crate) defaults: Attributes,
-    pub(crate) attributes: Vec<String>,
+    /// The names of all attributes.
+    pub(crate) attributes: BTreeSet<String>,
 }
 
 /// The position of an operator in the list of all operators.
@@ -88,8 +144,8 @@ pub(crate) enum Attribute {
     /// Tensors, which no rule reads.
     Tensors,
     Graphs(Vec<Arc<OnnxGraph>>),
-    /// A type, which no rule reads.
-    Type,
+    /// A type.
+    Type(TypeProto),
     /// The value of an attribute of the enclosing function.
     Reference(String),
 }
@@ -98,6 +154,16 @@ impl OnnxNode {
     /// Returns the name of the operator or function.
     pub(crate) fn operator(&self) -> &str {
         self.label.split(' ').next().unwrap_or_default()
+    }
+
+    /// Returns the name and the value of the output of a `Constant` node of a tensor.
+    pub(crate) fn constant(&self) -> Option<(&str, &OnnxValue)> {
+        let is_constant =
+            matches!(self.callee, Callee::Operator(..)) && self.operator() == "Constant";
+        match (self.attributes.get("value"), self.outputs.first()) {
+            (Some(Attribute::Tensor(x)), Some(name)) if is_constant => Some((name, x)),
+            _ => None,
+        }
     }
 
     /// Returns the names of all values that the node needs: inputs, and captures of its graphs.
@@ -121,7 +187,7 @@ impl Attribute {
             Attribute::Strings(_) => "strings",
             Attribute::Tensors => "tensors",
             Attribute::Graphs(_) => "graphs",
-            Attribute::Type => "a type",
+            Attribute::Type(_) => "a type",
             Attribute::Reference(_) => "a reference",
         }
     }

@@ -14,8 +14,6 @@ use neurax_tensor::io::{read_file, read_or_map_file};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// The number of problems that an error lists.
-const MAX_PROBLEMS: usize = 50;
 /// The first version of files whose initializers need not be inputs: those that are can be
 /// overridden.
 const OVERRIDABLE_SINCE: i64 = 4;
@@ -97,7 +95,8 @@ impl Importer {
     ///
     /// # Errors
     /// As for [`Importer::import`], and if a node cannot be compiled: a shape that depends on data
-    /// needs a [`Session`]. With open sizes, the first call returns this error.
+    /// needs a [`Session`], and so does a node that draws random numbers without a seed. With open
+    /// sizes, the first call returns this error.
     #[track_caller]
     pub fn predictor(&self, path: impl AsRef<Path>) -> Result<Predictor> {
         predictor_of(&self.import_at(path.as_ref())?)
@@ -182,7 +181,7 @@ impl Importer {
         let mut main = reader.graph(graph);
         reader.check_computed(&main);
         if !reader.problems.is_empty() {
-            return Err(Error::new("onnx", listed(&reader.problems)));
+            return Err(Error::new("onnx", reader.problems.to_string()));
         }
         if model.ir_version < OVERRIDABLE_SINCE {
             main.inputs.retain(|i| !main.initializers.contains_key(&i.name));
@@ -195,20 +194,6 @@ impl Importer {
 #[track_caller]
 fn predictor_of(net: &Net) -> Result<Predictor> {
     net.predictor(net.model.declared_types()?)
-}
-
-/// Returns problems as one message.
-fn listed(problems: &[String]) -> String {
-    let mut unique: Vec<&str> = Vec::new();
-    problems.iter().for_each(|p| {
-        if !unique.contains(&p.as_str()) {
-            unique.push(p);
-        }
-    });
-    let more = unique.len().saturating_sub(MAX_PROBLEMS);
-    unique.truncate(MAX_PROBLEMS);
-    let end = if more > 0 { format!("; and {more} more") } else { String::new() };
-    format!("{}{end}", unique.join("; "))
 }
 
 #[cfg(test)]
@@ -225,8 +210,9 @@ mod tests {
         let nodes =
             vec![node("Unknown", "x", "a"), node("Add", "a b", "y"), node("Relu", "y", "z")];
         let e = refusal(model(graph(&[("x", &[2])], &["z", "w"], vec![], nodes)));
-        let want = "Unknown #0: the operator Unknown is not supported; export the model without \
-                    it; Add #1: nothing computes its input `b`; nothing computes the output `w`";
+        let want = "Unknown #0: the operator Unknown is not supported (opset 21); export the model \
+                    without it; Add #1: nothing computes its input `b`; nothing computes the \
+                    output `w`";
         assert_eq!(e, want, "`a` is not listed, as it is the result of Unknown");
         let short = crate::proto::TensorProto { dims: vec![3], ..floats("c", &[1], &[0.0]) };
         let e = refusal(model(graph(&[], &["c"], vec![short], vec![])));

@@ -1,12 +1,12 @@
 //! The description that a file gives about its model.
 
 use crate::dtype::ElementType;
-use crate::graph::{GraphInput, OnnxGraph};
+use crate::graph::{Attribute, GraphInput, OnnxGraph};
 use crate::proto::{Dimension, DimensionProto, ModelProto, TypeProto, TypeValue, ValueInfoProto};
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
 use neurax_tensor::{Dim, TypeSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The description of a model in its file.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,11 @@ pub struct ModelInfo {
     pub initializers: usize,
     /// The bytes of the initializers.
     pub initializer_bytes: usize,
+    /// The number of initializers and of tensors of several elements in `Constant` nodes, also in
+    /// the bodies of branches and loops.
+    pub weights: usize,
+    /// The bytes of the weights.
+    pub weight_bytes: usize,
 }
 
 /// An input or output with its declared type.
@@ -40,17 +45,19 @@ pub struct ValueInfo {
 
 impl ModelInfo {
     pub(crate) fn of(model: &ModelProto, main: &OnnxGraph) -> ModelInfo {
-        let is_input = |i: &&ValueInfoProto| main.inputs.iter().any(|input| input.name == i.name);
+        let names: HashSet<&str> = main.inputs.iter().map(|i| i.name.as_str()).collect();
+        let is_input = |i: &&ValueInfoProto| names.contains(i.name.as_str());
         let inputs = model.graph.iter().flat_map(|g| &g.input);
         let outputs = model.graph.iter().flat_map(|g| &g.output);
         let mut operators = BTreeMap::new();
         for node in &main.nodes {
             *operators.entry(node.operator().to_string()).or_default() += 1;
         }
-        let bytes = |x: &OnnxValue| match x {
-            OnnxValue::Tensor(x) => x.size().saturating_mul(x.dtype().bits()).div_ceil(8),
-            _ => 0,
-        };
+        let (mut weights, mut weight_bytes) = (0, 0);
+        each_weight(main, &mut |x| {
+            weights += 1;
+            weight_bytes += bytes_of(x);
+        });
         ModelInfo {
             producer: format!("{} {}", model.producer_name, model.producer_version).trim().into(),
             ir_version: model.ir_version,
@@ -59,7 +66,9 @@ impl ModelInfo {
             outputs: outputs.map(ValueInfo::of).collect(),
             operators,
             initializers: main.initializers.len(),
-            initializer_bytes: main.initializers.values().map(bytes).sum(),
+            initializer_bytes: main.initializers.values().map(bytes_of).sum(),
+            weights,
+            weight_bytes,
         }
     }
 }
@@ -70,6 +79,34 @@ impl ValueInfo {
             name: v.name.clone(),
             r#type: v.r#type.as_ref().map(type_text).unwrap_or_default(),
         }
+    }
+}
+
+/// Calls `f` for each initializer, and each tensor of several elements in a `Constant` node.
+fn each_weight(graph: &OnnxGraph, f: &mut dyn FnMut(&OnnxValue)) {
+    graph.initializers.values().for_each(&mut *f);
+    for node in &graph.nodes {
+        for value in node.attributes.values() {
+            match value {
+                Attribute::Tensor(x) if node.operator() == "Constant" && size_of(x) > 1 => f(x),
+                Attribute::Graph(body) => each_weight(body, f),
+                Attribute::Graphs(bodies) => bodies.iter().for_each(|g| each_weight(g, f)),
+                _ => (),
+            }
+        }
+    }
+}
+
+/// Returns the number of elements of a tensor of numbers, and 0 for other values.
+fn size_of(x: &OnnxValue) -> usize {
+    if let OnnxValue::Tensor(x) = x { x.size() } else { 0 }
+}
+
+/// Returns the bytes of a tensor of numbers, and 0 for other values.
+fn bytes_of(x: &OnnxValue) -> usize {
+    match x {
+        OnnxValue::Tensor(x) => x.size().saturating_mul(x.dtype().bits()).div_ceil(8),
+        _ => 0,
     }
 }
 
@@ -132,5 +169,32 @@ pub(crate) fn type_text(t: &TypeProto) -> String {
         Some(TypeValue::Optional(e)) => format!("optional({})", element(&e.elem_type)),
         Some(TypeValue::Map(m)) => format!("map({})", element(&m.value_type)),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Importer;
+    use crate::testing::{floats, graph, model, node, value};
+
+    #[test]
+    fn weights_are_initializers_and_constants_of_several_elements() {
+        let constant = |name, dims: &[i64], data: &[f32]| {
+            node("Constant", "", name).with(value("value", floats("", dims, data)))
+        };
+        let nodes = vec![
+            constant("c", &[3], &[1.0, 2.0, 3.0]),
+            constant("one", &[], &[1.0]),
+            node("Mul", "x c", "a"),
+            node("Mul", "a one", "b"),
+            node("Add", "b w", "y"),
+        ];
+        let weights = vec![floats("w", &[3], &[1.0, 2.0, 3.0])];
+        let session =
+            Importer::new().open_bytes(model(graph(&[("x", &[3])], &["y"], weights, nodes)));
+        let session = session.unwrap();
+        let info = session.info();
+        assert_eq!((info.initializers, info.initializer_bytes), (1, 12));
+        assert_eq!((info.weights, info.weight_bytes), (2, 24));
     }
 }

@@ -23,8 +23,10 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod attribute_kinds;
 mod call;
 pub mod conformance;
+mod draw_keys;
 mod dtype;
 mod elements;
 mod evaluate;
@@ -33,17 +35,25 @@ mod external;
 #[cfg(test)]
 mod fuzz;
 mod graph;
+#[cfg(test)]
+mod hostile;
 mod importer;
 mod info;
+mod limits;
+mod loop_budget;
 mod model_bytes;
 mod net;
+mod node_order;
 mod operator;
 mod ops;
+mod own_lines;
 mod param_names;
 mod plan;
+mod problems;
 mod proto;
 #[cfg(test)]
 mod quirks;
+mod randomness;
 mod re2;
 mod reader;
 mod registry;
@@ -51,6 +61,7 @@ mod removed;
 mod segment;
 mod segment_info;
 mod session;
+mod single_weights;
 mod strings;
 #[cfg(test)]
 mod testing;

@@ -1,24 +1,30 @@
 //! Imported models as networks: parameters, layers and inputs of `neurax-nn`.
 //!
-//! Each node of the file is a layer, and each float initializer, or `Constant` of floats, a
-//! parameter: `conv1.weight` is the parameter `weight` of the layer `conv1`. Integers, bools and
-//! single numbers are constants of the layers. A network can be trained, changed and taken apart
-//! like one that was written with layers.
+//! Each node of the file is a layer, and each initializer, or `Constant`, of several floats a
+//! parameter: `conv1.weight` is the parameter `weight` of the layer `conv1`. A single float is one
+//! if it is a weight by its position ([`crate::single_weights`]). Integers, bools and other single
+//! numbers are constants of the layers, as are all in bodies and functions. A network can be
+//! trained, changed and taken apart like one that was written with layers.
+//!
+//! Random numbers come from the key of training. In evaluation, a network is a function of its
+//! inputs: a node that draws numbers without a seed is an error, and `Dropout` is the identity.
 //!
 //! A parameter whose value decides a shape (the scales of `Resize`) has the value of the file
 //! there, as a shape cannot be trained.
 
 use crate::call::RuleFailure;
+use crate::draw_keys::LayerKeys;
 use crate::evaluate::GraphScope;
-use crate::graph::{Attribute, Callee, GraphInput, OnnxGraph, OnnxNode};
+use crate::graph::{GraphInput, OnnxGraph, OnnxNode};
 use crate::info::declared_type;
 use crate::param_names::{free_name, is_shadowed, layer_and_name};
-use crate::registry::operator;
+use crate::randomness::draws;
+use crate::single_weights::{NodeView, is_parameter, weight_names};
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
 use neurax_nn::init::Init;
-use neurax_nn::{Model, Net, Params, Vars, dynamic_layer, typed_input};
-use neurax_tensor::{Dim, Tensor};
+use neurax_nn::{Cx, Model, Net, Params, Vars, dynamic_layer, typed_input};
+use neurax_tensor::{Dim, Tensor, key};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -85,14 +91,14 @@ impl NetBuilder<'_> {
 
     /// Adds the layer of a node, or computes its outputs if all it needs is constant.
     fn layer(&mut self, i: usize, node: &OnnxNode, paths: &mut HashSet<String>) -> Result<()> {
-        if constant_of(node).is_some_and(|(name, _)| self.is_known(name)) {
+        if node.constant().is_some_and(|(name, _)| self.is_known(name)) {
             return Ok(());
         }
         let needs: Vec<String> = node.needs().map(String::from).collect();
         let inputs: Vec<String> =
             needs.iter().filter(|name| self.nodes.contains_key(*name)).cloned().collect();
-        let is_random = matches!(&node.callee, Callee::Operator(op, _) if operator(*op).is_random);
-        if inputs.is_empty() && !is_random {
+        let draws = draws(node, &|name| self.constants.get(name).cloned());
+        if inputs.is_empty() && !draws {
             let mut frame = GraphScope::new(self.graph, [], None, None);
             needs.iter().for_each(|name| self.set_constant(&mut frame, name));
             frame.evaluate(node)?;
@@ -104,6 +110,7 @@ impl NetBuilder<'_> {
             graph: self.graph.clone(),
             values: self.values.clone(),
             index: i,
+            draws,
             inputs: inputs.clone(),
             constants: needs
                 .iter()
@@ -113,7 +120,8 @@ impl NetBuilder<'_> {
         let nodes: Vec<&neurax_nn::Node> =
             inputs.iter().filter_map(|n| self.nodes.get(n)).collect();
         let path = unique_path(&node.label, paths);
-        let outputs = dynamic_layer(&path, nodes, node.outputs.len(), move |_, xs| layer.apply(xs));
+        let outputs =
+            dynamic_layer(&path, nodes, node.outputs.len(), move |cx, xs| layer.apply(cx, xs));
         for (name, y) in node.outputs.iter().zip(outputs).filter(|(name, _)| !name.is_empty()) {
             self.nodes.insert(name.clone(), y);
         }
@@ -163,21 +171,31 @@ struct OperatorLayer {
     /// The values of the parameters in the file.
     values: Arc<BTreeMap<String, OnnxValue>>,
     index: usize,
+    /// True if the node draws random numbers.
+    draws: bool,
     /// The names of the inputs of the layer.
     inputs: Vec<String>,
     constants: Vec<(String, OnnxValue)>,
 }
 
 impl OperatorLayer {
-    fn apply(&self, xs: &[Tensor]) -> Vec<Tensor> {
+    fn apply(&self, cx: &mut Cx, xs: &[Tensor]) -> Vec<Tensor> {
         let count = self.graph.nodes[self.index].outputs.len();
-        self.outputs(xs).unwrap_or_else(|e| vec![Tensor::from_error(e); count])
+        // Where only types are computed, any key will do.
+        let key = match cx.is_applied() {
+            true if self.draws => cx.key(),
+            true => None,
+            false => Some(key(0)),
+        };
+        let keys = LayerKeys::new(cx.is_applied() && !cx.training(), key);
+        self.outputs(&keys, xs).unwrap_or_else(|e| vec![Tensor::from_error(e); count])
     }
 
-    fn outputs(&self, xs: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn outputs(&self, keys: &LayerKeys, xs: &[Tensor]) -> Result<Vec<Tensor>> {
         let node = &self.graph.nodes[self.index];
         let mut frame = GraphScope::new(&self.graph, [], None, None);
         frame.traces_branches = true;
+        frame.keys = Some(keys);
         self.inputs.iter().zip(xs).for_each(|(name, x)| frame.set(name, x.clone().into()));
         self.constants.iter().for_each(|(name, x)| frame.set(name, x.clone()));
         // Each round gives at least one parameter the value of the file.
@@ -235,25 +253,28 @@ impl OperatorLayer {
 
 /// Returns the values of the parameters, and the other constants of the file.
 fn values_of(graph: &OnnxGraph) -> (BTreeMap<String, OnnxValue>, HashMap<String, OnnxValue>) {
-    let of_nodes = graph.nodes.iter().filter_map(constant_of);
+    let of_nodes = graph.nodes.iter().filter_map(OnnxNode::constant);
     let initializers = graph.initializers.iter().map(|(name, x)| (name.as_str(), x));
     let all = initializers.chain(of_nodes).map(|(name, x)| (name.to_string(), x.clone()));
-    let is_param =
-        |x: &OnnxValue| matches!(x, OnnxValue::Tensor(x) if x.dtype().is_float() && x.size() > 1);
-    let (params, others): (Vec<_>, Vec<_>) = all.partition(|(_, x)| is_param(x));
+    let nodes: Vec<NodeView> = graph.nodes.iter().map(node_view).collect();
+    let weights = weight_names(&nodes, graph.outputs.iter().map(String::as_str));
+    let is_param = |(name, x): &(String, OnnxValue)| {
+        matches!(x, OnnxValue::Tensor(x)
+            if is_parameter(x.dtype(), &x.shape(), weights.contains(name.as_str())))
+    };
+    let (params, others): (Vec<_>, Vec<_>) = all.partition(is_param);
     let names: HashSet<String> = params.iter().map(|(name, _)| name.clone()).collect();
     let is_second = |name: &str| is_shadowed(name, &names);
     let (seconds, params): (Vec<_>, Vec<_>) = params.into_iter().partition(|(n, _)| is_second(n));
     (params.into_iter().collect(), others.into_iter().chain(seconds).collect())
 }
 
-/// Returns the name and the value of the output of a `Constant` node.
-fn constant_of(node: &OnnxNode) -> Option<(&str, &OnnxValue)> {
-    let is_constant =
-        matches!(&node.callee, Callee::Operator(op, _) if operator(*op).name == "Constant");
-    match (node.attributes.get("value"), node.outputs.first()) {
-        (Some(Attribute::Tensor(x)), Some(name)) if is_constant => Some((name, x)),
-        _ => None,
+fn node_view(node: &OnnxNode) -> NodeView<'_> {
+    NodeView {
+        operator: node.operator(),
+        inputs: &node.inputs,
+        outputs: &node.outputs,
+        captures: node.captures.iter().map(String::as_str).collect(),
     }
 }
 
@@ -356,6 +377,35 @@ mod tests {
         let e = e.unwrap_err().to_string();
         assert!(e.contains("NonZero") && e.contains("run the model as a `Session`"), "{e}");
         assert!(e.contains("net.rs"), "the line of the caller: {e}");
+    }
+
+    #[test]
+    fn single_floats_are_parameters_if_they_are_weights() {
+        let weights = || {
+            vec![
+                floats("kernel", &[2, 1], &[1.0, 2.0]),
+                floats("bias", &[1], &[0.5]),
+                floats("low", &[1], &[0.0]),
+                floats("two", &[1], &[2.0]),
+                floats("one", &[], &[1.0]),
+            ]
+        };
+        let nodes = vec![
+            node("MatMul", "x kernel", "p"),
+            node("Add", "p bias", "s"),
+            node("Add", "s one", "t"),
+            node("Max", "t low", "m"),
+            node("Div", "m two", "y"),
+        ];
+        let net = import_bytes(model(graph(&[("x", &[-1, 2])], &["y"], weights(), nodes))).unwrap();
+        assert_eq!(net.vars.params.keys().collect::<Vec<_>>(), ["bias", "kernel"]);
+        let y = net.apply(tensor([[1.0, 1.0]]));
+        assert_eq!(y["y"].to_vec::<f32>().unwrap(), [2.25]);
+        let (x, vars) = (tensor([[1.0, 2.0]]), net.vars.clone());
+        let (_, grads) = value_and_grad_at(&vars.params, |p| {
+            net.model.apply_with(&p, &vars.state, &x, &Mode::Eval).y().sum(..)
+        });
+        assert_eq!(grads["bias"]["value"].to_vec::<f32>().unwrap(), [0.5]);
     }
 
     #[test]

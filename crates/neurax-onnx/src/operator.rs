@@ -5,6 +5,7 @@
 //! operator is one row of the table of its family in `ops/`, and one function.
 
 use crate::call::{NodeCall, RuleOutcome};
+use neurax_ir::Error;
 use std::ops::RangeInclusive;
 
 /// The default domain, whose name in files is empty or `ai.onnx`.
@@ -26,10 +27,21 @@ pub(crate) struct Operator {
     /// The attributes of all versions.
     pub(crate) attributes: &'static [&'static str],
     pub(crate) rule: OperatorRule,
-    /// True if the results are random numbers: those of calls differ, unless a seed is given.
-    pub(crate) is_random: bool,
+    pub(crate) draws: Draws,
     /// True if the sizes of the results depend on the elements of the inputs.
     pub(crate) is_data_dependent: bool,
+    /// The reason why the operator is refused, and what to do; `None` if it has a rule.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+/// When the results of an operator are random numbers, so that those of calls differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Draws {
+    Never,
+    /// Unless the node has a seed.
+    WithoutSeed,
+    /// In training mode, unless the node has a seed: `Dropout`.
+    InTraining,
 }
 
 /// The rule of an operator: computes the outputs of a call.
@@ -43,8 +55,34 @@ pub(crate) const fn op(
     rule: OperatorRule,
 ) -> Operator {
     let (domain, attributes) = (DEFAULT_DOMAIN, &[]);
-    let (until, is_random, is_data_dependent) = (None, false, false);
-    Operator { domain, name, since, until, inputs, attributes, rule, is_random, is_data_dependent }
+    Operator {
+        domain,
+        name,
+        since,
+        until: None,
+        inputs,
+        attributes,
+        rule,
+        draws: Draws::Never,
+        is_data_dependent: false,
+        refusal: None,
+    }
+}
+
+/// Creates an operator that is refused whatever its inputs are: `why` says what to do.
+pub(crate) const fn refused(
+    domain: &'static str,
+    name: &'static str,
+    why: &'static str,
+) -> Operator {
+    let mut refused = op(name, &[1], 0..=usize::MAX, no_rule).domain(domain);
+    refused.refusal = Some(why);
+    refused
+}
+
+/// Fails: the rule of refused operators, which no node of a model that was read has.
+fn no_rule(_: &NodeCall) -> RuleOutcome {
+    Err(Error::bug("a refused operator is called").into())
 }
 
 impl Operator {
@@ -62,7 +100,13 @@ impl Operator {
 
     /// Marks an operator of random numbers.
     pub(crate) const fn random(mut self) -> Operator {
-        self.is_random = true;
+        self.draws = Draws::WithoutSeed;
+        self
+    }
+
+    /// Marks an operator of random numbers in training mode.
+    pub(crate) const fn random_in_training(mut self) -> Operator {
+        self.draws = Draws::InTraining;
         self
     }
 

@@ -22,11 +22,12 @@
 //! - A segment is found by the types of the values that it uses, and by the values of those that it
 //!   has as constants. It is traced once for them.
 //! - Strings and maps are never part of a compiled program; nodes that use variable ones run on the
-//!   host, as do nodes that draw random numbers without a seed.
+//!   host, as do nodes that draw random numbers without a seed, also in their bodies.
 
 use crate::call::RuleFailure;
 use crate::evaluate::GraphScope;
 use crate::graph::{OnnxGraph, OnnxNode};
+use crate::loop_budget::LoopBudget;
 use crate::segment::{SegmentCache, ValuesByName};
 use crate::segment_info::SegmentInfo;
 use crate::tracer::Rest;
@@ -60,10 +61,11 @@ impl SegmentPlan {
     /// If a node is invalid for its inputs.
     pub(crate) fn run(&self, mut values: ValuesByName) -> Result<Vec<OnnxValue>> {
         let mut nodes: Vec<usize> = (0..self.graph.nodes.len()).collect();
+        let budget = Arc::default();
         let mut segment = self.first.get(&self.graph, &nodes, &values)?;
         loop {
             segment.run(&mut values)?;
-            let left = self.run_on_host(segment.rest(), &mut values)?;
+            let left = self.run_on_host(segment.rest(), &mut values, &budget)?;
             match left.first() {
                 None => return self.results(&values),
                 Some(&i) if left.len() == nodes.len() => return Err(self.missing(i, &values)),
@@ -74,13 +76,18 @@ impl SegmentPlan {
     }
 
     /// Runs the nodes that were put off and have all their inputs now, and returns the others.
-    fn run_on_host(&self, rest: &Rest, values: &mut ValuesByName) -> Result<Vec<usize>> {
+    fn run_on_host(
+        &self,
+        rest: &Rest,
+        values: &mut ValuesByName,
+        budget: &Arc<LoopBudget>,
+    ) -> Result<Vec<usize>> {
         let mut left = Vec::new();
         for &i in &rest.nodes {
             let node = &self.graph.nodes[i];
             let is_ready = || node.needs().all(|name| is_available(&self.graph, values, name));
             if rest.on_host.contains(&i) && is_ready() {
-                run_node(&self.graph, node, values)?;
+                run_node(&self.graph, node, values, budget)?;
             } else {
                 left.push(i);
             }
@@ -116,8 +123,13 @@ fn is_available(graph: &OnnxGraph, values: &ValuesByName, name: &str) -> bool {
 }
 
 /// Runs a node on the host.
-fn run_node(graph: &OnnxGraph, node: &OnnxNode, values: &mut ValuesByName) -> Result<()> {
-    let mut frame = GraphScope::new(graph, [], None, None);
+fn run_node(
+    graph: &OnnxGraph,
+    node: &OnnxNode,
+    values: &mut ValuesByName,
+    budget: &Arc<LoopBudget>,
+) -> Result<()> {
+    let mut frame = GraphScope::new(graph, [], None, None).with_budget(budget);
     for name in node.needs() {
         if let Some((name, x)) = values.get_key_value(name) {
             frame.set(name, x.clone());
@@ -213,6 +225,6 @@ mod tests {
         assert_eq!(e, "onnx: missing input `x`: expected f32[2]");
         let inputs = HashMap::from([("z".to_string(), OnnxValue::Tensor(Tensor::ones(2)))]);
         let e = session.run(inputs).unwrap_err().to_string();
-        assert_eq!(e, "onnx: expected the inputs x, got `z`");
+        assert_eq!(e, "onnx: the model has no input `z`; it has: x");
     }
 }

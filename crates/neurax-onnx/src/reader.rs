@@ -5,10 +5,20 @@
 //! collects all problems, so that a user sees the whole list and not the first one. An operator
 //! without a rule or with an unknown attribute is a problem also where no output depends on it, as
 //! the file is not understood.
+//!
+//! A function is read once and evaluated at each call. So a graph knows its [`GraphExtent`], how
+//! deep it is and how many nodes its calls stand for, and one beyond the limits is a problem before
+//! anything is evaluated.
 
+use crate::attribute_kinds::attribute_problems;
 use crate::elements::{sparse_value, tensor_elements, tensor_value};
 use crate::external::ExternalData;
-use crate::graph::{Attribute, Attributes, Callee, GraphInput, ModelFunction, OnnxGraph, OnnxNode};
+use crate::graph::{
+    Attribute, Attributes, Callee, GraphExtent, GraphInput, ModelFunction, OnnxGraph, OnnxNode,
+};
+use crate::limits::{MAX_BODY_DEPTH, MAX_CALLED_NODES};
+use crate::node_order::{captures, drop_dead, in_order, topological_order};
+use crate::problems::Problems;
 use crate::proto::{AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetId};
 use crate::registry::{canonical_domain, check_known, find, operator};
 use crate::removed::removed_in;
@@ -20,6 +30,9 @@ use std::sync::Arc;
 /// A function by domain, name and overload.
 type FunctionKey = (String, String, String);
 
+/// The number of attributes of a function that a message lists.
+const MAX_LISTED_ATTRIBUTES: usize = 50;
+
 /// A reader of the graphs of a model.
 pub(crate) struct Reader<'m> {
     pub(crate) files: &'m ExternalData,
@@ -28,12 +41,14 @@ pub(crate) struct Reader<'m> {
     functions: HashMap<FunctionKey, &'m FunctionProto>,
     read: HashMap<FunctionKey, Option<Arc<ModelFunction>>>,
     /// The functions that are being read: a function must not call itself.
-    open: Vec<FunctionKey>,
+    open: HashSet<FunctionKey>,
+    /// The number of graphs that are being read, each inside of the one before.
+    depth: usize,
     is_newer_allowed: bool,
     /// The results of nodes that call nothing that is known.
     unread: HashSet<String>,
     /// The problems of the model.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Problems,
 }
 
 impl<'m> Reader<'m> {
@@ -53,10 +68,11 @@ impl<'m> Reader<'m> {
             opsets: versions(opsets),
             functions: functions.iter().map(|f| (key(f), f)).collect(),
             read: HashMap::new(),
-            open: Vec::new(),
+            open: HashSet::new(),
+            depth: 0,
             is_newer_allowed,
             unread: HashSet::new(),
-            problems: Vec::new(),
+            problems: Problems::default(),
         }
     }
 
@@ -80,19 +96,22 @@ impl<'m> Reader<'m> {
 
     /// Adds a problem for each value of a whole graph that nothing computes.
     pub(crate) fn check_computed(&mut self, graph: &OnnxGraph) {
-        let missing = self.missing(graph);
-        self.problems.extend(missing);
+        let missing: Vec<String> = self.missing(graph).collect();
+        missing.into_iter().for_each(|why| self.problems.push(why));
     }
 
     /// Returns what a whole graph needs and nothing computes. What a node without a rule would
     /// compute is left out, as that node is a problem already.
-    fn missing(&self, graph: &OnnxGraph) -> Vec<String> {
+    fn missing<'g>(&'g self, graph: &'g OnnxGraph) -> impl Iterator<Item = String> + 'g {
+        let mut first_readers: HashMap<&str, &str> = HashMap::new();
+        for n in graph.nodes.iter().filter(|_| !graph.captures.is_empty()) {
+            n.needs().for_each(|name| _ = first_readers.entry(name).or_insert(&n.label));
+        }
         let names = graph.captures.iter().filter(|name| !self.unread.contains(*name));
-        let text = |name: &String| match graph.nodes.iter().find(|n| n.needs().any(|x| x == name)) {
-            Some(n) => format!("{}: nothing computes its input `{name}`", n.label),
+        names.map(move |name| match first_readers.get(name.as_str()) {
+            Some(label) => format!("{label}: nothing computes its input `{name}`"),
             None => format!("nothing computes the output `{name}`"),
-        };
-        names.map(text).collect()
+        })
     }
 
     fn initializer(
@@ -111,7 +130,7 @@ impl<'m> Reader<'m> {
         }
     }
 
-    /// Returns the graph of these parts.
+    /// Returns the graph of these parts, an empty one if it is inside of too many others.
     fn body(
         &mut self,
         inputs: Vec<GraphInput>,
@@ -119,6 +138,11 @@ impl<'m> Reader<'m> {
         initializers: BTreeMap<String, OnnxValue>,
         nodes: &[NodeProto],
     ) -> OnnxGraph {
+        if self.depth == MAX_BODY_DEPTH {
+            self.problems.push(too_deep());
+            return OnnxGraph { inputs, outputs, ..OnnxGraph::default() };
+        }
+        self.depth += 1;
         let mut read: Vec<OnnxNode> =
             nodes.iter().enumerate().filter_map(|(i, n)| self.node(i, n)).collect();
         self.check_names(&inputs, &read);
@@ -128,7 +152,31 @@ impl<'m> Reader<'m> {
         }
         drop_dead(&mut read, &outputs);
         let captures = captures(&inputs, &outputs, &initializers, &read);
-        OnnxGraph { inputs, outputs, initializers, nodes: read, captures }
+        let extent = self.extent(&read);
+        self.depth -= 1;
+        OnnxGraph { inputs, outputs, initializers, nodes: read, captures, extent }
+    }
+
+    /// Returns the extent of a graph of these nodes. A node whose calls of functions stand for too
+    /// many nodes, together with those before it, is a problem.
+    fn extent(&mut self, nodes: &[OnnxNode]) -> GraphExtent {
+        let mut extent = GraphExtent::empty();
+        for n in nodes {
+            let before = extent.called_nodes;
+            extent.add(n);
+            if before <= MAX_CALLED_NODES && extent.called_nodes > MAX_CALLED_NODES {
+                self.problems.push(format!(
+                    "{}: expected calls of functions that stand for at most {MAX_CALLED_NODES} \
+                     nodes, got {}; call the functions less often, or write their nodes into the \
+                     graph",
+                    n.label, extent.called_nodes
+                ));
+            }
+        }
+        if self.depth + extent.height > MAX_BODY_DEPTH + 1 {
+            self.problems.push(too_deep());
+        }
+        extent
     }
 
     /// Adds a problem for each value that two nodes compute.
@@ -206,7 +254,7 @@ impl<'m> Reader<'m> {
                 let sparse = a.sparse_tensor.as_ref().ok_or_else(missing)?;
                 Attribute::Tensor(sparse_value(sparse, files)?)
             }
-            13 => Attribute::Type,
+            13 => Attribute::Type(a.tp.clone().ok_or_else(missing)?),
             kind => {
                 let why = format!("attribute `{}`: {kind} is not the number of a type", a.name);
                 return Err(Error::new("onnx", why));
@@ -233,24 +281,29 @@ impl<'m> Reader<'m> {
 
     /// Adds problems for unknown attributes and impossible numbers of inputs.
     fn check_call(&mut self, label: &str, callee: &Callee, n: &NodeProto, attributes: &Attributes) {
-        let (known, counts): (Vec<&str>, _) = match callee {
-            Callee::Operator(id, _) => {
-                let op = operator(*id);
-                (op.attributes.to_vec(), op.inputs.clone())
-            }
-            Callee::Function(f) => {
-                let names = f.attributes.iter().chain(f.defaults.keys());
-                (names.map(String::as_str).collect(), 0..=f.body.inputs.len())
-            }
+        let label = &match callee {
+            Callee::Operator(_, version) => format!("{label} (version {version})"),
+            Callee::Function(_) => label.to_string(),
         };
-        for name in attributes.keys().filter(|name| !known.contains(&name.as_str())) {
-            let expected = match known.is_empty() {
-                true => "the operator has none".into(),
-                false => format!("expected one of {}", known.join(", ")),
+        let counts = match callee {
+            Callee::Operator(id, _) => operator(*id).inputs.clone(),
+            Callee::Function(f) => 0..=f.body.inputs.len(),
+        };
+        let is_known = |name: &&String| match callee {
+            Callee::Operator(id, _) => operator(*id).attributes.contains(&name.as_str()),
+            Callee::Function(f) => f.attributes.contains(*name),
+        };
+        for name in attributes.keys().filter(|name| !is_known(name)) {
+            let expected = match known_attributes(callee) {
+                known if known.is_empty() => "the operator has none".into(),
+                known => format!("expected one of {known}"),
             };
             self.problems.push(format!("{label}: unknown attribute `{name}`; {expected}"));
         }
         if let Callee::Operator(id, version) = callee {
+            for why in attribute_problems(operator(*id), *version, attributes) {
+                self.problems.push(format!("{label}: {why}"));
+            }
             let removed = |name: &String| {
                 Some((name.clone(), removed_in(operator(*id).name, name, *version)?))
             };
@@ -276,7 +329,12 @@ impl<'m> Reader<'m> {
         let domain = canonical_domain(&n.domain);
         let key = (domain.to_string(), n.op_type.clone(), n.overload.clone());
         if let Some(&function) = self.functions.get(&key) {
-            return self.function(key, function).map(Callee::Function);
+            let function = self.function(key, function)?;
+            // One that was read before may be too high here.
+            return match self.depth + function.body.extent.height > MAX_BODY_DEPTH {
+                true => Err(too_deep()),
+                false => Ok(Callee::Function(function)),
+            };
         }
         let version = match self.opsets.get(domain) {
             Some(&version) => version,
@@ -285,11 +343,9 @@ impl<'m> Reader<'m> {
                 return Err(format!("the model imports no operator set of the domain `{domain}`"));
             }
         };
-        if let (Err(why), false) = (check_known(domain, version), self.is_newer_allowed)
-            && !self.problems.contains(&why)
-        {
+        if let (Err(why), false) = (check_known(domain, version), self.is_newer_allowed) {
             // Once for all nodes; what else is wrong is found by the newest rules.
-            self.problems.push(why);
+            self.problems.push_once(why);
         }
         let (op, since) = find(domain, &n.op_type, version)?;
         Ok(Callee::Operator(op, since))
@@ -308,9 +364,12 @@ impl<'m> Reader<'m> {
         if self.open.contains(&key) {
             return Err(format!("the function `{}` calls itself", f.name));
         }
-        self.open.push(key.clone());
+        if self.depth == MAX_BODY_DEPTH {
+            return Err(too_deep());
+        }
+        self.open.insert(key.clone());
         let outer = std::mem::replace(&mut self.opsets, versions(&f.opset_import));
-        let before = self.problems.len();
+        let before = self.problems.count();
         let mut defaults = Attributes::new();
         for a in &f.attribute_proto {
             match self.attribute(a) {
@@ -321,16 +380,37 @@ impl<'m> Reader<'m> {
         let input = |name: &String| GraphInput { name: name.clone(), r#type: None };
         let inputs = f.input.iter().map(input).collect();
         let body = self.body(inputs, f.output.clone(), BTreeMap::new(), &f.node);
-        if let Some(why) = self.missing(&body).first() {
+        let missing = self.missing(&body).next();
+        if let Some(why) = missing {
             self.problems.push(format!("function `{}`: {why}", f.name));
         }
         self.opsets = outer;
-        self.open.pop();
-        let function = ModelFunction { body, defaults, attributes: f.attribute.clone() };
-        let read = (self.problems.len() == before).then(|| Arc::new(function));
+        self.open.remove(&key);
+        let attributes = f.attribute.iter().chain(defaults.keys()).cloned().collect();
+        let function = ModelFunction { body, defaults, attributes };
+        let read = (self.problems.count() == before).then(|| Arc::new(function));
         self.read.insert(key, read.clone());
         read.ok_or_else(failed)
     }
+}
+
+/// Returns the problem of graphs inside of too many others.
+fn too_deep() -> String {
+    format!(
+        "expected bodies and functions at most {MAX_BODY_DEPTH} deep inside of each other; export \
+         the model with fewer local functions"
+    )
+}
+
+/// Returns the names of the attributes that a callee has, for a message.
+fn known_attributes(callee: &Callee) -> String {
+    let names: Vec<&str> = match callee {
+        Callee::Operator(id, _) => operator(*id).attributes.to_vec(),
+        Callee::Function(f) => f.attributes.iter().map(String::as_str).collect(),
+    };
+    let listed = &names[..names.len().min(MAX_LISTED_ATTRIBUTES)];
+    let more = if listed.len() < names.len() { ", .." } else { "" };
+    format!("{}{more}", listed.join(", "))
 }
 
 /// Returns the versions of operator sets by domain; of a domain that is listed twice, the newest.
@@ -341,75 +421,4 @@ fn versions(opsets: &[OperatorSetId]) -> HashMap<String, i64> {
         *version = o.version.max(*version);
     }
     versions
-}
-
-/// Returns the positions of the nodes such that each comes after those that it needs, otherwise in
-/// the order of the file.
-///
-/// # Errors
-/// The labels of nodes that depend on each other.
-fn topological_order(nodes: &[OnnxNode]) -> Result<Vec<usize>, String> {
-    let outputs = |(i, n): (usize, &'_ OnnxNode)| {
-        n.outputs.iter().map(move |y| (y.clone(), i)).collect::<Vec<_>>()
-    };
-    let producers: HashMap<String, usize> = nodes.iter().enumerate().flat_map(outputs).collect();
-    let producer = |name: &str| producers.get(name).copied();
-    let mut open: Vec<usize> = vec![0; nodes.len()];
-    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
-    for (i, n) in nodes.iter().enumerate() {
-        for p in n.needs().filter_map(producer) {
-            open[i] += 1;
-            readers[p].push(i);
-        }
-    }
-    let mut ready: std::collections::BTreeSet<usize> =
-        (0..nodes.len()).filter(|&i| open[i] == 0).collect();
-    let mut order = Vec::with_capacity(nodes.len());
-    while let Some(i) = ready.pop_first() {
-        order.push(i);
-        for &r in &readers[i] {
-            open[r] -= 1;
-            if open[r] == 0 {
-                ready.insert(r);
-            }
-        }
-    }
-    if order.len() == nodes.len() {
-        return Ok(order);
-    }
-    let cycle = nodes.iter().enumerate().filter(|(i, _)| open[*i] > 0);
-    Err(cycle.take(5).map(|(_, n)| n.label.as_str()).collect::<Vec<_>>().join(", "))
-}
-
-fn in_order(nodes: Vec<OnnxNode>, order: &[usize]) -> Vec<OnnxNode> {
-    let mut nodes: Vec<Option<OnnxNode>> = nodes.into_iter().map(Some).collect();
-    order.iter().filter_map(|&i| nodes[i].take()).collect()
-}
-
-/// Drops the nodes that no output depends on.
-fn drop_dead(nodes: &mut Vec<OnnxNode>, outputs: &[String]) {
-    let mut needed: HashSet<String> = outputs.iter().cloned().collect();
-    let mut is_live = vec![false; nodes.len()];
-    for (i, n) in nodes.iter().enumerate().rev() {
-        is_live[i] = n.outputs.iter().any(|y| !y.is_empty() && needed.contains(y));
-        if is_live[i] {
-            needed.extend(n.needs().map(String::from));
-        }
-    }
-    let mut is_live = is_live.into_iter();
-    nodes.retain(|_| is_live.next().unwrap_or(true));
-}
-
-/// Returns the names that the graph uses and does not define.
-fn captures(
-    inputs: &[GraphInput],
-    outputs: &[String],
-    initializers: &BTreeMap<String, OnnxValue>,
-    nodes: &[OnnxNode],
-) -> Vec<String> {
-    let defined = inputs.iter().map(|i| &i.name).chain(initializers.keys());
-    let mut seen: HashSet<&str> =
-        defined.chain(nodes.iter().flat_map(|n| &n.outputs)).map(String::as_str).collect();
-    let used = nodes.iter().flat_map(OnnxNode::needs).chain(outputs.iter().map(String::as_str));
-    used.filter(|name| !name.is_empty() && seen.insert(name)).map(String::from).collect()
 }

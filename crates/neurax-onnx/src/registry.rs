@@ -25,10 +25,13 @@ pub(crate) fn find(domain: &str, name: &str, opset: i64) -> Result<(OperatorId, 
     let of = of_domain(domain);
     let Some(&id) = POSITIONS.get(&(domain, name)) else {
         return Err(format!(
-            "the operator {name}{of} is not supported; export the model without it"
+            "the operator {name}{of} is not supported (opset {opset}); export the model without it"
         ));
     };
     let op = operator(id);
+    if let Some(why) = op.refusal {
+        return Err(format!("the operator {name}{of} is refused (opset {opset}): {why}"));
+    }
     if let Some(until) = op.until.filter(|&until| opset >= until) {
         return Err(format!("the operator {name} was removed in opset {until}, got opset {opset}"));
     }

@@ -4,7 +4,9 @@ use crate::dtype::ElementType;
 use crate::evaluate::GraphScope;
 use crate::graph::{GraphInput, OnnxGraph};
 use crate::info::{ModelInfo, declared_type, type_text};
+use crate::loop_budget::LoopBudget;
 use crate::net::net;
+use crate::own_lines::without_own_line;
 use crate::plan::SegmentPlan;
 use crate::proto::{Dimension, DimensionProto, TypeProto, TypeValue};
 use crate::segment_info::SegmentInfo;
@@ -119,21 +121,39 @@ impl Session {
 
     /// Computes the outputs for inputs by name. Inputs with an initializer may be left out.
     ///
+    /// A loop that is compiled with its condition runs until the data make the condition false.
+    ///
     /// # Errors
-    /// If an input is missing or unknown, or a node is invalid for its inputs.
+    /// If an input is missing or unknown, a node is invalid for its inputs, or the other loops have
+    /// more than 2^24 iterations together.
     pub fn run(&self, inputs: HashMap<String, OnnxValue>) -> Result<Vec<OnnxValue>> {
         self.check(&inputs)?;
-        self.plan.run(inputs)
+        self.plan.run(inputs).map_err(without_own_line)
     }
 
     /// Computes the outputs node by node, without compiling the graph: to find the node that
-    /// computes something wrong.
+    /// computes something wrong. Loops that end by a condition run on the host, so that each call
+    /// ends.
     ///
     /// # Errors
-    /// As for [`Session::run`].
+    /// As for [`Session::run`], and if the loops have more than 2^24 iterations together.
     pub fn run_eagerly(&self, inputs: HashMap<String, OnnxValue>) -> Result<Vec<OnnxValue>> {
+        self.run_eagerly_within(inputs, LoopBudget::default().counting_all())
+    }
+
+    /// Computes the outputs as [`Session::run_eagerly`] does, with loops of the iterations of
+    /// `budget` at most.
+    ///
+    /// # Errors
+    /// As for [`Session::run_eagerly`], and if the loops need more iterations.
+    pub(crate) fn run_eagerly_within(
+        &self,
+        inputs: HashMap<String, OnnxValue>,
+        budget: LoopBudget,
+    ) -> Result<Vec<OnnxValue>> {
         self.check(&inputs)?;
-        let mut frame = GraphScope::new(&self.graph, [], None, None);
+        let budget = Arc::new(budget);
+        let mut frame = GraphScope::new(&self.graph, [], None, None).with_budget(&budget);
         for input in &self.graph.inputs {
             if let Some(x) = inputs.get(&input.name) {
                 frame.set(&input.name, x.clone());
@@ -150,7 +170,7 @@ impl Session {
         let invalid = |why: String| Err(Error::new("onnx", why));
         if let Some(name) = inputs.keys().find(|name| self.inputs().all(|n| n != *name)) {
             let known = self.inputs().collect::<Vec<_>>().join(", ");
-            return invalid(format!("expected the inputs {known}, got `{name}`"));
+            return invalid(format!("the model has no input `{name}`; it has: {known}"));
         }
         for input in &self.graph.inputs {
             let name = &input.name;

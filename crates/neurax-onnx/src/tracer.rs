@@ -3,6 +3,7 @@
 use crate::call::RuleFailure;
 use crate::evaluate::GraphScope;
 use crate::graph::{Callee, OnnxGraph, OnnxNode};
+use crate::randomness::draws;
 use crate::registry::operator;
 use crate::value::OnnxValue;
 use neurax_ir::{Error, Result};
@@ -191,9 +192,7 @@ impl<'g> SegmentTracer<'g> {
         let varies = |name: &str| self.origins.contains_key(name);
         let is_variable =
             |name: &str| varies(name) && self.frame.get(name).is_some_and(|x| !x.is_compilable());
-        let is_random = matches!(&node.callee, Callee::Operator(op, _) if operator(*op).is_random)
-            && !node.attributes.contains_key("seed");
-        is_random || node.needs().any(is_variable)
+        draws(node, &|name| self.frame.get(name)) || node.needs().any(is_variable)
     }
 
     /// Puts a node off until a value is known, or makes the value a constant if it depends on small

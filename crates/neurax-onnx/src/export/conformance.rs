@@ -6,7 +6,7 @@
 //! shapes that depend on computed values), or the exporter refuses it. A model that cannot be read
 //! fails.
 
-use super::options::{EXPORTED_OPSETS, Exporter};
+use super::options::Exporter;
 use crate::conformance::{
     data_sets, decoded, difference, operator_of, read_like, read_value, stated_tolerance,
 };
@@ -147,7 +147,7 @@ fn outcome_of_set(session: &Session, set: &Path, tolerance: Tolerance) -> Result
         // The order of a network is that in which its outputs reach the inputs.
         let types: Vec<TypeSpec> =
             net.model.inputs().filter_map(|name| types.get(name).cloned()).collect();
-        Exporter::new().opset(*EXPORTED_OPSETS.end()).to_bytes(&net, &types)
+        Exporter::new().opset(*Exporter::OPSETS.end()).to_bytes(&net, &types)
     };
     let file = match exported() {
         Ok(file) => file,

@@ -12,6 +12,7 @@
 use super::draft::{Draft, DraftBody, DraftNode, Lowered, Wire};
 use super::support::{carrier, check_dtype};
 use crate::dtype::number_of;
+use crate::own_lines::shown_origin;
 use crate::proto::AttributeProto;
 use neurax_ir::op::Convert;
 use neurax_ir::{DType, Error, Eval, Graph, Literal, Op, Origin, Result, Shape, Type};
@@ -288,7 +289,8 @@ impl Emitter {
 
     /// Records that the current equation has no ONNX form.
     pub fn problem(&mut self, op: &str, why: String) {
-        self.problems.push(Error::new(op, why).at_origin(&self.origin));
+        let origin = shown_origin(&self.origin);
+        self.problems.push(Error::new(op, why).at_origin(&origin));
     }
 
     fn placeholder(&mut self, ty: Type) -> Lowered {
@@ -302,7 +304,7 @@ pub(super) fn ints_of(sizes: &[usize]) -> Vec<i64> {
 }
 
 /// Returns the origin of an equation inside of one with the origin `outer`.
-fn inner_origin(outer: &Origin, inner: &Origin) -> Origin {
+pub(super) fn inner_origin(outer: &Origin, inner: &Origin) -> Origin {
     let is_unknown = matches!(inner.place, neurax_ir::Place::Unknown);
     Origin {
         place: if is_unknown { outer.place.clone() } else { inner.place.clone() },

@@ -2,17 +2,18 @@
 
 use super::cleanup;
 use super::model_file::OnnxModelFile;
-use super::open_shapes::SCALES;
-use super::options::{EXPORTED_OPSETS, Exporter};
+use super::open_shapes::{SAMPLE_SIZES, SampleSizes};
+use super::options::Exporter;
 use super::trace::TracedModel;
+use crate::own_lines::without_own_line;
 use neurax_ir::{Error, OrBug, Result};
 use neurax_nn::Net;
 use neurax_tensor::{Example, Function, Tree, TypeSpec, jit};
 use std::path::Path;
 
-/// Traces a function, with numbers for open sizes that are multiplied by the argument. The error
-/// inside is that of traces of which no model can be made; other numbers do not help there.
-type TraceScaled<'a> = &'a dyn Fn(usize) -> Result<Result<TracedModel>>;
+/// Traces a function, with the given numbers for open sizes. The error inside is that of traces of
+/// which no model can be made; other numbers do not help there.
+type TraceSized<'a> = &'a dyn Fn(SampleSizes) -> Result<Result<TracedModel>>;
 
 impl Exporter {
     /// Writes a network in evaluation mode for inputs of the given types, in the order of the
@@ -33,7 +34,7 @@ impl Exporter {
         types: impl AsRef<[TypeSpec]>,
         path: impl AsRef<Path>,
     ) -> Result<()> {
-        self.write(&|scale| self.traced_net(net, types.as_ref(), scale), path.as_ref())
+        self.write(&|sizes| self.traced_net(net, types.as_ref(), sizes), path.as_ref())
     }
 
     /// Returns the file of a network as bytes.
@@ -42,7 +43,7 @@ impl Exporter {
     /// As for [`Exporter::export`], and if the model has more than 1 GB.
     #[track_caller]
     pub fn to_bytes(&self, net: &Net, types: impl AsRef<[TypeSpec]>) -> Result<Vec<u8>> {
-        self.bytes_of(&|scale| self.traced_net(net, types.as_ref(), scale))
+        self.bytes_of(&|sizes| self.traced_net(net, types.as_ref(), sizes))
     }
 
     /// Writes a function as [`Exporter::export`] writes a network: its inputs and outputs are the
@@ -61,7 +62,7 @@ impl Exporter {
         [TypeSpec; N]: Example<A>,
     {
         let f = jit(f);
-        self.write(&|scale| self.traced_fn(&f, &types, scale), path.as_ref())
+        self.write(&|sizes| self.traced_fn(&f, &types, sizes), path.as_ref())
     }
 
     /// Returns the file of a function as bytes.
@@ -78,10 +79,10 @@ impl Exporter {
         [TypeSpec; N]: Example<A>,
     {
         let f = jit(f);
-        self.bytes_of(&|scale| self.traced_fn(&f, &types, scale))
+        self.bytes_of(&|sizes| self.traced_fn(&f, &types, sizes))
     }
 
-    fn write(&self, trace: TraceScaled, path: &Path) -> Result<()> {
+    fn write(&self, trace: TraceSized, path: &Path) -> Result<()> {
         let name = path.file_name().and_then(|n| n.to_str());
         let name = name.ok_or_else(|| {
             Error::new(
@@ -90,28 +91,28 @@ impl Exporter {
             )
         })?;
         let data = format!("{name}.data");
-        self.file(trace, Some(&data))?.write(path, &data)
+        self.file(trace, Some(&data)).map_err(without_own_line)?.write(path, &data)
     }
 
-    fn bytes_of(&self, trace: TraceScaled) -> Result<Vec<u8>> {
-        self.file(trace, None)?.bytes()
+    fn bytes_of(&self, trace: TraceSized) -> Result<Vec<u8>> {
+        self.file(trace, None).map_err(without_own_line)?.bytes()
     }
 
-    /// Returns the file of a function. If it cannot be traced or merged, larger numbers stand for
-    /// the open sizes. That takes memory for the tensors that the function computes from its sizes
-    /// while it is traced, and is tried only where it may help.
+    /// Returns the file of a function. If it cannot be traced or merged, smaller numbers and then
+    /// larger ones stand for the open sizes. Large ones take memory for the tensors that the
+    /// function computes from its sizes while it is traced, and are tried only where they may help.
     ///
     /// # Errors
     /// The first one of a function that can be traced, or else the first one.
-    fn file(&self, trace: TraceScaled, data: Option<&str>) -> Result<OnnxModelFile> {
-        if !EXPORTED_OPSETS.contains(&self.opset) {
-            let (first, last) = (EXPORTED_OPSETS.start(), EXPORTED_OPSETS.end());
+    fn file(&self, trace: TraceSized, data: Option<&str>) -> Result<OnnxModelFile> {
+        if !Exporter::OPSETS.contains(&self.opset) {
+            let (first, last) = (Exporter::OPSETS.start(), Exporter::OPSETS.end());
             let why = format!("expected an opset from {first} to {last}, got {}", self.opset);
             return Err(Error::new("onnx export", why));
         }
         let (mut of_trace, mut of_model) = (None, None);
-        for scale in SCALES {
-            let traced = match trace(scale) {
+        for sizes in SAMPLE_SIZES {
+            let traced = match trace(sizes) {
                 Ok(Ok(traced)) => traced,
                 Ok(Err(e)) => {
                     of_model.get_or_insert(e);

@@ -18,8 +18,7 @@
 use super::cleanup::rename;
 use super::draft::{Draft, DraftBody, DraftNode, Wire};
 use super::model_file::OpenSizes;
-use super::open_shapes::trace_text;
-use super::size_formula::OpenSize;
+use super::size_formula::{OpenSize, trace_text};
 use super::size_nodes::{Merger, ScopeSizes, SizesByName, differs};
 use crate::proto::AttributeProto;
 use neurax_ir::{Error, Literal, OrBug, Origin, Place, Result};

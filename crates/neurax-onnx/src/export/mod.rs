@@ -4,6 +4,8 @@
 //!
 //! 1. `trace.rs`: traces the function; for open sizes, four times with different numbers. For
 //!    inference, `inference.rs` computes what depends on weights alone.
+//!    Tensors that are computed from open sizes become equations: `captures.rs`, `generated.rs`,
+//!    `distance_tensor.rs`.
 //! 2. `emitter.rs`: appends the nodes of each equation. `ops.rs` is the table of all ops, and the
 //!    file of each family has its ONNX forms.
 //! 3. `patterns.rs`: nodes that ONNX has one operator for become that one: means, biases of
@@ -21,12 +23,14 @@ pub(crate) mod conformance;
 mod control;
 mod convolutions;
 mod copied_data;
+mod distance_tensor;
 mod draft;
 mod elementwise;
 mod emitter;
 mod exporter;
 mod float_type;
 mod gather;
+mod generated;
 mod inference;
 mod int4_weights;
 mod integers;
@@ -53,6 +57,7 @@ mod tensor_survey;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod trace_elements;
 mod weights;
 mod windows;
 

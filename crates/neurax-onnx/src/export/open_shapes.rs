@@ -11,7 +11,7 @@
 //! ```
 
 use super::captures::CapturingTrace;
-use super::size_formula::OpenSize;
+use super::size_formula::{OpenSize, trace_text};
 use neurax_ir::{Error, Result};
 use neurax_tensor::{Dim, TypeSpec};
 use std::collections::HashSet;
@@ -25,11 +25,28 @@ const OPEN_NUMBERS: [usize; 24] =
 const LARGE_SIZES: [usize; 2] = [1000, 100];
 /// The largest memory of the captured tensors in a trace with a large size, in bytes.
 const MAX_CHECK_BYTES: usize = 1 << 30;
-/// The factors of the numbers, but for those of the batch, that are tried if a function fails: an
-/// image may have to be larger than windows, or a multiple of 32.
-pub(super) const SCALES: [usize; 3] = [1, 17, 32];
+/// Smaller numbers, for functions of which a sum of sizes has a limit, such as the positions of a
+/// language model.
+const SMALL_NUMBERS: [usize; 24] =
+    [5, 8, 13, 14, 7, 10, 17, 22, 9, 15, 12, 19, 11, 16, 21, 18, 20, 25, 23, 27, 24, 26, 29, 28];
+/// The numbers that are tried one after the other if a function fails: an image may have to be
+/// larger than windows, or a multiple of 32.
+pub(super) const SAMPLE_SIZES: [SampleSizes; 4] = [
+    SampleSizes { numbers: &OPEN_NUMBERS, scale: 1 },
+    SampleSizes { numbers: &SMALL_NUMBERS, scale: 1 },
+    SampleSizes { numbers: &OPEN_NUMBERS, scale: 17 },
+    SampleSizes { numbers: &OPEN_NUMBERS, scale: 32 },
+];
 /// The name of the open size of the first axis.
 const BATCH_NAME: &str = "batch";
+
+/// The numbers that may stand for open sizes, those of each size together, and the factor of all
+/// but those of the batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SampleSizes {
+    numbers: &'static [usize],
+    scale: usize,
+}
 
 /// Types with open sizes, and what they are.
 #[derive(Debug)]
@@ -44,14 +61,14 @@ pub(super) struct OpenShapes {
 }
 
 impl OpenShapes {
-    /// Chooses the numbers for the open sizes of types. Those of all but the batch are multiples of
-    /// `scale`.
+    /// Chooses the numbers for the open sizes of types.
     ///
     /// # Errors
     /// If there are too many open sizes.
-    pub fn of(inputs: &[String], types: &[TypeSpec], scale: usize) -> Result<OpenShapes> {
+    pub fn of(inputs: &[String], types: &[TypeSpec], samples: SampleSizes) -> Result<OpenShapes> {
         let fixed = fixed_sizes(types);
-        let mut numbers = OPEN_NUMBERS.iter().copied().filter(|n| !fixed.contains(n));
+        let scale = samples.scale;
+        let mut numbers = samples.numbers.iter().copied().filter(|n| !fixed.contains(n));
         let mut shapes =
             OpenShapes { types: types.to_vec(), scale, open: vec![], axes: vec![], unchecked: 1 };
         for (input, t) in inputs.iter().zip(types) {
@@ -69,7 +86,7 @@ impl OpenShapes {
                     let sizes: Vec<usize> =
                         numbers.by_ref().take(TRACE_COUNT).map(|n| n * scale).collect();
                     if sizes.len() < TRACE_COUNT {
-                        let most = OPEN_NUMBERS.len() / TRACE_COUNT;
+                        let most = samples.numbers.len() / TRACE_COUNT;
                         let why = format!("expected at most {most} different open sizes");
                         return Err(Error::new("onnx export", why));
                     }
@@ -91,7 +108,7 @@ impl OpenShapes {
         trace: &dyn Fn(&[TypeSpec]) -> Result<CapturingTrace>,
     ) -> Result<Vec<CapturingTrace>> {
         let count = if self.open.is_empty() { 1 } else { TRACE_COUNT };
-        let traced = |i: usize| trace(&self.sized(i)).map_err(|e| self.explained(e, i));
+        let traced = |i: usize| trace(&self.sized(i)).map_err(|e| self.explained(e, i, trace));
         let mut traces: Vec<CapturingTrace> = (0..count).map(traced).collect::<Result<_>>()?;
         let bytes = varying_bytes(&traces)?;
         for index in 0..self.open.len() {
@@ -147,28 +164,35 @@ impl OpenShapes {
         self.open.iter().enumerate().map(number).collect()
     }
 
-    /// Returns the numbers of each trace that stand for open sizes.
-    pub fn numbers(&self) -> Vec<Vec<usize>> {
-        let count = self.open.first().map_or(0, |o| o.sizes.len());
-        (0..count).map(|i| self.open.iter().map(|o| o.sizes[i]).collect()).collect()
-    }
-
-    /// Returns the error of a trace with the numbers that stand for open sizes there, as it may
-    /// name types that have them.
-    fn explained(&self, e: Error, trace: usize) -> Error {
-        if self.open.is_empty() {
+    /// Returns the error of trace number `i` with the numbers that stand for open sizes there, as
+    /// it may name types that have them. An error that is the same one for sizes of 1 is not one
+    /// of the sizes.
+    fn explained(
+        &self,
+        e: Error,
+        i: usize,
+        trace: &dyn Fn(&[TypeSpec]) -> Result<CapturingTrace>,
+    ) -> Error {
+        let of_ones = || trace(&self.with_sizes(|_| 1)).err();
+        let is_same = |other: Error| other.message() == e.message();
+        if self.open.is_empty() || of_ones().is_some_and(is_same) {
             return e;
         }
         let why = format!(
             "{}, where {}; fix the sizes that the function does not admit",
             e.message(),
-            trace_text(&self.open, trace)
+            trace_text(&self.open, i)
         );
         Error::new(e.op(), why).at_origin(e.origin())
     }
 
     /// Returns the types of a trace.
     fn sized(&self, trace: usize) -> Vec<TypeSpec> {
+        self.with_sizes(|index| self.open[index].sizes[trace])
+    }
+
+    /// Returns the types with a size for each open one, which is chosen by its index.
+    fn with_sizes(&self, size: impl Fn(usize) -> usize) -> Vec<TypeSpec> {
         let mut types = self.types.clone();
         let mut axes = self.axes.iter();
         for t in &mut types {
@@ -176,18 +200,12 @@ impl OpenShapes {
                 if matches!(dim, Dim::Any | Dim::Named(_))
                     && let Some((_, _, index)) = axes.next()
                 {
-                    *dim = Dim::Size(self.open[*index].sizes[trace]);
+                    *dim = Dim::Size(size(*index));
                 }
             }
         }
         types
     }
-}
-
-/// Returns the open sizes of a trace: `batch = 5 and height = 29`.
-pub(super) fn trace_text(open: &[OpenSize], trace: usize) -> String {
-    let size = |o: &OpenSize| Some(format!("{} = {}", o.name, o.sizes.get(trace)?));
-    open.iter().filter_map(size).collect::<Vec<_>>().join(" and ")
 }
 
 /// Returns the sizes that types fix.
@@ -215,6 +233,7 @@ fn is_odd_prime(n: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Exporter;
     use super::*;
     use neurax::prelude::*;
 
@@ -222,11 +241,12 @@ mod tests {
     fn each_open_size_is_large_in_one_trace() {
         let names = ["x".to_string()];
         let types = types![f32["n", 1009, "t"]];
-        let mut shapes = OpenShapes::of(&names, &types, 1).unwrap();
+        let mut shapes = OpenShapes::of(&names, &types, SAMPLE_SIZES[0]).unwrap();
         let plain = jit(|x: Tensor| x.sin()).trace(types![f32[2]]).unwrap();
         let traces = shapes.traced(&|_| Ok(plain.clone())).unwrap();
         assert_eq!((traces.len(), shapes.unchecked), (6, 1));
-        let numbers = shapes.numbers();
+        let numbers: Vec<Vec<usize>> =
+            (0..6).map(|i| shapes.open.iter().map(|o| o.sizes[i]).collect()).collect();
         assert_eq!(numbers[..4], [[5, 29], [8, 34], [13, 45], [14, 52]]);
         assert_eq!((numbers[4][0], numbers[5][1]), (1013, 1019), "the type has 1009");
         assert!(numbers[4][1] < 100 && numbers[5][0] < 100);
@@ -235,18 +255,22 @@ mod tests {
     #[test]
     fn an_error_names_the_numbers_that_stand_for_open_sizes() {
         let names = ["x".to_string()];
-        let mut shapes = OpenShapes::of(&names, &types![f32[_, 3, "width"]], 17).unwrap();
+        let mut shapes =
+            OpenShapes::of(&names, &types![f32[_, 3, "width"]], SAMPLE_SIZES[2]).unwrap();
         let fails = |types: &[TypeSpec]| Err(Error::new("conv", format!("got {}", types[0])));
         let e = shapes.traced(&fails).unwrap_err().to_string();
         let want = "conv: got f32[5, 3, 493], where batch = 5 and width = 493; \
                     fix the sizes that the function does not admit";
         assert_eq!(e, want);
+        let fails = |_: &[TypeSpec]| Err(Error::new("cholesky", "no matrix"));
+        let e = shapes.traced(&fails).unwrap_err().to_string();
+        assert_eq!(e, "cholesky: no matrix", "other sizes do not help");
     }
 
     #[test]
     fn multiples_are_those_that_the_function_admits() {
         let (names, types) = (["x".to_string()], types![f32["n"]]);
-        let mut shapes = OpenShapes::of(&names, &types, 32).unwrap();
+        let mut shapes = OpenShapes::of(&names, &types, SAMPLE_SIZES[3]).unwrap();
         let plain = jit(|x: Tensor| x.sin()).trace(types![f32[2]]).unwrap();
         let of_four = |types: &[TypeSpec]| match types[0].dims[0] {
             Dim::Size(n) if n % 4 == 0 => Ok(plain.clone()),
@@ -254,12 +278,33 @@ mod tests {
         };
         shapes.traced(&of_four).unwrap();
         assert_eq!(shapes.open[0].sizes, [160, 256, 416, 448, 4 * 251]);
-        let mut small = OpenShapes::of(&names, &types, 32).unwrap();
+        let mut small = OpenShapes::of(&names, &types, SAMPLE_SIZES[3]).unwrap();
         let at_most = |types: &[TypeSpec]| match types[0].dims[0] {
             Dim::Size(160 | 256 | 416 | 448) => Ok(plain.clone()),
             _ => Err(Error::new("test", "too large")),
         };
         assert_eq!(small.traced(&at_most).unwrap().len(), 4);
         assert_eq!(small.unchecked, 32);
+    }
+
+    #[test]
+    fn open_sizes_may_have_a_limit() {
+        // A language model has a table of positions, and no more positions than that.
+        let limited = |limit: usize| {
+            move |x: Tensor| match x.dim(1) {
+                n if n > limit => Tensor::from_error(Error::new("positions", format!("got {n}"))),
+                n => x.reshape([x.dim(0) * n]).sin(),
+            }
+        };
+        let types = || types![f32[_, "length"]];
+        let file = Exporter::new().to_bytes_fn(limited(40), types()).unwrap();
+        let x = key(5).normal([2, 40]);
+        let y = crate::import_bytes(file).unwrap().apply(&x).y().clone();
+        assert_eq!(y.to_literal().unwrap(), limited(40)(x).to_literal().unwrap());
+        let e = Exporter::new().to_bytes_fn(limited(20), types()).unwrap_err().to_string();
+        assert!(
+            e.contains("positions: got 29, where batch = 5 and length = 29; fix the sizes"),
+            "{e}"
+        );
     }
 }

@@ -1,9 +1,8 @@
 //! The options of an export.
 
 use neurax_ir::DType;
+use std::ops::RangeInclusive;
 
-/// The oldest and the newest opset of exported models.
-pub(super) const EXPORTED_OPSETS: std::ops::RangeInclusive<i64> = 13..=28;
 /// The opset unless one is chosen: the one that all current runtimes read.
 const DEFAULT_OPSET: i64 = 18;
 
@@ -53,6 +52,9 @@ impl Default for Exporter {
 }
 
 impl Exporter {
+    /// The opsets of exported models, from the oldest to the newest.
+    pub const OPSETS: RangeInclusive<i64> = 13..=28;
+
     /// Creates a writer with the default options: opset 18.
     pub fn new() -> Exporter {
         Exporter::default()

@@ -130,6 +130,12 @@ pub(super) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// Returns the open sizes of a trace: `batch = 5 and height = 29`.
+pub(super) fn trace_text(open: &[OpenSize], trace: usize) -> String {
+    let size = |o: &OpenSize| Some(format!("{} = {}", o.name, o.sizes.get(trace)?));
+    open.iter().filter_map(size).collect::<Vec<_>>().join(" and ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

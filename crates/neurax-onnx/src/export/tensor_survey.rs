@@ -8,6 +8,7 @@ use crate::param_names::is_shadowed;
 use crate::proto::{
     AttributeProto, DataLocation, GraphProto, NodeProto, SparseTensorProto, TensorProto,
 };
+use crate::single_weights::{NodeView, is_parameter, weight_names};
 use bytes::Bytes;
 use neurax_ir::{Error, Result, Type};
 use std::collections::{BTreeSet, HashSet};
@@ -18,6 +19,8 @@ use std::path::Path;
 #[derive(Debug, Default)]
 pub(super) struct TensorSurvey {
     pub params: HashSet<String>,
+    /// The names that are read as weights.
+    weights: HashSet<String>,
     /// The locations of the parameters, and those of other tensors.
     replaced: BTreeSet<String>,
     pub kept: BTreeSet<String>,
@@ -32,8 +35,11 @@ impl TensorSurvey {
         let model = decoded_model(bytes.clone())?;
         let mut survey = TensorSurvey::default();
         let graph = model.graph.unwrap_or_default();
+        let nodes: Vec<NodeView> = graph.node.iter().map(node_view).collect();
+        let weights = weight_names(&nodes, graph.output.iter().map(|y| y.name.as_str()));
+        survey.weights = weights.into_iter().map(String::from).collect();
         let (params, others): (Vec<_>, Vec<_>) = named_tensors(&graph)
-            .map(|(name, t)| Ok((name, t, parameter_type(t)?.is_some())))
+            .map(|(name, t)| Ok((name, t, survey.parameter_type(name, t)?.is_some())))
             .collect::<Result<Vec<_>>>()?
             .into_iter()
             .partition(|(.., is_param)| *is_param);
@@ -55,6 +61,16 @@ impl TensorSurvey {
             f.node.iter().flat_map(|n| &n.attribute).for_each(|a| survey.attribute(a, false));
         }
         Ok(survey)
+    }
+
+    /// Returns the type of a tensor of this name, if the importer makes it a parameter.
+    pub fn parameter_type(&self, name: &str, t: &TensorProto) -> Result<Option<Type>> {
+        let Some(ElementType::Number(dtype)) = ElementType::of_number(t.data_type.into()) else {
+            return Ok(None);
+        };
+        let shape = sizes(&t.dims)?;
+        let is_parameter = is_parameter(dtype, &shape, self.weights.contains(name));
+        Ok(is_parameter.then(|| Type::new(dtype, shape)))
     }
 
     /// Adds the tensors of an attribute. That of a constant is known already.
@@ -147,13 +163,22 @@ fn file_name(path: &Path) -> Result<&str> {
     name.ok_or_else(|| failed(format!("{} is no file", path.display())))
 }
 
-/// Returns the type of a tensor that the importer makes a parameter; `None` for others.
-pub(super) fn parameter_type(t: &TensorProto) -> Result<Option<Type>> {
-    let Some(ElementType::Number(dtype)) = ElementType::of_number(t.data_type.into()) else {
-        return Ok(None);
-    };
-    let ty = Type::new(dtype, sizes(&t.dims)?);
-    Ok((dtype.is_float() && ty.size() > 1).then_some(ty))
+fn node_view(node: &NodeProto) -> NodeView<'_> {
+    let graphs = node.attribute.iter().flat_map(|a| a.g.iter().chain(&a.graphs));
+    NodeView {
+        operator: &node.op_type,
+        inputs: &node.input,
+        outputs: &node.output,
+        captures: graphs.flat_map(names_used).collect(),
+    }
+}
+
+/// Returns the names that a body uses, also of values that it computes.
+fn names_used(graph: &GraphProto) -> Vec<&str> {
+    let outputs = graph.output.iter().map(|y| y.name.as_str());
+    let views = graph.node.iter().map(node_view);
+    let inputs = views.flat_map(|n| n.inputs.iter().map(String::as_str).chain(n.captures));
+    inputs.chain(outputs).collect()
 }
 
 pub(super) fn failed(why: String) -> Error {

@@ -103,7 +103,41 @@ fn captures_that_differ_are_not_traced_with_larger_sizes() {
     };
     let e = Exporter::new().to_bytes_fn(f, types![f32["n"]]).unwrap_err().to_string();
     assert!(e.contains("is another one for other open sizes; fix the sizes"), "{e}");
+    assert!(e.contains("the tensor f32[5] where n = 5,") && e.contains("export/tests.rs"), "{e}");
     assert_eq!(TRACES.load(Ordering::Relaxed), 5, "four small sizes and a large one");
+}
+
+/// Tensors of up to 64 bytes are constants of a trace, and larger ones are captures.
+#[test]
+fn tensors_that_are_computed_from_sizes_are_generated() {
+    let tensor = |shape: &[usize], f: &dyn Fn(usize) -> f32| {
+        let count: usize = shape.iter().product();
+        Tensor::from_vec((0..count).map(f).collect::<Vec<f32>>(), shape)
+    };
+    let filled = move |x: Tensor| &x + tensor(&[x.dim(0), 3], &|_| 2.5);
+    assert!(check(filled, types![f32["n", 3]]).contains(&"Add".to_string()));
+    let repeated = move |x: Tensor| &x * tensor(&[x.dim(0), 3], &|i| (i % 3) as f32);
+    check(repeated, types![f32["n", 3]]);
+    let range = move |x: Tensor| {
+        let n = x.dim(0);
+        &x + tensor(&[n], &|i| (2 * i + n) as f32)
+    };
+    assert!(check(range, types![f32["n"]]).contains(&"Range".to_string()));
+    let mask = move |x: Tensor| {
+        let n = x.dim(0);
+        let of = |i: usize| if i % n <= i / n { 0.0 } else { f32::NEG_INFINITY };
+        (x.expand_dims(0) * x.expand_dims(1) + tensor(&[n, n], &of)).softmax(-1)
+    };
+    check(mask, types![f32["n"]]);
+    let bias = move |x: Tensor| {
+        let n = x.dim(0) as i64;
+        let of = |i: usize| ((i as i64 % n - i as i64 / n).clamp(-3, 3) as f32).powi(3);
+        x.expand_dims(1) + tensor(&[n as usize, n as usize], &of)
+    };
+    check(bias, types![f32["n"]]);
+    let row = move |x: Tensor| scan(Tensor::zeros(3), x, |s, row| (&s + &row, s * row)).1;
+    let in_body = move |x: Tensor| row(&x + tensor(&[x.dim(0), 3], &|_| 1.0));
+    check(in_body, types![f32["n", 3]]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::float_type::{narrow_weight, with_float};
 use super::inference::NamedGraphs;
 use super::merge::merged;
 use super::model_file::OpenSizes;
-use super::open_shapes::{OpenShapes, TRACE_COUNT};
+use super::open_shapes::{OpenShapes, SampleSizes, TRACE_COUNT};
 use super::options::Exporter;
 use super::patterns;
 use super::size_formula::OpenSize;
@@ -46,7 +46,7 @@ pub(super) struct TracedModel {
 }
 
 impl Exporter {
-    /// Traces a network. The numbers for open sizes, except the batch, are multiplied by `scale`.
+    /// Traces a network, with numbers of `sizes` for open sizes.
     ///
     /// # Errors
     /// If the network cannot be traced with these sizes. The error inside is that of traces of
@@ -56,7 +56,7 @@ impl Exporter {
         &self,
         net: &Net,
         types: &[TypeSpec],
-        scale: usize,
+        sizes: SampleSizes,
     ) -> Result<Result<TracedModel>> {
         let (model, vars) = (net.model.clone(), net.vars.clone());
         let names: Vec<String> = model.outputs().map(String::from).collect();
@@ -83,7 +83,7 @@ impl Exporter {
             let xs = types.iter().map(placeholder).collect::<Result<Vec<Tensor>>>()?;
             f.trace(&(vars.params.clone(), vars.state.clone(), xs))
         };
-        let mut shapes = OpenShapes::of(&inputs, types, scale)?;
+        let mut shapes = OpenShapes::of(&inputs, types, sizes)?;
         let traces = shapes.traced(&trace)?;
         let outputs = chosen("outputs", &self.output_names, names)?;
         Ok(self.traced_model(traces, variables, inputs, outputs, shapes))
@@ -95,13 +95,13 @@ impl Exporter {
         &self,
         f: &Jit<'_, A, O>,
         types: &[TypeSpec; N],
-        scale: usize,
+        sizes: SampleSizes,
     ) -> Result<Result<TracedModel>>
     where
         [TypeSpec; N]: Example<A>,
     {
         let inputs = chosen("inputs", &self.input_names, numbered("x", N))?;
-        let mut shapes = OpenShapes::of(&inputs, types, scale)?;
+        let mut shapes = OpenShapes::of(&inputs, types, sizes)?;
         let trace = |types: &[TypeSpec]| {
             let mut types = types.iter().cloned();
             let missing = TypeSpec { dtype: DType::F32, dims: vec![] };
@@ -124,7 +124,7 @@ impl Exporter {
         outputs: Vec<String>,
         shapes: OpenShapes,
     ) -> Result<TracedModel> {
-        let (graphs, captured) = shared_captures(traces, &shapes.numbers())?;
+        let (graphs, captured) = shared_captures(traces, &shapes.open)?;
         let mut taken: HashSet<String> = inputs.iter().chain(&outputs).cloned().collect();
         if taken.len() < inputs.len() + outputs.len() {
             let why = "expected different names of inputs and outputs; use `input_names`";

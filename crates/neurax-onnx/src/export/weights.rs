@@ -14,7 +14,7 @@
 use super::copied_data::copy_data;
 use super::proto_fields::{fields, replaced};
 use super::replaced_file::ReplacedFile;
-use super::tensor_survey::{TensorSurvey, failed, parameter_type};
+use super::tensor_survey::{TensorSurvey, failed};
 use crate::param_names::{is_shadowed, layer_and_name};
 use crate::proto::{DataLocation, StringEntry, TensorProto};
 use bytes::Bytes;
@@ -32,7 +32,7 @@ const ELEMENT_FIELDS: [u64; 9] = [4, 5, 6, 7, 9, 10, 11, 13, 14];
 /// those of the file; everything else stays the same, byte for byte.
 ///
 /// Parameters have the names that [`import`](crate::import) gives them: those of the initializers,
-/// and of the outputs of `Constant` nodes, of floats with several elements.
+/// and of the outputs of `Constant` nodes, of several floats, and of one float that is a weight.
 ///
 /// ```no_run
 /// use neurax::prelude::*;
@@ -144,7 +144,8 @@ impl WeightWriter<'_> {
             .map_err(|_| failed("no ONNX model: a damaged tensor; export it again".into()))?;
         let name = output.unwrap_or(&old.name);
         let is_outside = old.data_location == DataLocation::External as i32;
-        let ty = parameter_type(&old)?.filter(|_| !is_shadowed(name, &self.survey.params));
+        let ty = self.survey.parameter_type(name, &old)?;
+        let ty = ty.filter(|_| !is_shadowed(name, &self.survey.params));
         let Some(ty) = ty else { return Ok(bytes.to_vec()) };
         let value = self.value(name, &ty)?;
         let mut new = vec![];
@@ -256,6 +257,27 @@ mod tests {
         assert_eq!(y["y"].to_vec::<f32>().unwrap(), [2.0, 4.0]);
         let bytes = std::fs::read(&new).unwrap();
         assert!(bytes.ends_with(&[0xfa, 0x7f, 3, b'a', b'b', b'c']), "unknown fields are kept");
+    }
+
+    #[test]
+    fn layers_of_one_unit_keep_all_their_parameters() {
+        let folder = folder("one-unit");
+        let (old, new) = (folder.join("old.onnx"), folder.join("new.onnx"));
+        let layers = nn::input("x", dims![_, 1, 4]).conv(1, 3).flatten().dense(1);
+        let model = layers.dense(1).model();
+        let mut vars = model.init(key(0), &types![f32[_, 1, 4]]).unwrap();
+        crate::export(&model.bind(vars.clone()), types![f32[_, 1, 4]], &old).unwrap();
+        let net = crate::import(&old).unwrap();
+        assert_eq!(net.vars.trainable(), vars.trainable());
+        write_weights(&old, &vars, &new).unwrap();
+        vars.set("dense.bias", tensor([3.0])).unwrap();
+        write_weights(&old, &vars, &new).unwrap();
+        let tuned = crate::import(&new).unwrap().vars;
+        for path in vars.trainable() {
+            let (got, want) = (tuned.get(&path).unwrap(), vars.get(&path).unwrap());
+            assert_eq!(got.to_vec::<f32>().unwrap(), want.to_vec::<f32>().unwrap(), "{path}");
+        }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

@@ -71,6 +71,8 @@ fn backend_test(test: &Path) -> Option<IntactModel> {
 pub(super) fn models() -> Vec<Vec<u8>> {
     vec![
         looping(),
+        nested_loops(),
+        repeated_strings(),
         branching(),
         host_steps(),
         scanning(),
@@ -96,6 +98,56 @@ fn looping() -> Vec<u8> {
         &["y", "all"],
         vec![ints("n", &[], &[3])],
         vec![node("Loop", "n _ x", "y all").with(body("body", step))],
+    ))
+}
+
+/// Returns a model with a loop inside of another one, whose condition depends on data.
+fn nested_loops() -> Vec<u8> {
+    let inner = graph(
+        &[("j", &[]), ("go", &[]), ("t", &[2, 3])],
+        &["more", "t2"],
+        vec![floats("limit", &[], &[9.0])],
+        vec![
+            node("Add", "t x", "t2"),
+            node("ReduceMax", "t2", "largest").with(int("keepdims", 0)),
+            node("Less", "largest limit", "more"),
+        ],
+    );
+    let outer = graph(
+        &[("i", &[]), ("go", &[]), ("s", &[2, 3])],
+        &["go2", "s2"],
+        vec![],
+        vec![node("Identity", "go", "go2"), node("Loop", "m go s", "s2").with(body("body", inner))],
+    );
+    model(graph(
+        &[("x", &[2, 3])],
+        &["y"],
+        vec![ints("n", &[], &[3]), ints("m", &[], &[5])],
+        vec![node("Loop", "n _ x", "y").with(body("body", outer))],
+    ))
+}
+
+/// Returns a model whose strings become more and longer.
+fn repeated_strings() -> Vec<u8> {
+    let words = TensorProto {
+        name: "words".into(),
+        data_type: 8,
+        dims: vec![2, 1],
+        string_data: vec!["a b".to_string().into(), "c".to_string().into()],
+        ..TensorProto::default()
+    };
+    model(graph(
+        &[("x", &[2, 3])],
+        &["y", "n", "x"],
+        vec![words, ints("shape", &[2], &[1, 3]), ints("times", &[2], &[2, 2])],
+        vec![
+            node("Expand", "words shape", "a"),
+            node("Tile", "a times", "b"),
+            node("StringConcat", "b b", "c"),
+            node("Concat", "c c", "d").with(int("axis", 0)),
+            node("Transpose", "d", "e"),
+            node("StringSplit", "e", "y n").with(string("delimiter", " ")),
+        ],
     ))
 }
 

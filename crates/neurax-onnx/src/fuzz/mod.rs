@@ -20,6 +20,7 @@ mod wire;
 
 use crate::elements::{optional_value, sequence_value, tensor_value};
 use crate::external::ExternalData;
+use crate::loop_budget::LoopBudget;
 use crate::proto::{GraphProto, ModelProto};
 use crate::{Importer, OnnxValue};
 use corpus::IntactModel;
@@ -36,8 +37,9 @@ use watch::{HangWatch, in_bounded_space};
 const COUNT: u64 = 2000;
 /// The failures after which a test stops.
 const MAX_FAILURES: usize = 20;
-/// The largest integer in a model with a loop that is run: it may be the number of iterations.
-const MAX_ITERATIONS: i64 = 4096;
+/// The iterations of a model with loops. One with a larger integer, which may be a number of
+/// iterations, is not compiled.
+const MAX_FUZZ_ITERATIONS: u64 = 4096;
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -74,19 +76,22 @@ fn check_cases(check: impl Fn(&mut Draw) -> Result<bool, String>) {
 
 /// Reads a damaged model and, if that succeeds, runs it. Returns true if that succeeds, too.
 fn read_and_run(intact: &IntactModel, file: Vec<u8>) -> Result<bool, String> {
-    let (runs, operators) = (ends(&file), operators_of(&file));
+    let (ends, operators) = (ends_soon(&file), operators_of(&file));
     let read = in_bounded_space(file.len(), || Importer::new().open_bytes(file))?;
     let Ok(session) = read else { return Ok(false) };
     _ = session.input_types();
     let net = session.net();
-    if !runs {
-        return Ok(false);
-    }
     let input = |name: &str| match intact.inputs.get(name) {
         Some(x) => (name.to_string(), x.clone()),
         None => (name.to_string(), OnnxValue::Tensor(Tensor::ones([2]))),
     };
-    let result = session.run(session.inputs().map(input).collect());
+    let inputs = session.inputs().map(input).collect();
+    let result = match ends {
+        true => session.run(inputs),
+        false => {
+            session.run_eagerly_within(inputs, LoopBudget::of(MAX_FUZZ_ITERATIONS).counting_all())
+        }
+    };
     let is_ok = result.is_ok();
     match [net.err(), result.err()].into_iter().flatten().find(is_bug) {
         Some(e) => Err(format!("{operators}: {e}")),
@@ -105,9 +110,9 @@ fn operators_of(file: &[u8]) -> String {
     graph.node.into_iter().map(|n| n.op_type).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns true if it is known that the loops of a model end: as any program, a model may have one
-/// that does not.
-fn ends(file: &[u8]) -> bool {
+/// Returns true if it is known that the loops of a model end soon when they are compiled: as any
+/// program, a model may have one that does not.
+fn ends_soon(file: &[u8]) -> bool {
     let Ok(ModelProto { graph: Some(g), functions, .. }) = ModelProto::decode(file) else {
         return true;
     };
@@ -116,7 +121,7 @@ fn ends(file: &[u8]) -> bool {
     let main =
         functions.iter().map(|f| GraphProto { node: f.node.clone(), ..GraphProto::default() });
     main.for_each(|g| found.add_graph(&g));
-    !found.has_loops || (!found.is_unlimited && found.largest <= MAX_ITERATIONS)
+    !found.has_loops || (!found.is_unlimited && found.largest <= MAX_FUZZ_ITERATIONS as i64)
 }
 
 /// The loops of a model.

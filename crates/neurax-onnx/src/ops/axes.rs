@@ -39,6 +39,17 @@ pub(crate) fn size_of(size: i64) -> Result<usize, RuleFailure> {
     usize::try_from(size).or_else(|_| fail(format!("expected a size, got {size}")))
 }
 
+/// Checks that the sizes of parts are those of an axis of `size` elements.
+///
+/// # Errors
+/// If they have another sum.
+pub(crate) fn check_parts(parts: &[usize], size: usize) -> Result<(), RuleFailure> {
+    match parts.iter().try_fold(0usize, |sum, &n| sum.checked_add(n)) {
+        Some(sum) if sum == size => Ok(()),
+        _ => fail(format!("expected sizes with the sum {size}, got {parts:?}")),
+    }
+}
+
 /// The largest number of values of a table: of an axis of a resized image or of a signal, or of a
 /// matrix of weights. A file may claim any number, whose table would take hours.
 const MAX_TABLE: usize = 1 << 28;
@@ -106,6 +117,14 @@ pub(crate) fn same_dtype(x: &Tensor, y: &Tensor) -> Result<(), RuleFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_whose_sum_wraps_are_no_parts() {
+        assert!(check_parts(&[2, 0, 3], 5).is_ok());
+        for parts in [&[2, 2][..], &[usize::MAX, 6], &[1 << 63, 1 << 63, 5]] {
+            assert!(check_parts(parts, 5).is_err(), "{parts:?}");
+        }
+    }
 
     #[test]
     fn tables_that_a_file_merely_claims_are_errors() {

@@ -95,8 +95,24 @@ fn range(c: &NodeCall) -> RuleOutcome {
     if !count.is_finite() || count > i32::MAX as f64 {
         return fail(format!("the range from {from} to {to} by {by} has too many elements"));
     }
-    let wide = if dtype.is_int() { DType::I64 } else { dtype.at_least_f32() };
+    let wide = match dtype {
+        dtype if dtype.is_int() => DType::I64,
+        DType::F16 | DType::BF16 => stash_dtype(c)?,
+        other => other,
+    };
     let indices = Tensor::arange(count as usize).to(wide);
     let [start, step] = [&start, &step].map(|x| x.reshape(()).to(wide));
     one((start + indices * step).to(dtype))
+}
+
+/// Returns the dtype in which a range of narrow floats is computed.
+///
+/// # Errors
+/// If the attribute names another one than f32 or f64.
+fn stash_dtype(c: &NodeCall) -> Result<DType, RuleFailure> {
+    match dtype_attribute(c, "stash_type")? {
+        None | Some(DType::F32) => Ok(DType::F32),
+        Some(DType::F64) => Ok(DType::F64),
+        Some(other) => fail(format!("expected f32 or f64 as `stash_type`, got {other}")),
+    }
 }

@@ -1,5 +1,4 @@
-//! Operators of ONNX Runtime for images: normalization of groups of channels, and layouts of one
-//! processor, which are refused.
+//! Operators of ONNX Runtime for images: normalization of groups of channels.
 
 use super::axes::{same_dtype, size_of};
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
@@ -7,51 +6,12 @@ use crate::operator::{MICROSOFT, Operator, op};
 use crate::value::OnnxValue;
 use neurax_tensor::Tensor;
 
-const NCHWC: &str = "com.microsoft.nchwc";
-
 pub(crate) const OPERATORS: &[Operator] = &[
     op("GroupNorm", &[1], 3..=3, group_norm).domain(MICROSOFT).attributes(GROUP_NORM),
     op("SkipGroupNorm", &[1], 4..=5, skip_group_norm).domain(MICROSOFT).attributes(GROUP_NORM),
-    op("NhwcConv", &[1], 2..=3, refused).domain(MICROSOFT).attributes(LAYOUTS),
-    op("NhwcMaxPool", &[1], 1..=1, refused).domain(MICROSOFT).attributes(LAYOUTS),
-    op("AveragePool", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("Conv", &[1], 2..=4, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("GlobalAveragePool", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("GlobalMaxPool", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("MaxPool", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("ReorderInput", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("ReorderOutput", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
-    op("Upsample", &[1], 1..=1, refused).domain(NCHWC).attributes(LAYOUTS),
 ];
 
 const GROUP_NORM: &[&str] = &["activation", "channels_last", "epsilon", "groups"];
-
-/// The attributes of all refused operators, so that their error is the one of [`refused`].
-const LAYOUTS: &[&str] = &[
-    "activation",
-    "activation_params",
-    "auto_pad",
-    "ceil_mode",
-    "channels",
-    "channels_last",
-    "coordinate_transformation_mode",
-    "count_include_pad",
-    "dilations",
-    "group",
-    "kernel_shape",
-    "mode",
-    "pads",
-    "scales",
-    "storage_order",
-    "strides",
-];
-
-fn refused(_: &NodeCall) -> RuleOutcome {
-    fail(
-        "ONNX Runtime has optimized the model for the layout of one processor; save the model \
-         with a lower optimization level, at most ORT_ENABLE_EXTENDED",
-    )
-}
 
 fn group_norm(c: &NodeCall) -> RuleOutcome {
     let x = c.x(0)?;

@@ -1,7 +1,8 @@
 //! Functions of one element at a time: trigonometric, exponential and rounding functions, kinds of
 //! numbers, `Clip`, `Identity`.
 
-use crate::call::{NodeCall, RuleOutcome, one};
+use super::axes::same_dtype;
+use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
 use neurax_tensor::{DType, Tensor};
 
@@ -44,12 +45,24 @@ pub(crate) const LEGACY: &[&str] = &["consumed_inputs"];
 fn clip(c: &NodeCall) -> RuleOutcome {
     let x = c.x(0)?;
     let bound = |i: usize, name: &str| match c.version() >= 11 {
-        true => c.maybe(i),
+        true => c.maybe(i)?.map(|bound| scalar_bound(&x, name, bound)).transpose(),
         false => Ok(c.float(name)?.map(|bound| Tensor::scalar(x.dtype(), bound))),
     };
     let (low, high) = (bound(1, "min")?, bound(2, "max")?);
     let above = low.map_or(x.clone(), |low| x.maximum(low));
     one(high.map_or(above.clone(), |high| above.minimum(high)))
+}
+
+/// Returns a bound of `x` as a scalar.
+///
+/// # Errors
+/// If it has another dtype, or more elements than one.
+fn scalar_bound(x: &Tensor, name: &str, bound: Tensor) -> Result<Tensor, RuleFailure> {
+    same_dtype(x, &bound)?;
+    match bound.size() {
+        1 => Ok(bound.reshape(())),
+        _ => fail(format!("expected one number as `{name}`, got {}", bound.ty()?)),
+    }
 }
 
 fn is_inf(c: &NodeCall) -> RuleOutcome {

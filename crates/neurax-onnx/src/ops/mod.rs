@@ -32,6 +32,7 @@ mod ngrams;
 mod normalization;
 mod packed_attention;
 mod packed_weights;
+mod padding;
 mod pool;
 mod position_bias;
 mod quantize;
@@ -46,6 +47,7 @@ mod resize;
 mod resize_weights;
 mod rotary;
 mod sampling;
+mod scan;
 mod scatter;
 mod selections;
 mod sequences;
@@ -53,6 +55,7 @@ mod shapes;
 mod signals;
 mod text;
 mod tokenizer;
+mod traced_body;
 mod training;
 mod windows;
 
@@ -88,6 +91,7 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     normalization::OPERATORS,
     packed_attention::OPERATORS,
     packed_weights::OPERATORS,
+    padding::OPERATORS,
     pool::OPERATORS,
     position_bias::OPERATORS,
     quantize::OPERATORS,
@@ -99,6 +103,7 @@ pub(crate) const FAMILIES: &[&[Operator]] = &[
     regions::OPERATORS,
     resize::OPERATORS,
     rotary::OPERATORS,
+    scan::OPERATORS,
     scatter::OPERATORS,
     selections::OPERATORS,
     sequences::OPERATORS,

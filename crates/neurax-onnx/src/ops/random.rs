@@ -1,9 +1,10 @@
 //! Random numbers.
 //!
 //! A node with a `seed` yields the same numbers whenever it is evaluated. One without draws new
-//! numbers each time: its key is that of the next number of a counter of the process, so that calls
-//! differ, and a program that is started again draws the same numbers. Where such a node is traced,
-//! as in the body of a loop, the key is a constant: all iterations have the same numbers.
+//! numbers each time: in a session with the next key of a counter of the process, so that a program
+//! that is started again draws the same numbers; in a network with the key of training, and not in
+//! evaluation ([`crate::draw_keys`]). In the body of a compiled loop all iterations have the same
+//! numbers.
 //!
 //! The numbers are those of the generator of Neurax, which differ from those of other runtimes.
 
@@ -14,7 +15,6 @@ use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
 use crate::value::OnnxValue;
 use neurax_tensor::{CategoricalOptions, DType, Key, Tensor, key};
-use std::sync::atomic::{AtomicI64, Ordering};
 
 pub(crate) const OPERATORS: &[Operator] = &[
     op("Bernoulli", &[15, 22], 1..=1, bernoulli).attributes(&["dtype", "seed"]).random(),
@@ -35,16 +35,12 @@ pub(crate) const OPERATORS: &[Operator] = &[
         .random(),
 ];
 
-/// The number of keys that nodes without a seed have drawn.
-static DRAWN: AtomicI64 = AtomicI64::new(0);
-
-/// Returns the key of the `seed`, a float, or a key that no other node has.
+/// Returns the key of the `seed`, a float, or the next key of the call.
 fn key_of(c: &NodeCall) -> Result<Key, RuleFailure> {
-    Ok(match c.float("seed")? {
-        Some(seed) => key(i64::from(seed.to_bits())),
-        // A seed has 32 bits: this key is none of theirs.
-        None => key(1 << 32).fold_in(DRAWN.fetch_add(1, Ordering::Relaxed) as u32),
-    })
+    match c.float("seed")? {
+        Some(seed) => Ok(key(i64::from(seed.to_bits()))),
+        None => c.next_key(),
+    }
 }
 
 fn shape(c: &NodeCall) -> Result<Vec<usize>, RuleFailure> {
@@ -106,10 +102,10 @@ fn multinomial(c: &NodeCall) -> RuleOutcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::proto::{AttributeProto, NodeProto};
-    use crate::testing::{graph, int, model, node};
-    use crate::{Importer, OnnxValue};
-    use neurax_tensor::{DType, Tensor};
+    use crate::proto::{AttributeProto, NodeProto, OperatorSetId};
+    use crate::testing::{edited, function, graph, int, int_list, model, node};
+    use crate::{Importer, OnnxValue, import_bytes};
+    use neurax::prelude::*;
     use std::collections::HashMap;
 
     fn float(name: &str, x: f32) -> AttributeProto {
@@ -141,6 +137,45 @@ mod tests {
             assert_ne!(floats(&a), floats(&b), "{op}");
             let [a, b] = two_draws(node(op, "x", "y").with(float("seed", 7.0)), 0.5);
             assert_eq!(floats(&a), floats(&b), "{op}");
+        }
+    }
+
+    #[test]
+    fn calls_differ_if_a_function_draws() {
+        let noise = function("Noise", 21, "x", "y", vec![node("RandomNormalLike", "x", "y")]);
+        let call = NodeProto { domain: "local".into(), ..node("Noise", "x", "y") };
+        let file = edited(model(graph(&[("x", &[2])], &["y"], vec![], vec![call])), |m| {
+            m.functions.push(noise);
+            m.opset_import.push(OperatorSetId { domain: "local".into(), version: 1 });
+        });
+        let session = Importer::new().open_bytes(file).unwrap();
+        let [a, b] = [(); 2].map(|()| {
+            let x = OnnxValue::Tensor(Tensor::ones([2]));
+            match session.run(HashMap::from([("x".to_string(), x)])).unwrap().remove(0) {
+                OnnxValue::Tensor(y) => floats(&y),
+                other => panic!("{}", other.kind()),
+            }
+        });
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn networks_draw_with_the_key_of_training_and_not_in_evaluation() {
+        for (op, x) in [("RandomNormal", ""), ("RandomUniformLike", "x"), ("Bernoulli", "x")] {
+            let mut draw = node(op, x, "r");
+            if x.is_empty() {
+                draw = draw.with(int_list("shape", &[4, 25]));
+            }
+            let nodes = vec![draw, node("Add", "x r", "y")];
+            let net =
+                import_bytes(model(graph(&[("x", &[4, 25])], &["y"], vec![], nodes))).unwrap();
+            let x = Tensor::full([4, 25], 0.5);
+            let train = |seed| floats(net.model.apply(&net.vars, &x, &Mode::Train(key(seed))).y());
+            assert_eq!(train(0), train(0), "{op}");
+            assert_ne!(train(0), train(1), "{op}");
+            let e = net.predictor(types![f32[4, 25]]).unwrap_err().to_string();
+            assert!(e.contains(op) && e.contains("run the model as a `Session`"), "{e}");
+            assert!(net.model.init(key(0), &types![f32[4, 25]]).is_ok(), "{op}");
         }
     }
 

@@ -1,12 +1,15 @@
-//! Shapes, and moving elements: reshaping, transposing, joining, splitting, slicing, padding.
+//! Shapes, and moving elements: reshaping, transposing, concatenating, splitting and
+//! slicing.
 //!
 //! A function that only moves elements works on strings, too: see [`moved`].
 
-use super::axes::{as_axes, axes_of, axis_of, size_of};
+use super::axes::{as_axes, axes_of, axis_of, check_parts, size_of};
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
+use crate::strings::{bytes_of, check_strings, saturating_size};
 use crate::value::{OnnxValue, Strings};
-use neurax_tensor::{DType, Index, PadMode, Tensor, concat};
+use neurax_ir::Error;
+use neurax_tensor::{DType, Index, Tensor, concat};
 use std::ops::Bound;
 
 pub(crate) const OPERATORS: &[Operator] = &[
@@ -26,9 +29,6 @@ pub(crate) const OPERATORS: &[Operator] = &[
     op("Concat", &[1, 4, 11, 13], 1..=usize::MAX, concatenate).attributes(&["axis"]),
     op("Split", &[1, 2, 11, 13, 18], 1..=2, split).attributes(&["axis", "split", "num_outputs"]),
     op("Slice", &[1, 10, 11, 13], 1..=5, slice).attributes(&["starts", "ends", "axes"]),
-    op("Pad", &[1, 2, 11, 13, 18, 19, 21, 23, 24, 25], 1..=4, pad)
-        .attributes(&["paddings", "pads", "mode", "value"]),
-    op("CenterCropPad", &[18], 2..=2, center_crop_pad).attributes(&["axes"]),
     op("DepthToSpace", &[1, 11, 13, 28], 1..=1, depth_to_space).attributes(&["blocksize", "mode"]),
     op("SpaceToDepth", &[1, 13, 28], 1..=1, space_to_depth).attributes(&["blocksize", "mode"]),
 ];
@@ -45,12 +45,38 @@ pub(crate) fn moved(
         OnnxValue::Tensor(x) => one(f(x)?),
         OnnxValue::Strings(x) => {
             let indices = Tensor::from_vec((0..x.elements().len() as i64).collect(), x.shape());
-            let moved = f(&indices)?;
-            let elements =
-                moved.to_vec::<i64>()?.into_iter().map(|i| x.elements()[i as usize].clone());
-            one(Strings::new(moved.shape().to_vec(), elements.collect())?)
+            one(taken(x.elements(), &f(&indices)?)?)
         }
         other => fail(format!("expected a tensor as input 0, got {}", other.kind())),
+    }
+}
+
+/// Returns the strings at the positions `places`, in their shape.
+///
+/// # Errors
+/// If they take too much memory.
+pub(super) fn taken<S: AsRef<str>>(all: &[S], places: &Tensor) -> Result<Strings, RuleFailure> {
+    check_strings(places.size(), 0)?;
+    let chosen = places.to_vec::<i64>()?;
+    let string = |&i: &i64| Some(all.get(usize::try_from(i).ok()?)?.as_ref());
+    let chosen: Option<Vec<&str>> = chosen.iter().map(string).collect();
+    let Some(chosen) = chosen else {
+        return Err(RuleFailure::Error(Error::bug(
+            "a string was moved from outside of its tensor",
+        )));
+    };
+    check_strings(chosen.len(), bytes_of(&chosen))?;
+    Ok(Strings::new(places.shape().to_vec(), chosen.into_iter().map(String::from).collect())?)
+}
+
+/// Checks that a value may have a larger shape: strings are limited.
+///
+/// # Errors
+/// As for [`check_strings`].
+fn check_growth(x: &OnnxValue, size: usize) -> Result<(), RuleFailure> {
+    match x {
+        OnnxValue::Strings(_) => check_strings(size, 0),
+        _ => Ok(()),
     }
 }
 
@@ -79,6 +105,11 @@ fn size(c: &NodeCall) -> RuleOutcome {
     one(Tensor::scalar(DType::I64, size as i64))
 }
 
+/// Returns the failure of a call that lacks an input or attribute.
+pub(super) fn missing<T>(what: &str) -> Result<T, RuleFailure> {
+    fail(format!("expected {what}, got none"))
+}
+
 /// Returns integers that are an attribute before version `from`, and input `i` from it on.
 pub(crate) fn ints_of(
     c: &NodeCall,
@@ -94,7 +125,7 @@ pub(crate) fn ints_of(
 
 fn reshape(c: &NodeCall) -> RuleOutcome {
     let x = c.value(0)?;
-    let Some(target) = ints_of(c, "shape", 1, 5)? else { return fail("expected a shape") };
+    let Some(target) = ints_of(c, "shape", 1, 5)? else { return missing("a new shape") };
     let new = resolved(&target, &shape_of(x)?, c.flag("allowzero", false)?)?;
     moved(x, |x| Ok(x.reshape(&new)))
 }
@@ -162,7 +193,7 @@ fn squeeze(c: &NodeCall) -> RuleOutcome {
 fn unsqueeze(c: &NodeCall) -> RuleOutcome {
     let x = c.value(0)?;
     let shape = shape_of(x)?;
-    let Some(axes) = ints_of(c, "axes", 1, 13)? else { return fail("expected axes") };
+    let Some(axes) = ints_of(c, "axes", 1, 13)? else { return missing("axes") };
     let rank = shape.len() + axes.len();
     let axes = axes_of(&axes, rank)?;
     let mut old = shape.into_iter();
@@ -174,9 +205,10 @@ fn unsqueeze(c: &NodeCall) -> RuleOutcome {
 /// Broadcasts to the common shape of the input and of the given one: a size of 1 keeps an axis.
 fn expand(c: &NodeCall) -> RuleOutcome {
     let x = c.value(0)?;
-    let Some(target) = c.known_ints(1)? else { return fail("expected a shape") };
+    let Some(target) = c.known_ints(1)? else { return missing("a shape") };
     let target: Vec<usize> = target.iter().map(|&n| size_of(n)).collect::<Result<_, _>>()?;
     let shape = crate::strings::common_shape(&[&shape_of(x)?, &target])?;
+    check_growth(x, saturating_size(&shape))?;
     moved(x, |x| Ok(x.broadcast_to(&shape)))
 }
 
@@ -187,7 +219,9 @@ fn tile(c: &NodeCall) -> RuleOutcome {
     let times = if c.version() == 1 {
         let (times, axis) = (c.known_floats(1)?, c.known_floats(2)?);
         let (Some(&[times]), Some(&[axis])) = (times.as_deref(), axis.as_deref()) else {
-            return fail("expected one number of tiles and one axis");
+            return fail(format!(
+                "expected one number of tiles and one axis, got {times:?} and {axis:?}"
+            ));
         };
         let mut all = vec![1; rank];
         all[axis_of(axis as i64, rank)?] = times as i64;
@@ -199,6 +233,7 @@ fn tile(c: &NodeCall) -> RuleOutcome {
         return fail(format!("expected the number of tiles of {rank} axes, got {times:?}"));
     }
     let times: Vec<usize> = times.iter().map(|&n| size_of(n)).collect::<Result<_, _>>()?;
+    check_growth(x, saturating_size(&[&times[..], &shape_of(x)?].concat()))?;
     moved(x, |x| Ok(x.tile(&times)))
 }
 
@@ -228,20 +263,28 @@ pub(crate) fn concatenated(values: &[OnnxValue], axis: i64) -> Result<OnnxValue,
         }
         return Ok(OnnxValue::Tensor(concat(tensors, axis)));
     }
+    let strings = || {
+        values.iter().flat_map(|x| match x {
+            OnnxValue::Strings(x) => x.elements(),
+            _ => &[],
+        })
+    };
+    check_strings(strings().count(), bytes_of(strings()))?;
     // The indices into all strings, one after the other.
-    let (mut all, mut indices) = (Vec::new(), Vec::new());
+    let (mut all, mut indices): (Vec<&String>, _) = (Vec::new(), Vec::new());
     for x in values {
         let OnnxValue::Strings(x) = x else {
             return fail(format!("expected strings, got {}", x.kind()));
         };
         let from = all.len() as i64;
-        all.extend_from_slice(x.elements());
+        all.extend(x.elements());
         indices.push(Tensor::from_vec((from..all.len() as i64).collect(), x.shape()));
     }
-    let places = concat(indices, axis);
-    let elements = places.to_vec::<i64>()?.into_iter().map(|i| all[i as usize].clone()).collect();
-    Ok(OnnxValue::Strings(Strings::new(places.shape().to_vec(), elements)?))
+    Ok(OnnxValue::Strings(taken(&all, &concat(indices, axis))?))
 }
+
+/// The version of `Split` from which on the last part may be smaller than the others.
+const UNEQUAL_SINCE: i64 = 18;
 
 fn split(c: &NodeCall) -> RuleOutcome {
     let x = c.value(0)?;
@@ -252,12 +295,24 @@ fn split(c: &NodeCall) -> RuleOutcome {
         None if c.version() == 1 && c.count() > 1 => c.known_ints(1)?,
         sizes => sizes,
     };
+    let stated = c.int("num_outputs")?;
     let sizes: Vec<usize> = match sizes {
+        Some(sizes) if stated.is_some() => {
+            return fail(format!(
+                "expected sizes of parts or the attribute `num_outputs`, got {sizes:?} and {}",
+                stated.unwrap_or_default()
+            ));
+        }
         Some(sizes) => sizes.iter().map(|&n| size_of(n)).collect::<Result<_, _>>()?,
-        None => equal_sizes(shape[axis], c.int("num_outputs")?.unwrap_or(c.outputs() as i64))?,
+        None => equal_sizes(
+            shape[axis],
+            stated.unwrap_or(c.outputs() as i64),
+            c.version() >= UNEQUAL_SINCE,
+        )?,
     };
-    if sizes.iter().sum::<usize>() != shape[axis] {
-        return fail(format!("expected sizes with the sum {}, got {sizes:?}", shape[axis]));
+    check_parts(&sizes, shape[axis])?;
+    if sizes.len() != c.outputs() {
+        return fail(format!("expected {} sizes, one for each output, got {sizes:?}", c.outputs()));
     }
     let mut start = 0;
     let mut parts = Vec::with_capacity(sizes.len());
@@ -269,9 +324,15 @@ fn split(c: &NodeCall) -> RuleOutcome {
     Ok(parts)
 }
 
-/// Returns the sizes of `parts` equal parts, of which the last one may be smaller.
-fn equal_sizes(size: usize, parts: i64) -> Result<Vec<usize>, RuleFailure> {
+/// Returns the sizes of `parts` equal parts, of which the last one may be smaller if `may_differ`.
+fn equal_sizes(size: usize, parts: i64, may_differ: bool) -> Result<Vec<usize>, RuleFailure> {
     let parts = size_of(parts)?;
+    if parts != 0 && !may_differ && !size.is_multiple_of(parts) {
+        return fail(format!(
+            "expected {parts} equal parts of {size} elements, as `Split` makes before version \
+             {UNEQUAL_SINCE}; state their sizes"
+        ));
+    }
     if parts == 0 || parts > size.max(1) {
         return fail(format!("cannot split {size} elements into {parts} parts"));
     }
@@ -284,81 +345,28 @@ fn slice(c: &NodeCall) -> RuleOutcome {
     let rank = shape_of(x)?.len();
     let (starts, ends) = (ints_of(c, "starts", 1, 10)?, ints_of(c, "ends", 2, 10)?);
     let (Some(starts), Some(ends)) = (starts, ends) else {
-        return fail("expected starts and ends");
+        return missing("starts and ends");
     };
     let axes = ints_of(c, "axes", 3, 10)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = if c.version() >= 10 { c.known_ints(4)? } else { None };
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
-        return fail("expected the same numbers of starts, ends, axes and steps");
+        return fail(format!(
+            "expected the same numbers of starts, ends, axes and steps, got {}, {}, {} and {}",
+            starts.len(),
+            ends.len(),
+            axes.len(),
+            steps.len()
+        ));
     }
     let mut index = vec![Index::Range(Bound::Unbounded, Bound::Unbounded, 1); rank];
     for (i, axis) in axes_of(&axes, rank)?.into_iter().enumerate() {
         if steps[i] == 0 {
-            return fail("expected a step other than 0");
+            return fail(format!("expected steps other than 0, got {steps:?}"));
         }
         index[axis] = Index::Range(Bound::Included(starts[i]), Bound::Excluded(ends[i]), steps[i]);
     }
     moved(x, |x| Ok(x.index(index)))
-}
-
-fn pad(c: &NodeCall) -> RuleOutcome {
-    let x = c.x(0)?;
-    let name = if c.version() == 1 { "paddings" } else { "pads" };
-    let Some(widths) = ints_of(c, name, 1, 11)? else { return fail("expected widths of padding") };
-    let value = match c.version() >= 11 {
-        true => c.maybe(2)?,
-        false => Some(Tensor::scalar(x.dtype(), c.float_or("value", 0.0)?)),
-    };
-    let axes = match c.version() >= 18 {
-        true => c.known_ints(3)?.map(|axes| axes_of(&axes, x.rank())).transpose()?,
-        false => None,
-    };
-    let axes = axes.unwrap_or_else(|| (0..x.rank()).collect());
-    if widths.len() != 2 * axes.len() {
-        return fail(format!("expected widths of {} axes, got {widths:?}", axes.len()));
-    }
-    let mut pairs = vec![(0i64, 0i64); x.rank()];
-    for (i, &axis) in axes.iter().enumerate() {
-        pairs[axis] = (widths[i], widths[i + axes.len()]);
-    }
-    let mode = match c.str_or("mode", "constant")?.as_str() {
-        "constant" => {
-            let dilated: Vec<_> = pairs.iter().map(|&(a, b)| (a, b, 0)).collect();
-            let value = value.unwrap_or_else(|| Tensor::zeros_of(x.dtype(), ()));
-            return one(x.pad_dilated(dilated, value.reshape(())));
-        }
-        "reflect" => PadMode::Reflect,
-        "edge" => PadMode::Edge,
-        "wrap" => PadMode::Wrap,
-        other => return fail(format!("expected a mode of padding, got `{other}`")),
-    };
-    // Negative widths crop; the modes apply to what is left.
-    let cropped: Vec<_> = pairs.iter().map(|&(a, b)| (a.min(0), b.min(0), 0)).collect();
-    let widths: Vec<_> =
-        pairs.iter().map(|&(a, b)| (a.max(0) as usize, b.max(0) as usize)).collect();
-    let zero = Tensor::zeros_of(x.dtype(), ());
-    one(x.pad_dilated(cropped, zero).pad_with(widths, mode))
-}
-
-/// Crops or pads axes to sizes, evenly at both ends; an odd element is at the end.
-fn center_crop_pad(c: &NodeCall) -> RuleOutcome {
-    let x = c.x(0)?;
-    let Some(sizes) = c.known_ints(1)? else { return fail("expected a shape") };
-    let axes = match c.ints("axes")? {
-        Some(axes) => axes_of(axes, x.rank())?,
-        None => (0..x.rank()).collect(),
-    };
-    if sizes.len() != axes.len() {
-        return fail(format!("expected sizes of {} axes, got {sizes:?}", axes.len()));
-    }
-    let mut widths = vec![(0, 0, 0); x.rank()];
-    for (&axis, &size) in axes.iter().zip(&sizes) {
-        let more = size_of(size)? as i64 - x.dim(axis as i64) as i64;
-        let front = more / 2;
-        widths[axis] = (front, more - front, 0);
-    }
-    one(x.pad_dilated(widths, Tensor::zeros_of(x.dtype(), ())))
 }
 
 /// Moves channels `[n, c, h, w]` into blocks of the space axes.

@@ -26,6 +26,9 @@ pub(crate) const OPERATORS: &[Operator] = &[
     op("DynamicTimeWarping", &[1], 1..=1, dynamic_time_warping).domain("com.microsoft"),
 ];
 
+/// The number of bands of a mel matrix, of which a spectrum has a few hundred.
+const MAX_BANDS: usize = 1 << 16;
+
 const WINDOW: &[&str] = &["output_datatype", "periodic"];
 
 fn dft(c: &NodeCall) -> RuleOutcome {
@@ -161,11 +164,16 @@ fn mel_weight_matrix(c: &NodeCall) -> RuleOutcome {
     }
     let (bands, length, rate) = (size_of(scalars[0] as i64)?, scalars[1], scalars[2]);
     let bins = size_of((length / 2.0).floor() as i64)?.saturating_add(1);
-    let edges = mel_edges(bands, length, rate, scalars[3], scalars[4])?;
-    let Some(total) = bins.checked_mul(bands) else {
-        return fail(format!("expected fewer than {bins} x {bands} weights"));
-    };
-    let mut weights = tabulated(total, |_| 0.0)?;
+    let [low, high] = [scalars[3], scalars[4]];
+    if bands > MAX_BANDS || rate <= 0.0 || low < 0.0 || high < 0.0 {
+        return fail(format!(
+            "expected at most {MAX_BANDS} bands, a sample rate and frequencies, got {bands}, \
+             {rate}, {low} and {high}"
+        ));
+    }
+    // This limits the bins, too, before anything is made of them.
+    let mut weights = tabulated(bins.saturating_mul(bands), |_| 0.0)?;
+    let edges = mel_edges(bands, length, rate, low, high)?;
     for (band, edge) in edges.windows(3).enumerate() {
         let &[low, center, high] = edge else { continue };
         if !(low <= center && center <= high && center < bins && high <= bins) {
@@ -192,11 +200,6 @@ fn mel_edges(
 ) -> Result<Vec<usize>, RuleFailure> {
     let mel = |hertz: f64| 2595.0 * (hertz / 700.0).ln_1p() / std::f64::consts::LN_10;
     let hertz = |mel: f64| 700.0 * (mel / 2595.0 * std::f64::consts::LN_10).exp_m1();
-    if bands > 1 << 30 || rate <= 0.0 || low < 0.0 || high < 0.0 {
-        return fail(format!(
-            "expected bands, a sample rate and frequencies, got {bands}, {rate}, {low} and {high}"
-        ));
-    }
     // The definition divides by the number of edges, not by that of the steps between them.
     let step = (mel(high) - mel(low)) / (bands + 2) as f64;
     let edge = |i: usize| {

@@ -3,7 +3,7 @@
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{Operator, op};
 use crate::re2::whole_match;
-use crate::strings::broadcast;
+use crate::strings::{broadcast, bytes_of, check_strings};
 use crate::value::{OnnxValue, Strings};
 use neurax_tensor::Tensor;
 use std::collections::HashSet;
@@ -20,9 +20,11 @@ pub(crate) const OPERATORS: &[Operator] = &[
     op("StringSplit", &[20], 1..=1, split).attributes(&["delimiter", "maxsplit"]),
 ];
 
-/// Joins the strings of two tensors, which broadcast.
+/// Concatenates the strings of two tensors, which broadcast.
 fn concatenate(c: &NodeCall) -> RuleOutcome {
     let [x, y] = broadcast([c.strings(0)?, c.strings(1)?])?;
+    let bytes = [&x, &y].map(|x| bytes_of(x.elements()));
+    check_strings(x.elements().len(), bytes[0].saturating_add(bytes[1]))?;
     let pairs = x.elements().iter().zip(y.elements());
     one(Strings::new(x.shape(), pairs.map(|(x, y)| format!("{x}{y}")).collect())?)
 }
@@ -52,6 +54,8 @@ fn split(c: &NodeCall) -> RuleOutcome {
         })
         .collect();
     let most = parts.iter().map(Vec::len).max().unwrap_or(0);
+    // One string of many parts makes the rows of all others longer.
+    check_strings(parts.len().saturating_mul(most), bytes_of(x.elements()))?;
     let counts: Vec<i64> = parts.iter().map(|p| p.len() as i64).collect();
     let padded = parts.iter().flat_map(|p| (0..most).map(|i| p.get(i).copied().unwrap_or("")));
     let shape = [x.shape(), &[most]].concat();

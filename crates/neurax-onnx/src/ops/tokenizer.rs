@@ -10,6 +10,7 @@ use super::axes::size_of;
 use crate::call::{NodeCall, RuleFailure, RuleOutcome, fail, one};
 use crate::operator::{MICROSOFT, Operator, op};
 use crate::re2::LongestMatch;
+use crate::strings::{bytes_of, check_strings};
 use crate::value::Strings;
 
 pub(crate) const OPERATORS: &[Operator] = &[op("Tokenizer", &[1], 1..=1, tokenize)
@@ -36,6 +37,9 @@ fn tokenize(c: &NodeCall) -> RuleOutcome {
         }
     }
     let most = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let pads = pad.len().saturating_mul(rows.len()).saturating_mul(most);
+    let bytes = bytes_of(x.elements()).saturating_add(pads);
+    check_strings(rows.len().saturating_mul(most), bytes)?;
     let padded = rows
         .iter()
         .flat_map(|row| (0..most).map(|i| row.get(i).map_or(pad.clone(), |part| part.to_string())));

@@ -3,6 +3,7 @@
 use super::GraphEditor;
 use crate::evaluate::GraphScope;
 use crate::graph::{Attribute, Callee, OnnxNode};
+use crate::operator::Draws;
 use crate::registry::operator;
 use crate::value::OnnxValue;
 use neurax_ir::{DType, Result};
@@ -39,12 +40,12 @@ impl GraphEditor {
     }
 }
 
-/// Returns true if a node may be computed before all calls: it draws no random numbers, has no
-/// bodies, which may draw some, and does not convert quantized numbers.
+/// Returns true if a node may be computed before all calls: it draws no random numbers, with or
+/// without a seed, has no bodies, and does not convert quantized numbers.
 fn is_foldable(node: &OnnxNode) -> bool {
     let Callee::Operator(id, _) = &node.callee else { return false };
     let has_bodies = node.attributes.values().any(|a| !Attribute::graphs(a).is_empty());
-    !operator(*id).is_random
+    operator(*id).draws == Draws::Never
         && !has_bodies
         && !operator(*id).name.to_lowercase().contains("quantize")
 }

@@ -151,12 +151,10 @@ pub(super) fn read_ensemble(c: &NodeCall) -> Result<Trees, RuleFailure> {
     let (splits, modes) = (tensor(c, "nodes_splits")?, tensor(c, "nodes_modes")?);
     let missing = c.ints("nodes_missing_value_tracks_true")?.unwrap_or_default();
     let count = features.len();
-    let lengths =
-        [yes, no, is_yes_leaf, is_no_leaf].map(<[i64]>::len).into_iter().chain([splits.len()]);
-    if lengths.chain([modes.len()]).any(|n| n != count)
-        || !(missing.is_empty() || missing.len() == count)
-    {
-        return fail(format!("expected attributes of {count} nodes"));
+    let lengths = [yes, no, is_yes_leaf, is_no_leaf].map(<[i64]>::len);
+    let lengths = [&lengths[..], &[splits.len(), modes.len()]].concat();
+    if lengths.iter().any(|&n| n != count) || !(missing.is_empty() || missing.len() == count) {
+        return fail(format!("expected attributes of {count} nodes, got {lengths:?}"));
     }
     let mut sets = members(c)?.into_iter();
     let mut nodes = Vec::with_capacity(count);
