@@ -141,7 +141,10 @@ impl<I: 'static, O: 'static> Server<I, O> {
             Ok(Prepared { inputs, finish }) => {
                 (self.running.submit(&inputs, kept, arrived), Some(PostProcess(finish)))
             }
-            Err(e) => (PendingOutputs::refused(e), None),
+            Err(e) => {
+                self.running.count_invalid();
+                (PendingOutputs::refused(e), None)
+            }
         }
     }
 }

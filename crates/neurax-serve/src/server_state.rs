@@ -100,6 +100,11 @@ impl ServerState {
         Ok(())
     }
 
+    /// Counts a request that cannot be put into the queue, as its inputs are invalid.
+    pub(crate) fn count_invalid(&self) {
+        lock(&self.stats).counts.invalid += 1;
+    }
+
     pub(crate) fn stats(&self) -> ServingStats {
         let queue = lock(&self.queue);
         let stats = lock(&self.stats);

@@ -28,6 +28,9 @@ pub(crate) trait RunningServer: Send + Sync {
     /// Puts the inputs of a request that came at `arrived` into the queue.
     fn submit(&self, inputs: &[Tensor], kept: KeptResults, arrived: Instant) -> PendingOutputs;
 
+    /// Counts a request whose preprocessing failed.
+    fn count_invalid(&self);
+
     /// Returns the number of results of a stream that may wait for the caller.
     fn result_limit(&self) -> usize;
 
@@ -79,7 +82,8 @@ impl ServerThreads {
 
 impl RunningServer for ServerThreads {
     fn submit(&self, inputs: &[Tensor], kept: KeptResults, arrived: Instant) -> PendingOutputs {
-        let enqueued = self.state.core.check(inputs).and_then(|request| {
+        let checked = self.state.core.check(inputs).inspect_err(|_| self.count_invalid());
+        let enqueued = checked.and_then(|request| {
             let CheckedRequest { inputs, rows, key } = request;
             let slot = Arc::new(ReplySlot::new(kept));
             self.state.enqueue(key, QueuedRequest { inputs, rows, arrived, slot: slot.clone() })?;
@@ -89,6 +93,10 @@ impl RunningServer for ServerThreads {
             Ok(slot) => PendingOutputs::waiting(slot, self.state.clone()),
             Err(e) => PendingOutputs::refused(e),
         }
+    }
+
+    fn count_invalid(&self) {
+        self.state.count_invalid();
     }
 
     fn result_limit(&self) -> usize {

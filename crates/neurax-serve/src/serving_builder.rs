@@ -189,6 +189,8 @@ impl<I: 'static, O: 'static> Serving<I, O> {
     /// assert_eq!(Refusal::of(&e), Some(Refusal::TimedOut));
     /// # Ok::<(), Error>(())
     /// ```
+    ///
+    /// A timeout of 0 is an error of `start`.
     pub fn timeout(self, timeout: Duration) -> Serving<I, O> {
         self.with_options(&mut |o| o.timeout = Some(timeout))
     }

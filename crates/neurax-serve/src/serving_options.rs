@@ -50,7 +50,8 @@ impl ServingOptions {
     /// `fixed` one of the model, else the powers of two up to `max_batch`.
     ///
     /// # Errors
-    /// If a number is 0, or the sizes and `max_batch` do not fit the model or each other.
+    /// If a number or the timeout is 0, or the sizes and `max_batch` do not fit the model or each
+    /// other.
     pub(crate) fn checked(&self, fixed: Option<usize>) -> Result<ServingOptions> {
         let invalid = |why: String| Err(Error::new("serving", why));
         let numbers = [
@@ -62,6 +63,11 @@ impl ServingOptions {
         ];
         if let Some((name, _)) = numbers.iter().find(|(_, n)| *n == 0) {
             return invalid(format!("expected {name} of at least 1, got 0"));
+        }
+        if self.timeout == Some(Duration::ZERO) {
+            return invalid(
+                "expected a timeout above 0, got 0: no request has a result so soon".into(),
+            );
         }
         let mut sizes = match (self.sizes.as_slice(), fixed) {
             ([], Some(size)) => vec![size],
@@ -137,6 +143,11 @@ mod tests {
             (ServingOptions { partitions: 0, ..base.clone() }, None, "partitions of at least 1"),
             (ServingOptions { queue_limit: 0, ..base.clone() }, None, "queue_limit of at least 1"),
             (ServingOptions { result_limit: 0, ..base.clone() }, None, "result_limit of at least"),
+            (
+                ServingOptions { timeout: Some(Duration::ZERO), ..base.clone() },
+                None,
+                "timeout above 0",
+            ),
             (ServingOptions { sizes: vec![0, 4], ..base.clone() }, None, "got [0, 4]"),
             (ServingOptions { sizes: vec![4], ..base }, Some(8), "expected batches of 8 rows"),
         ] {

@@ -36,6 +36,9 @@ pub struct ServingStats {
     pub failed: u64,
     /// The requests that were not accepted, as the queue was full or the server was drained.
     pub refused: u64,
+    /// The requests that were not accepted, as their preprocessing failed or panicked, or their
+    /// inputs do not fit the model.
+    pub invalid: u64,
     /// The requests that had no result in time.
     pub timed_out: u64,
     /// The requests whose callers gave up.

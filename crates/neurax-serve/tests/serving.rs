@@ -236,6 +236,7 @@ fn errors_and_panics_of_one_request_do_not_harm_others() {
     assert_eq!(found, expected);
     let stats = server.stats();
     assert_eq!((stats.accepted, stats.answered, stats.failed), (7, 5, 2), "50 was computed");
+    assert_eq!((stats.refused, stats.invalid), (0, 2), "preprocessing failed and panicked");
     assert_eq!(server.run(4.0).unwrap(), 8.0, "the worker lives on");
 }
 
