@@ -8,7 +8,9 @@ A folder has `model.onnx` and `test_data_set_0/input_*.pb`, as `scripts/onnx-mod
 Needs the packages `onnx` and `onnxruntime`, whose library the crate `ort` loads, too. A round runs
 each program once, in a new process; the table has the medians of the rounds' medians, and the
 smallest times to the first result, in which a program loads the model and computes one result. The
-last column is the peak memory of the process. `--no-peers` measures ONNX Runtime in Python alone.
+last column is the peak memory of the process. `run_into` is `Predictor::run_into`, which writes
+into memory of the caller, in a process apart; the other columns return new tensors. `--no-peers`
+measures ONNX Runtime in Python alone.
 """
 
 import argparse, importlib.metadata, importlib.util, json, os, resource, subprocess, sys, tempfile
@@ -20,6 +22,7 @@ PACKAGE = Path(__file__).parent / "onnx_peers"
 # The programs in the order of the columns, with their titles.
 COLUMNS = {
     "neurax": "Neurax",
+    "run_into": "`run_into`",
     "python": "ONNX Runtime",
     "ort": "`ort`",
     "tract": "tract",
@@ -37,19 +40,33 @@ def versions():
     return ", ".join(f"{name} {found[name]}" for name in ["ort", "tract-onnx", "rten"])
 
 
+def compared(columns):
+    """Returns the programs whose first results and memory the table has."""
+    return [c for c in ["neurax", "python", "ort"] if c in columns]
+
+
+def processor():
+    """Returns the name of the processor, where Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0]}, " if names else ""
+
+
 def head(a, columns):
     """Returns the lines above the rows."""
     peers = f", {versions()}" if "ort" in columns else ""
-    other = COLUMNS["ort" if "ort" in columns else "python"]
     return [
         TITLE,
         "",
-        f"{a.threads} threads, {a.rounds} rounds of {a.seconds} s: microseconds for a call, "
+        f"{processor()}{a.threads} threads, {a.rounds} rounds of {a.seconds} s: "
+        "microseconds for a call, "
         f"Neurax, onnxruntime {importlib.metadata.version('onnxruntime')} in Python{peers}.",
         "The ratio is the time of ONNX Runtime, the shorter one if there are two, divided by that "
         "of Neurax: above 1, Neurax is faster.",
-        f"The first result includes loading and compiling, in ms, and the last column is the peak "
-        f"memory of the process in MB; both are those of Neurax and {other}.",
+        "The first result includes loading and compiling, in ms, and the last column is the peak "
+        "memory of the process in MB; both are those of "
+        + ", ".join(COLUMNS[c] for c in compared(columns)) + ".",
         "",
         "| model | " + " | ".join(COLUMNS[c] for c in columns)
         + " | ratio | first result | memory |",
@@ -107,7 +124,11 @@ def times(command, a):
         lines = done.stderr.strip().splitlines()
         return {"error": lines[-1] if lines else f"exit status {done.returncode}"}
     *_, result, peak = done.stdout.strip().splitlines()
-    return {"peak": int(peak), **json.loads(result)}
+    found = json.loads(result)
+    if "predictor_error" in found:
+        return {"error": found["predictor_error"]}
+    # The times of a predictor alone are below the name of the call.
+    return {"peak": int(peak), **found, **found.get("run_into", {})}
 
 
 def library():
@@ -128,11 +149,13 @@ def commands(a, folder, columns, to):
         given += ["--input", f"{name}={path}"]
     model, seconds = folder / "model.onnx", ["--seconds", a.seconds]
     threads = ["--threads", a.threads, *seconds]
+    neurax = [a.program, "onnx", "bench", model, "--json", *seconds, *given, "--call"]
     all = {
-        "neurax": [a.program, "onnx", "bench", model, "--json", *seconds, *given],
+        "neurax": [*neurax, "session"],
+        "run_into": [*neurax, "predictor"],
         "python": [sys.executable, __file__, folder, "--onnxruntime", *threads],
     }
-    for peer in columns[2:]:
+    for peer in columns[3:]:
         all[peer] = [a.peers, peer, model, *threads, *given]
         if peer == "ort":
             all[peer] += ["--library", library()]
@@ -164,12 +187,11 @@ def row(folder, columns, found, notes):
             why = " ".join(found[c][-1]["error"].split())
             notes.append(f"{COLUMNS[c]} on {folder.name}: {why[:200].replace('|', '/')}")
         cells.append(f"{us[c]:.4g}" if c in has else f"- ({len(notes)})")
-    other = "ort" if "ort" in has else "python"
-    both = lambda key, unit: ", ".join(
-        f"{min(x[key] for x in found[c]) / unit:.0f}" for c in ["neurax", other]
+    least = lambda key, unit: ", ".join(
+        f"{min(x[key] for x in found[c]) / unit:.0f}" for c in compared(has)
     )
     ratio = min(us[c] for c in ["python", "ort"] if c in has) / us["neurax"]
-    cells += [f"{ratio:.2f} ×", both("first_result_us", 1e3), both("peak", 1e6)]
+    cells += [f"{ratio:.2f} ×", least("first_result_us", 1e3), least("peak", 1e6)]
     return f"| {folder.name} | {' | '.join(cells)} |", ratio
 
 
@@ -187,7 +209,7 @@ def main():
     a = p.parse_args()
     if a.onnxruntime:
         return run_onnxruntime(a.folders[0], a.threads, a.seconds)
-    columns = list(COLUMNS)[:2] if a.no_peers else list(COLUMNS)
+    columns = list(COLUMNS)[:3] if a.no_peers else list(COLUMNS)
     if not a.no_peers and not a.peers.exists():
         sys.exit(f"expected the program {a.peers}; build it as the header of this file says, or "
                  "use --no-peers")

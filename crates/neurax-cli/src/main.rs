@@ -18,6 +18,7 @@ mod watch;
 
 use clap::{Parser, Subcommand};
 use neurax::{Result, default_device};
+use output::printable_lines;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -66,7 +67,7 @@ impl CliCommand {
 fn main() -> ExitCode {
     run(CliArgs::parse().command).unwrap_or_else(|e| {
         // The standard error may be closed; the exit code still reports the failure.
-        let _ = writeln!(std::io::stderr(), "error: {e}");
+        let _ = writeln!(std::io::stderr(), "error: {}", printable_lines(&e.to_string()));
         ExitCode::FAILURE
     })
 }

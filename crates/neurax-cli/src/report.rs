@@ -40,11 +40,9 @@ impl ReportCommand {
             let why = format!("expected the directory of a run: {}", files.problems.join("; "));
             return Err(Error::new("report", why));
         }
-        let out = self.out.unwrap_or_else(|| self.directory.join(PAGE_FILE));
-        write(&out, page(&files).as_bytes())?;
-        print_line(format!("report written to {}", out.display()))?;
-        for problem in &files.problems {
-            print_line(format!("warning: {problem}"))?;
+        // A folder that cannot be made is an error before anything is written.
+        for folder in self.svg.iter().chain(&self.png) {
+            fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))?;
         }
         let plots = run_plots(&files);
         if let Some(folder) = &self.svg {
@@ -52,6 +50,12 @@ impl ReportCommand {
         }
         if let Some(folder) = &self.png {
             write_all(folder, "png", &plots, png)?;
+        }
+        let out = self.out.unwrap_or_else(|| self.directory.join(PAGE_FILE));
+        write(&out, page(&files).as_bytes())?;
+        print_line(format!("report written to {}", out.display()))?;
+        for problem in &files.problems {
+            print_line(format!("warning: {problem}"))?;
         }
         Ok(())
     }
@@ -80,7 +84,6 @@ fn write_all(
     plots: &[Plot],
     draw: impl Fn(&Plot) -> Result<Vec<u8>>,
 ) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))?;
     for (plot, name) in plots.iter().zip(file_names(plots)) {
         write(&folder.join(format!("{name}.{extension}")), &draw(plot)?)?;
     }
@@ -118,6 +121,29 @@ mod tests {
     fn plots_of_one_name_have_files_of_their_numbers() {
         let plots = ["Loss", "loss", "loss 2", "loss"].map(|x| Plot::lines(x, "epoch", vec![]));
         assert_eq!(file_names(&plots), ["loss", "loss-2", "loss-2-2", "loss-3"]);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_an_error_before_the_page_is_written() {
+        let directory = std::env::temp_dir().join(format!("neurax-svg-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let log = directory.join("metrics.jsonl");
+        fs::write(&log, "").unwrap();
+        fs::write(directory.join("run.json"), "{}").unwrap();
+        let line = r#"{"event":"epoch","epoch":0,"step":1,"time":0,"train":{"loss":1.0}}"#;
+        fs::write(&log, format!("{line}\n")).unwrap();
+        let command = |svg: PathBuf| ReportCommand {
+            directory: directory.clone(),
+            out: None,
+            svg: Some(svg),
+            png: None,
+        };
+        let e = command(log.join("plots")).run().unwrap_err().to_string();
+        assert!(e.contains("cannot write") && e.contains("plots"), "{e}");
+        assert!(!directory.join(PAGE_FILE).exists());
+        command(directory.join("a/b")).run().unwrap();
+        assert!(directory.join(PAGE_FILE).exists() && directory.join("a/b/loss.svg").exists());
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[cfg(not(feature = "png"))]

@@ -36,6 +36,9 @@ fn a_build_without_downloads_says_how_to_get_one() {
     let error = String::from_utf8(run.stderr).unwrap();
     assert!(error.contains("--features download -- data get tiny-shakespeare"), "{error}");
     assert!(error.contains("char-rnn/master/data/tinyshakespeare/input.txt"), "{error}");
+    let run = neurax(&["get", "mnist", "--dir", "my data", "--from", "http://mirror/"]);
+    let error = String::from_utf8(run.stderr).unwrap();
+    assert!(error.contains("get mnist --dir 'my data' --from http://mirror/`"), "{error}");
 }
 
 #[cfg(feature = "download")]

@@ -207,6 +207,9 @@ fn bench_times_the_calls_that_a_program_has() {
     for call in [&found, &found["run_all"], &found["run_into"]] {
         assert!(call["calls"] == 5 && call["median_us"].as_f64() > Some(0.0), "{found}");
     }
+    let one = [&seconds[..], &["--call", "predictor"]].concat();
+    let found = json(&neurax(&one, &written("bench-one", types![f32[_, 1, 8, 8]])));
+    assert!(found["calls"].is_null() && found["run_all"]["calls"] == 5, "{found}");
     let strings = [&seconds[..], &["--input", "a=x", "--input", "b=y"]].concat();
     let found = json(&neurax(&strings, &written_strings("bench-strings")));
     assert!(found["calls"] == 5 && found["run_into"].is_null(), "{found}");
@@ -227,9 +230,10 @@ fn conformance_says_what_it_expected() {
     let tests = written("conformance", types![f32[_, 1, 8, 8]]).with_file_name("tests");
     std::fs::create_dir_all(tests.join("test_empty")).unwrap();
     std::fs::write(tests.join("test_empty/model.onnx"), "no model").unwrap();
-    for export in [&[][..], &["--export"]] {
+    let test = tests.join("test_empty");
+    for (export, folder) in [(&[][..], &tests), (&["--export"][..], &tests), (&[][..], &test)] {
         let arguments = [&["conformance", "--json", "--expect", "1"], export].concat();
-        let run = neurax(&arguments, &tests);
+        let run = neurax(&arguments, folder);
         assert_eq!(run.status.code(), Some(1));
         let found = json(&run);
         assert_eq!(
@@ -238,5 +242,67 @@ fn conformance_says_what_it_expected() {
         );
         let e = String::from_utf8_lossy(&run.stderr).to_string();
         assert!(e.contains("expected 1 of 1 tests to pass, got 0; 1 failed: test_empty"), "{e}");
+    }
+}
+
+#[test]
+fn convert_fixes_named_axes_together_and_says_what_the_file_fixes() {
+    let file = written("shapes", types![f32[_, 1, 8, 8]]);
+    let out = file.with_file_name("fixed.onnx");
+    let out = out.to_str().unwrap();
+    let run = neurax(&["convert", out, "--shape", "image=_,1,_,8"], &file);
+    let e = String::from_utf8_lossy(&run.stderr).to_string();
+    assert_eq!(run.status.code(), Some(1));
+    assert!(e.contains("the file fixes axis 2 to 8, got _"), "{e}");
+    assert!(neurax(&["convert", out, "--shape", "image=rows,1,8,8"], &file).status.success());
+    let session = neurax::onnx::Importer::new().open(out).unwrap();
+    assert_eq!(session.info().inputs[0].r#type, "f32[rows, 1, 8, 8]");
+    // Both inputs are f32[1, n].
+    let sum = written_node("named", "Add", 1, &[]);
+    let run = neurax(&["convert", out, "--shape", "a=1,7"], &sum);
+    assert!(run.status.success(), "{run:?}");
+    let session = neurax::onnx::Importer::new().open(out).unwrap();
+    let types: Vec<&str> = session.info().inputs.iter().map(|x| x.r#type.as_str()).collect();
+    assert_eq!(types, ["f32[1, 7]", "f32[1, 7]"]);
+    let found = json(&neurax(&["run", "--json", "--shape", "a=1,7"], &sum));
+    assert_eq!(found["outputs"][0]["type"], "f32[1, 7]", "{found}");
+    let found = json(&neurax(&["run", "--json", "--input", "b=[[1, 2]]"], &sum));
+    assert_eq!(found["outputs"][0]["type"], "f32[1, 2]", "{found}");
+}
+
+#[test]
+fn wrong_arguments_are_another_exit_code() {
+    let file = written("arguments", types![f32[_, 1, "height", 8]]);
+    for (arguments, part) in [
+        (&["convert", "x.onnx", "--opset", "12"][..], "12 is not in 13..=28"),
+        (&["convert", "x.onnx", "--float", "f64"][..], "f16, bf16"),
+        (&["convert", "x.onnx", "--shape", "image=-1"][..], "expected a size, a name or `_`"),
+        (&["run", "--input", "image"][..], "expected NAME=VALUE"),
+        (&["run", "--shape", "image=a,30"][..], "expected a size, got `a`"),
+    ] {
+        let run = neurax(arguments, &file);
+        let e = String::from_utf8_lossy(&run.stderr).to_string();
+        assert!(run.status.code() == Some(2) && e.contains(part), "{arguments:?}: {e}");
+    }
+    for (argument, part) in [
+        ("image=hello", "expected a number, lists of numbers, or the path of a file that exists"),
+        ("image=[[NaN]]", "write \"NaN\", \"inf\" and \"-inf\" in quotes"),
+        ("other=1", "the model has no input `other`; it has: image"),
+    ] {
+        let run = neurax(&["run", "--input", argument], &file);
+        let e = String::from_utf8_lossy(&run.stderr).to_string();
+        assert!(run.status.code() == Some(1) && e.contains(part), "{argument}: {e}");
+    }
+}
+
+#[test]
+fn errors_name_the_sizes_and_no_lines_of_our_crates() {
+    let file = written_node("sizes", "MatMul", 1, &[]);
+    for command in ["run", "check", "inspect"] {
+        let run = neurax(&[command, "--shape", "a=1,3", "--input", "b=[[1, 2]]"], &file);
+        let text = [run.stdout, run.stderr].concat();
+        let text = String::from_utf8_lossy(&text).to_string();
+        assert!(text.contains("give other sizes with --shape"), "{command}: {text}");
+        assert!(!text.contains(".rs:"), "{command}: {text}");
     }
 }

@@ -6,15 +6,28 @@
 //! cargo run --release -p neurax-examples --example fraud_csv -- --data payments.csv
 //! ```
 //!
-//! The file needs the columns of [`NUMBERS`], `country` and `fraud`; other columns are ignored.
-//! Without `--data`, the program writes such a file.
+//! The file needs the columns of [`NUMBERS`], `country` and `fraud`; other columns are ignored. The
+//! model is in the folder `payments-model` beside the file, or in the one behind `--model`. Without
+//! `--data`, the program writes such a file.
 
 use data::EmptyCells;
 use data::prepare::{FillMissing, Standardizer, StringLookup};
 use neurax::prelude::*;
-use neurax_examples::argument;
+use neurax_examples::arguments;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Trains a model that finds fraud in a table of payments. Without `--data`, trains on generated
+/// payments.
+#[derive(clap::Parser)]
+struct FraudArguments {
+    /// The CSV file of payments.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The folder of the trained model. Default: `NAME-model` beside the file `NAME.csv`.
+    #[arg(long, requires = "data")]
+    model: Option<PathBuf>,
+}
 
 /// The columns of numbers.
 pub const NUMBERS: [&str; 3] = ["amount", "hour", "account_days"];
@@ -122,7 +135,6 @@ pub fn roc_auc(file: &Path, folder: &Path) -> Result<f64> {
     let trained = Trainer::new(&model, loss::binary_cross_entropy, optim::adamw(3e-3, 1e-3))
         .metric(metric::roc_auc())
         .validate(&test)
-        .quiet()
         .run(&balanced, epochs(8))?;
     trained.net().save(folder)?; // the layers and their variables
     preparation.save(folder)?;
@@ -164,19 +176,38 @@ pub fn write_file(path: &Path, n: usize) -> Result<()> {
     Ok(std::fs::write(path, text)?)
 }
 
+/// Trains on a file, saves the model in `folder`, and scores three payments.
+///
+/// # Errors
+/// As [`roc_auc`].
+pub fn train_and_score(file: &Path, folder: &Path) -> Result<()> {
+    println!("area under the ROC curve: {:.3}", roc_auc(file, folder)?);
+    // What a service does. An amount that is not known and a country that is new are no errors.
+    println!("a usual payment:  {:.2}", score(folder, [30.0, 14.0, 700.0], "DE")?);
+    println!("a strange one:    {:.2}", score(folder, [380.0, 3.0, 2.0], "LU")?);
+    println!("one with gaps:    {:.2}", score(folder, [f32::NAN, 3.0, 2.0], "JP")?);
+    Ok(())
+}
+
+/// Returns the default folder of the model of a file: `NAME-model` beside `NAME.csv`.
+pub fn model_folder(file: &Path) -> PathBuf {
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    file.with_file_name(format!("{name}-model"))
+}
+
 /// Runs the example on the file behind `--data`, or on a generated one.
 pub fn main() -> Result<()> {
+    let FraudArguments { data, model } = arguments();
+    if let Some(file) = data {
+        let model = model.unwrap_or_else(|| model_folder(&file));
+        train_and_score(&file, &model)?;
+        println!("the model and its preparation are in {}", model.display());
+        return Ok(());
+    }
     let folder = std::env::temp_dir().join(format!("neurax-example-fraud-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let file = argument("--data")?.unwrap_or_else(|| folder.join("payments.csv"));
-    if file.starts_with(&folder) {
-        write_file(&file, 4000)?;
-    }
-    let model = folder.join("model");
-    println!("area under the ROC curve: {:.3}", roc_auc(&file, &model)?);
-    // What a service does. An amount that is not known and a country that is new are no errors.
-    println!("a usual payment:  {:.2}", score(&model, [30.0, 14.0, 700.0], "DE")?);
-    println!("a strange one:    {:.2}", score(&model, [380.0, 3.0, 2.0], "LU")?);
-    println!("one with gaps:    {:.2}", score(&model, [f32::NAN, 3.0, 2.0], "JP")?);
+    let file = folder.join("payments.csv");
+    write_file(&file, 4000)?;
+    train_and_score(&file, &folder.join("model"))?;
     Ok(std::fs::remove_dir_all(folder)?)
 }

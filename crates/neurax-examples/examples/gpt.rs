@@ -10,8 +10,28 @@
 //! feature `tokenizers`, it is one of 512 byte pairs that are learned from the text.
 
 use neurax::prelude::*;
-use neurax_examples::argument;
+use neurax_examples::{arguments, non_negative, positive};
 use std::path::{Path, PathBuf};
+
+/// Learns a text and writes more of it.
+#[derive(clap::Parser)]
+pub struct GptArguments {
+    /// The file of the text. Default: the pages of this repository.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// The number of steps of the training.
+    #[arg(long, default_value_t = STEPS, value_parser = positive)]
+    pub steps: usize,
+    /// The text to continue.
+    #[arg(long, default_value = "The ")]
+    pub prompt: String,
+    /// The divisor of the logits: 0 always takes the most probable token.
+    #[arg(long, default_value = "0.5", value_parser = non_negative, allow_negative_numbers = true)]
+    pub temperature: f64,
+    /// The number of most probable tokens of which one is drawn. All, if there are fewer.
+    #[arg(long, default_value = "20", value_parser = positive)]
+    pub top_k: usize,
+}
 
 /// The number of steps of a training.
 pub const STEPS: usize = 150;
@@ -220,20 +240,17 @@ pub fn write(
 
 /// Runs the example.
 pub fn main() -> Result<()> {
-    let text = match argument::<PathBuf>("--data")? {
+    let GptArguments { data, steps, prompt, temperature, top_k } = arguments();
+    let text = match data {
         Some(path) => std::fs::read_to_string(path)?,
         None => pages()?,
     };
     let tokens = Tokens::learn(&text)?;
     let ids = tokens.ids(&text)?;
     println!("{} tokens, {} different ones", ids.len(), tokens.count);
-    let (params, loss) = train(ids, tokens.count, argument("--steps")?.unwrap_or(STEPS))?;
+    let (params, loss) = train(ids, tokens.count, steps)?;
     println!("loss {loss:.3}");
-    let sampling = Sampling {
-        temperature: argument("--temperature")?.unwrap_or(0.5),
-        top_k: argument("--top-k")?.unwrap_or(20),
-    };
-    let prompt = argument("--prompt")?.unwrap_or_else(|| "The ".to_string());
+    let sampling = Sampling { temperature, top_k: top_k.min(tokens.count) };
     println!("{prompt}{}", write(&params, &tokens, &prompt, 60, sampling)?);
     Ok(())
 }

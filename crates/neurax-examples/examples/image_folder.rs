@@ -12,8 +12,20 @@
 use image::{Rgb, RgbImage};
 use neurax::data::augment;
 use neurax::prelude::*;
-use neurax_examples::argument;
+use neurax_examples::{arguments, positive};
 use std::path::{Path, PathBuf};
+
+/// Trains a network on folders of images, one for each class. Without `--data`, trains on generated
+/// images.
+#[derive(clap::Parser)]
+struct ImageArguments {
+    /// The folder that holds a folder for each class.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The number of epochs on the images of `--data`.
+    #[arg(long, default_value = "20", value_parser = positive)]
+    epochs: usize,
+}
 
 /// The height and width to which all images are resized.
 const SIZE: usize = 32;
@@ -59,7 +71,6 @@ pub fn accuracy(folder: &Path, count: usize) -> Result<f64> {
     let rate = optim::warmup_cosine(1e-2, steps / 10, steps);
     let model = model(images.classes().len());
     let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adamw(rate, 1e-4))
-        .quiet()
         .metric(metric::accuracy())
         .run(&batches.prefetch(2), epochs(count))?;
 
@@ -101,8 +112,9 @@ pub fn write_images(folder: &Path, count: usize) -> Result<()> {
 
 /// Runs the example on the folder behind `--data`, or on generated images.
 pub fn main() -> Result<()> {
-    if let Some(folder) = argument::<PathBuf>("--data")? {
-        println!("accuracy on test images: {:.3}", accuracy(&folder, 20)?);
+    let ImageArguments { data, epochs } = arguments();
+    if let Some(folder) = data {
+        println!("accuracy on test images: {:.3}", accuracy(&folder, epochs)?);
         return Ok(());
     }
     let folder = std::env::temp_dir().join(format!("neurax-example-images-{}", std::process::id()));

@@ -11,8 +11,19 @@
 //! writes small files of this format: the embedded digits, enlarged to 28 x 28 pixels.
 
 use neurax::prelude::*;
-use neurax_examples::argument;
+use neurax_examples::arguments;
 use std::path::{Path, PathBuf};
+
+/// Trains a convolutional network on MNIST. Without `--data`, trains on small generated files.
+#[derive(clap::Parser)]
+pub struct MnistArguments {
+    /// The folder of the four files.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// The folder of the states of the training. Default: `run` beside the files.
+    #[arg(long, requires = "data")]
+    pub run: Option<PathBuf>,
+}
 
 /// Creates a network from 28 x 28 pixels to the probabilities of ten classes.
 pub fn model() -> Model {
@@ -42,7 +53,7 @@ pub fn accuracy(folder: &Path, run: &Path) -> Result<f64> {
         .handler(train::Checkpoints::new(run).keep(1).best(best));
     // If the program was killed, the next start continues from its newest state.
     let batches = parts.train.shuffled(key(1)).batched(64);
-    let trained = trainer.quiet().resume_or_run(run, &batches, epochs(10))?;
+    let trained = trainer.resume_or_run(run, &batches, epochs(10))?;
     println!("{} after {} epochs: {}", trained.status, trained.epoch, trained.validation);
     Ok(trained.evaluate(&mnist.test)?["accuracy"])
 }
@@ -76,9 +87,10 @@ fn write_idx(path: &Path, sizes: &[usize], elements: &[u8]) -> Result<()> {
 
 /// Runs the example on the folder behind `--data`, or on generated files.
 pub fn main() -> Result<()> {
-    if let Some(folder) = argument::<PathBuf>("--data")? {
+    let MnistArguments { data, run } = arguments();
+    if let Some(folder) = data {
         // In the folder of the data, so that another data set does not continue this training.
-        let run = argument("--run")?.unwrap_or_else(|| folder.join("run"));
+        let run = run.unwrap_or_else(|| folder.join("run"));
         println!("accuracy on the test files: {:.4}", accuracy(&folder, &run)?);
         println!("the best state is in {}", run.join("best").display());
         return Ok(());

@@ -8,8 +8,20 @@
 //! ```
 
 use neurax::prelude::*;
-use neurax::train;
-use std::path::Path;
+use neurax::{default_device, train};
+use neurax_examples::{arguments, positive};
+use std::path::{Path, PathBuf};
+
+/// Trains a network that reads digits, and records the training. Without a directory, trains for
+/// two epochs in a temporary one.
+#[derive(clap::Parser)]
+pub struct RecordedArguments {
+    /// The directory of the training, which is continued if there is one.
+    pub directory: Option<PathBuf>,
+    /// The number of epochs.
+    #[arg(default_value = "12", value_parser = positive)]
+    pub epochs: usize,
+}
 
 /// Creates a network with convolutions, from 64 pixels to the probabilities of the ten digits.
 pub fn model() -> Model {
@@ -26,14 +38,25 @@ pub fn train_in(directory: &Path, epoch_count: usize) -> Result<Trained> {
     // The best state is chosen on the validation part, and its mistakes are shown on the test part.
     let digits = data::digits()?.split3(0.8, 0.1, key(0))?;
     let (model, batches) = (model(), digits.train.shuffled(key(1)).batched(32));
-    let rate = optim::warmup_cosine(5e-3, 45, 45 * epoch_count);
-    let run = train::RunDirectory::new(directory)
+    // A rate that does not depend on the number of epochs: a training that is started again with a
+    // larger one is still the same. With `warmup_cosine`, it would continue on another curve.
+    let rate = optim::inverse_sqrt(5e-3, 45);
+    let trainer = || {
+        let optim = optim::adam(rate.clone());
+        Trainer::new(&model, loss::categorical_cross_entropy, optim).metric(metric::accuracy())
+    };
+    let mut run = train::RunDirectory::new(directory)
         .checkpoints(|points| points.best(train::highest("accuracy")))
         .classify(&digits.test, &[])
         .rate(rate.clone())
         .hyper_parameter("peak rate", 5e-3)
         .hyper_parameter("dropout", 0.2)
         .hyper_parameter("optimizer", "adam");
+    // The times of a step, which the report shows as a flame graph. The compiler measures them, the
+    // reference interpreter does not.
+    if default_device()?.to_string().starts_with("native") {
+        run = run.profile(&trainer().profile(&batches)?);
+    }
     let board = train::TensorBoard::new(directory.join("events"))
         .every_steps(10)
         .histograms()
@@ -42,8 +65,7 @@ pub fn train_in(directory: &Path, epoch_count: usize) -> Result<Trained> {
         .hyper_parameter("peak rate", 5e-3)
         .hyper_parameter("optimizer", "adam")
         .hyper_parameter("augmented", false);
-    let trained = Trainer::new(&model, loss::categorical_cross_entropy, optim::adam(rate))
-        .metric(metric::accuracy())
+    let trained = trainer()
         .validate(&digits.validation)
         .norms()
         .handler(board)
@@ -85,10 +107,10 @@ pub fn in_temporary_directory() -> Result<()> {
 /// # Errors
 /// As [`train_in`].
 pub fn main() -> Result<()> {
-    let Some(directory) = std::env::args().nth(1) else { return in_temporary_directory() };
-    let epoch_count = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(12);
-    let trained = train_in(Path::new(&directory), epoch_count)?;
-    write_images(&Path::new(&directory).join("events"), &trained)?;
+    let RecordedArguments { directory, epochs } = arguments();
+    let Some(directory) = directory else { return in_temporary_directory() };
+    let trained = train_in(&directory, epochs)?;
+    write_images(&directory.join("events"), &trained)?;
     println!("{} after {} steps: {}", trained.status, trained.step, trained.validation);
     Ok(())
 }

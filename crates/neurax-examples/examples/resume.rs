@@ -11,8 +11,20 @@
 
 use neurax::prelude::*;
 use neurax::{io, train};
+use neurax_examples::{arguments, positive};
 use std::hash::{DefaultHasher, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Trains in steps that survive a kill. Without a directory, trains twice in a temporary one, and
+/// prints a hash of an undisturbed training and of one that was resumed.
+#[derive(clap::Parser)]
+pub struct ResumeArguments {
+    /// The directory of the training, which is continued if there is one.
+    pub directory: Option<PathBuf>,
+    /// The number of epochs.
+    #[arg(default_value = "6", value_parser = positive)]
+    pub epochs: usize,
+}
 
 /// Creates a network with random numbers and statistics, which are a part of the state.
 pub fn model() -> Model {
@@ -28,7 +40,9 @@ pub fn train_in(directory: &Path, epoch_count: usize) -> Result<Trained> {
     let digits = data::digits()?.split(0.8, key(0));
     let checkpoints = directory.join("checkpoints");
     let best = train::lowest("loss");
-    let rate = optim::warmup_cosine(0.01, 20, 45 * epoch_count);
+    // A rate that does not depend on the number of epochs: a training that is started again with a
+    // larger one is still the same. With `warmup_cosine`, it would continue on another curve.
+    let rate = optim::inverse_sqrt(0.01, 20);
     let trainer = Trainer::new(model(), loss::categorical_cross_entropy, optim::adam(rate))
         .metric(metric::accuracy())
         .validate(&digits.test)
@@ -78,12 +92,12 @@ pub fn interrupted() -> Result<()> {
 /// # Errors
 /// As [`train_in`].
 pub fn main() -> Result<()> {
-    let Some(directory) = std::env::args().nth(1) else { return interrupted() };
-    let epoch_count = std::env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(6);
-    let trained = train_in(Path::new(&directory), epoch_count)?;
+    let ResumeArguments { directory, epochs } = arguments();
+    let Some(directory) = directory else { return interrupted() };
+    let trained = train_in(&directory, epochs)?;
     println!("{} after {} steps: {}", trained.status, trained.step, trained.validation);
     if trained.status == train::Status::Completed {
-        let best = State::load(Path::new(&directory).join("checkpoints/best"))?;
+        let best = State::load(directory.join("checkpoints/best"))?;
         println!("weights {:016x}, best {:016x}", hash(&trained.state)?, hash(&best)?);
     }
     std::process::exit(trained.status.exit_code())

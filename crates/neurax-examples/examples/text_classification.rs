@@ -10,10 +10,19 @@
 //! feature `tokenizers`, they are byte pairs that are learned from the texts.
 
 use neurax::prelude::*;
-use neurax_examples::argument;
-use std::collections::{BTreeMap, BTreeSet};
+use neurax_examples::arguments;
+use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+/// Trains a classifier of texts. Without `--data`, trains on made-up reviews.
+#[derive(clap::Parser)]
+struct TextArguments {
+    /// The file of JSON lines with the fields `text` and `label`.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
 
 /// The number of tokens of a text that the model sees.
 const LENGTH: usize = 24;
@@ -45,6 +54,13 @@ pub fn model(classes: usize) -> Model {
     x.layer_norm().layer(nn::MaskedMean::new()).dropout(0.2).dense(classes).model()
 }
 
+/// A line of a file. Other fields are ignored.
+#[derive(Deserialize)]
+struct ReviewLine {
+    text: String,
+    label: String,
+}
+
 /// The texts and labels of a file.
 pub struct Reviews {
     /// The texts.
@@ -61,19 +77,13 @@ impl Reviews {
     /// # Errors
     /// Returns an error if a line is no object with two texts, `text` and `label`.
     pub fn read(path: &Path) -> Result<Reviews> {
-        let lines = data::json_lines::<BTreeMap<String, String>>(path).try_map(|line| {
-            let text = |field: &str| match line.get(field) {
-                Some(text) => Ok(text.clone()),
-                None => Err(Error::new("example", format!("expected a field `{field}`"))),
-            };
-            Ok((text("text")?, text("label")?))
-        });
-        let lines: Vec<(String, String)> = lines.epoch(0).collect::<Result<_>>()?;
-        let names: BTreeSet<String> = lines.iter().map(|(_, label)| label.clone()).collect();
+        let lines = data::json_lines::<ReviewLine>(path).epoch(0);
+        let lines: Vec<ReviewLine> = lines.collect::<Result<_>>()?;
+        let names: BTreeSet<String> = lines.iter().map(|line| line.label.clone()).collect();
         let names: Vec<String> = names.into_iter().collect();
         let index = |label| names.iter().position(|name| name == label).unwrap_or(0) as i32;
-        let labels = lines.iter().map(|(_, label)| index(label)).collect();
-        Ok(Reviews { texts: lines.into_iter().map(|(text, _)| text).collect(), labels, names })
+        let labels = lines.iter().map(|line| index(&line.label)).collect();
+        Ok(Reviews { texts: lines.into_iter().map(|line| line.text).collect(), labels, names })
     }
 }
 
@@ -100,7 +110,6 @@ pub fn accuracy(file: &Path, questions: &[&str]) -> Result<f64> {
     let trained = Trainer::new(model(classes), loss, optim::adamw(3e-3, 0.01))
         .metric(metric::accuracy())
         .validate(&test)
-        .quiet()
         .run(&train.shuffled(key(1)).batched(32), epochs(8))?;
 
     let questions: Vec<String> = questions.iter().map(|text| text.to_string()).collect();
@@ -139,7 +148,7 @@ pub fn write_reviews(path: &Path, count: usize) -> Result<()> {
 /// Runs the example on the file behind `--data`, or on a generated one.
 pub fn main() -> Result<()> {
     let questions = ["The cast was brilliant.", "The plot was not good.", "The music was not bad."];
-    if let Some(file) = argument::<PathBuf>("--data")? {
+    if let Some(file) = arguments::<TextArguments>().data {
         println!("accuracy on other texts: {:.3}", accuracy(&file, &questions)?);
         return Ok(());
     }

@@ -1,54 +1,54 @@
 //! The command line of the examples.
 
-use neurax::prelude::*;
-use std::str::FromStr;
+use clap::Parser;
 
-/// Returns the value behind `name` on the command line, or none if `name` is not there.
+/// Returns the arguments of the program. An argument that is unknown or out of range ends the
+/// program with a message, and `--help` with a list of all arguments.
+///
+/// In the tests of this crate, whose arguments are those of the test program, it returns the
+/// defaults.
+///
+/// ```no_run
+/// /// Trains for some epochs.
+/// #[derive(clap::Parser)]
+/// struct EpochArguments {
+///     /// The number of epochs.
+///     #[arg(long, default_value = "3", value_parser = neurax_examples::positive)]
+///     epochs: usize,
+/// }
+/// let EpochArguments { epochs } = neurax_examples::arguments();
+/// println!("{epochs} epochs"); // `program --epochs 0`: expected a whole number of at least 1
+/// ```
+pub fn arguments<A: Parser>() -> A {
+    if cfg!(test) { A::parse_from(["example"]) } else { A::parse() }
+}
+
+/// Returns the number that a text stands for, which is at least 1.
 ///
 /// # Errors
-/// If no value follows `name`, or it is of another type.
+/// Returns the reason if it is anything else.
 ///
 /// ```
-/// use neurax::prelude::*;
-/// // `program --data book.txt` would return `Some("book.txt")`.
-/// assert_eq!(neurax_examples::argument::<String>("--data")?, None);
-/// # Ok::<(), Error>(())
+/// use neurax_examples::positive;
+/// assert_eq!(positive("3"), Ok(3));
+/// assert_eq!(positive("0"), Err("expected a whole number of at least 1".to_string()));
 /// ```
-pub fn argument<T: FromStr>(name: &str) -> Result<Option<T>> {
-    behind(std::env::args(), name)
+pub fn positive(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|&n| n > 0);
+    number.ok_or_else(|| "expected a whole number of at least 1".into())
 }
 
-/// Returns the value behind `name` in `arguments`.
-fn behind<T: FromStr>(arguments: impl Iterator<Item = String>, name: &str) -> Result<Option<T>> {
-    let mut rest = arguments.skip_while(|argument| argument != name);
-    if rest.next().is_none() {
-        return Ok(None);
-    }
-    let text = rest.next().filter(|text| !text.starts_with("--"));
-    let why = |got: &str| Error::new("example", format!("{name}: expected a value, got {got}"));
-    let text = text.ok_or_else(|| why("none"))?;
-    text.parse().map(Some).map_err(|_| why(&format!("`{text}`")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of<T: FromStr>(line: &str, name: &str) -> Result<Option<T>> {
-        behind(line.split(' ').map(String::from), name)
-    }
-
-    #[test]
-    fn a_name_without_a_value_is_an_error() {
-        let line = "gpt --data book.txt --steps 20";
-        assert_eq!(of::<String>(line, "--data").unwrap().unwrap(), "book.txt");
-        assert_eq!(of::<usize>(line, "--steps").unwrap(), Some(20));
-        assert_eq!(of::<usize>(line, "--top-k").unwrap(), None);
-        for line in ["gpt --data", "gpt --data --steps 20"] {
-            let error = of::<String>(line, "--data").unwrap_err().to_string();
-            assert!(error.ends_with("--data: expected a value, got none"), "{error}");
-        }
-        let error = of::<usize>("gpt --steps many", "--steps").unwrap_err().to_string();
-        assert!(error.ends_with("--steps: expected a value, got `many`"), "{error}");
-    }
+/// Returns the finite number that a text stands for, which is at least 0.
+///
+/// # Errors
+/// Returns the reason if it is anything else.
+///
+/// ```
+/// use neurax_examples::non_negative;
+/// assert_eq!(non_negative("0.5"), Ok(0.5));
+/// assert_eq!(non_negative("-1"), Err("expected a number of at least 0".to_string()));
+/// ```
+pub fn non_negative(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    number.ok_or_else(|| "expected a number of at least 0".into())
 }

@@ -12,7 +12,7 @@ extern crate self as neurax_examples;
 mod arguments;
 mod programs;
 
-pub use arguments::argument;
+pub use arguments::{arguments, non_negative, positive};
 pub use programs::{EXAMPLES, ExampleProgram};
 
 #[path = "../examples/adding.rs"]
@@ -35,6 +35,8 @@ pub mod digits;
 pub mod fine_tune;
 #[path = "../examples/fraud_csv.rs"]
 pub mod fraud_csv;
+#[path = "../examples/fraud_service.rs"]
+pub mod fraud_service;
 #[path = "../examples/gan.rs"]
 pub mod gan;
 #[path = "../examples/gpt.rs"]

@@ -4,8 +4,8 @@
 use crate::image_folder;
 use crate::{
     adding, by_hand, conv_digits, credit, csv, custom_layer, custom_loop, digits, fine_tune,
-    fraud_csv, gan, gpt, k_fold, loops, mnist_cnn, recorded, resume, serving, siamese, tensors,
-    text_classification, training_step, transforms, two_heads, vae,
+    fraud_csv, fraud_service, gan, gpt, k_fold, loops, mnist_cnn, recorded, resume, serving,
+    siamese, tensors, text_classification, training_step, transforms, two_heads, vae,
 };
 use neurax::Stages;
 use neurax::prelude::*;
@@ -45,6 +45,16 @@ pub const EXAMPLES: &[ExampleProgram] = &[
         name: "serving",
         about: "a model in a service: one row without allocations, many callers in batches",
         run: serving::main,
+        stages: || {
+            let net = serving::net()?;
+            jit(move |x: Tensor| net.model.apply(&net.vars, x, &Mode::Eval).y().clone())
+                .stages(&Tensor::zeros([1, 30]), true)
+        },
+    },
+    ExampleProgram {
+        name: "fraud_service",
+        about: "a web service: HTTP by hand, a thread for each connection, shared batches",
+        run: fraud_service::main,
         stages: || {
             let net = serving::net()?;
             jit(move |x: Tensor| net.model.apply(&net.vars, x, &Mode::Eval).y().clone())

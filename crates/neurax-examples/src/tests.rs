@@ -123,6 +123,7 @@ fn fraud_is_found_and_the_saved_preparation_fills_gaps() {
     assert!(usual < 0.2 && strange > 0.8, "{usual} {strange}");
     let gaps = score([f32::NAN, f32::NAN, f32::NAN], "nowhere").unwrap();
     assert!((0.0..=1.0).contains(&gaps), "{gaps}");
+    assert_eq!(fraud_csv::model_folder(&file), folder.join("payments-model"));
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -134,10 +135,50 @@ fn texts_are_classified_by_more_than_single_words() {
     text_classification::write_reviews(&file, 1500).unwrap();
     let accuracy = text_classification::accuracy(&file, &["The film was not bad."]).unwrap();
     assert!(accuracy > 0.95, "{accuracy}");
-    std::fs::write(&file, "{\"text\": \"a\"}\n").unwrap();
+    std::fs::write(&file, "{\"text\": \"a\", \"label\": \"b\"}\n{\"text\": \"a\"}\n").unwrap();
     let error =
         text_classification::accuracy(&file, &["The film was not bad."]).unwrap_err().to_string();
-    assert!(error.contains("expected a field `label`"), "{error}");
+    assert!(error.contains("reviews.jsonl: line 2: column 13: missing field `label`"), "{error}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn the_fraud_service_answers_orders_and_refuses_what_is_none() {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    let folder = folder("fraud-service");
+    let file = folder.join("fraud.onnx");
+    fraud_service::write_model(&file).unwrap();
+    let server = fraud_service::start(&file).unwrap();
+    let want = onnx::predictor(&file).unwrap().run(Tensor::full([1, 30], 0.5)).unwrap();
+    let want = want.item().unwrap();
+    let order = |x: &str, count: usize| format!("[{}]", vec![x; count].join(", "));
+    let bodies = [order("0.5", 30), order("0.5", 29), order("x", 30), "{}".to_string()];
+    let raw = ["GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "POST /score HTTP/1.1\r\n\r\n"];
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let replies = std::thread::scope(|scope| {
+        let connections = Some(bodies.len() + raw.len());
+        let service = scope.spawn(move || fraud_service::serve(&listener, &server, connections));
+        let post = |body: &String| fraud_service::post(address, body).unwrap();
+        let mut replies: Vec<String> = bodies.iter().map(post).collect();
+        for text in raw {
+            let mut connection = TcpStream::connect(address).unwrap();
+            connection.write_all(text.as_bytes()).unwrap();
+            let mut reply = String::new();
+            connection.read_to_string(&mut reply).unwrap();
+            replies.push(reply);
+        }
+        service.join().unwrap().unwrap();
+        replies
+    });
+    let status = |i: usize| replies[i].split(' ').nth(1).unwrap_or_default();
+    let all: Vec<&str> = (0..replies.len()).map(status).collect();
+    assert_eq!(all, ["200", "400", "400", "400", "404", "400"], "{replies:?}");
+    let got: f64 =
+        replies[0].split("\"fraud\": ").nth(1).unwrap().trim_end_matches('}').parse().unwrap();
+    assert!((got - want).abs() < 1e-6, "{got} {want}");
+    assert!(replies[1].ends_with("expected 30 numbers, got 29"), "{}", replies[1]);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
@@ -211,6 +252,49 @@ fn cross_validation_measures_the_accuracy_of_unseen_flowers() {
     let result = k_fold::validate(5).unwrap();
     assert!(result.mean["accuracy"] > 0.9, "{result}");
     assert!(result.deviation["accuracy"] < 0.1, "{result}");
+}
+
+// The programs end with these errors.
+#[test]
+fn arguments_have_a_usage_and_others_are_refused() {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+    let refused = |line: &str, error: Option<clap::Error>, kind, why: &str| {
+        let error = error.unwrap_or_else(|| panic!("{line}: accepted"));
+        assert_eq!(error.kind(), kind, "{line}: {error}");
+        assert!(error.to_string().contains(why), "{line}: {error}");
+    };
+    let run = |line: &str| resume::ResumeArguments::try_parse_from(line.split(' '));
+    refused("help", run("resume --help").err(), ErrorKind::DisplayHelp, "[DIRECTORY] [EPOCHS]");
+    let why = "'abc' for '[EPOCHS]': expected a whole number of at least 1";
+    refused("resume", run("resume run abc").err(), ErrorKind::ValueValidation, why);
+    assert_eq!(run("resume run 3").map(|a| a.epochs).ok(), Some(3));
+    let record = |line: &str| recorded::RecordedArguments::try_parse_from(line.split(' '));
+    refused("recorded", record("recorded run 0").err(), ErrorKind::ValueValidation, "at least 1");
+    let mnist = mnist_cnn::MnistArguments::try_parse_from(["mnist_cnn", "--dat", "nope"]);
+    refused("mnist", mnist.err(), ErrorKind::UnknownArgument, "'--dat'");
+    let gpt = |line: &str| gpt::GptArguments::try_parse_from(line.split(' '));
+    for (line, why) in [
+        ("gpt --steps 0", "at least 1"),
+        ("gpt --temperature -1", "'-1' for '--temperature <TEMPERATURE>': expected a number of"),
+        ("gpt --temperature nan", "expected a number of at least 0"),
+        ("gpt --top-k 0", "at least 1"),
+    ] {
+        refused(line, gpt(line).err(), ErrorKind::ValueValidation, why);
+    }
+    refused("gpt --step 3", gpt("gpt --step 3").err(), ErrorKind::UnknownArgument, "'--step'");
+}
+
+// The rate of a training must not depend on the number of epochs that are asked for.
+#[test]
+fn a_training_with_more_epochs_continues_the_same_training() {
+    let folder = folder("more-epochs");
+    let train = |name: &str, count| resume::train_in(&folder.join(name), count).unwrap();
+    train("continued", 1);
+    let [continued, whole] = [train("continued", 2), train("whole", 2)];
+    // `EarlyStopping` of both ends with the best state.
+    assert_eq!(resume::hash(&continued.state).unwrap(), resume::hash(&whole.state).unwrap());
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::inputs::{ModelArgs, not_negative};
 use crate::output::print_line;
 use crate::progress::ProgressLine;
-use clap::Args;
-use neurax::onnx::OnnxValue;
+use clap::{Args, ValueEnum};
+use neurax::onnx::{OnnxValue, Session};
 use neurax::prelude::*;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 /// The least number of calls that are measured.
 const MIN_CALLS: usize = 5;
+/// The number of calls whose times are kept, the last ones: their memory, 1 MB, is part of the peak
+/// that `bench/onnx_models.py` reports.
+const KEPT_CALLS: usize = 1 << 16;
 
 /// Measures the calls that a program has for a model: `Session::run`, and for a network of tensors
 /// also `Predictor::run_all`, which returns the outputs, and `Predictor::run_into`, which writes
@@ -24,13 +27,28 @@ pub struct OnnxBenchArgs {
     /// The time to measure each call, in seconds.
     #[arg(long, default_value_t = 1.0, value_parser = not_negative)]
     seconds: f64,
+    /// The calls to measure; both kinds if it is not given.
+    #[arg(long)]
+    call: Option<MeasuredCall>,
     /// Prints one JSON object; its first numbers are those of `Session::run`.
     #[arg(long)]
     pub json: bool,
 }
 
-/// The times of a call that was repeated, in ascending order.
-struct CallTimes(Vec<Duration>);
+/// A kind of calls.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MeasuredCall {
+    /// `Session::run`.
+    Session,
+    /// `Predictor::run_all` and `Predictor::run_into`.
+    Predictor,
+}
+
+/// The times of a call that was repeated: those of the last calls in ascending order.
+struct CallTimes {
+    sorted: Vec<Duration>,
+    calls: usize,
+}
 
 /// The times of a session.
 struct SessionTimes {
@@ -43,6 +61,8 @@ struct SessionTimes {
 
 /// The times of a predictor.
 struct PredictorTimes {
+    /// The time to read and compile the model and to compute one result.
+    first: Duration,
     run_all: CallTimes,
     run_into: CallTimes,
 }
@@ -50,9 +70,19 @@ struct PredictorTimes {
 impl OnnxBenchArgs {
     pub fn run(&self) -> Result<()> {
         let progress = ProgressLine::new("Session::run");
-        let (values, session) = self.session_times()?;
-        progress.step("Predictor");
-        let predictor = self.predictor_times(&values);
+        let start = Instant::now();
+        let session = self.model.importer().open(&self.model.file)?;
+        let load = start.elapsed();
+        let values = self.model.values(&session)?;
+        let is_measured = |call| self.call.is_none_or(|chosen| chosen == call);
+        let session = match is_measured(MeasuredCall::Session) {
+            true => Some(self.session_times(session, load, &values)?),
+            false => None,
+        };
+        let predictor = is_measured(MeasuredCall::Predictor).then(|| {
+            progress.step("Predictor");
+            self.predictor_times(&values)
+        });
         drop(progress);
         match self.json {
             true => print_line(as_json(&session, &predictor)),
@@ -60,12 +90,13 @@ impl OnnxBenchArgs {
         }
     }
 
-    /// Measures a session; returns the values of its inputs, too.
-    fn session_times(&self) -> Result<(HashMap<String, OnnxValue>, SessionTimes)> {
-        let start = Instant::now();
-        let session = self.model.importer().open(&self.model.file)?;
-        let load = start.elapsed();
-        let values = self.model.values(&session)?;
+    /// Measures a session that was read within the time `load`.
+    fn session_times(
+        &self,
+        session: Session,
+        load: Duration,
+        values: &HashMap<String, OnnxValue>,
+    ) -> Result<SessionTimes> {
         let inputs = values.clone();
         let start = Instant::now();
         session.run(inputs)?;
@@ -76,7 +107,7 @@ impl OnnxBenchArgs {
             session.run(inputs)?;
             Ok(start.elapsed())
         })?;
-        Ok((values, SessionTimes { load, first, run }))
+        Ok(SessionTimes { load, first, run })
     }
 
     /// Measures a predictor for the types of the inputs.
@@ -84,6 +115,7 @@ impl OnnxBenchArgs {
     /// # Errors
     /// If the model is no network of tensors.
     fn predictor_times(&self, values: &HashMap<String, OnnxValue>) -> Result<PredictorTimes> {
+        let start = Instant::now();
         let net = self.model.importer().import(&self.model.file)?;
         let input = |name: &str| match values.get(name) {
             Some(OnnxValue::Tensor(x)) => Ok(x.clone()),
@@ -92,6 +124,7 @@ impl OnnxBenchArgs {
         let inputs: Vec<Tensor> = net.model.inputs().map(input).collect::<Result<_>>()?;
         let predictor = net.predictor(inputs.clone())?;
         let outputs = predictor.run_all(&inputs)?;
+        let first = start.elapsed();
         let run_all = self.repeated(|| {
             let start = Instant::now();
             predictor.run_all(&inputs)?;
@@ -105,38 +138,43 @@ impl OnnxBenchArgs {
             predictor.run_into(&inputs, &mut outputs)?;
             Ok(start.elapsed())
         })?;
-        Ok(PredictorTimes { run_all, run_into })
+        Ok(PredictorTimes { first, run_all, run_into })
     }
 
     /// Repeats a call that returns its time.
     fn repeated(&self, mut call: impl FnMut() -> Result<Duration>) -> Result<CallTimes> {
-        let (mut times, begin) = (Vec::new(), Instant::now());
-        while times.len() < MIN_CALLS || begin.elapsed().as_secs_f64() < self.seconds {
-            times.push(call()?);
+        let (mut times, mut calls, begin) = (Vec::new(), 0, Instant::now());
+        while calls < MIN_CALLS || begin.elapsed().as_secs_f64() < self.seconds {
+            let time = call()?;
+            match times.get_mut(calls % KEPT_CALLS) {
+                Some(oldest) => *oldest = time,
+                None => times.push(time),
+            }
+            calls += 1;
         }
         times.sort();
-        Ok(CallTimes(times))
+        Ok(CallTimes { sorted: times, calls })
     }
 }
 
 impl CallTimes {
     /// Returns the time in microseconds below which the fraction `part` of the calls are.
     fn us_at(&self, part: f64) -> f64 {
-        let last = self.0.len().saturating_sub(1);
-        self.0.get((last as f64 * part) as usize).map_or(0.0, |&d| us(d))
+        let last = self.sorted.len().saturating_sub(1);
+        self.sorted.get((last as f64 * part) as usize).map_or(0.0, |&d| us(d))
     }
 
     fn as_json(&self) -> Value {
         json!({
             "median_us": self.us_at(0.5),
             "p99_us": self.us_at(0.99),
-            "calls": self.0.len(),
+            "calls": self.calls,
         })
     }
 
     fn line(&self, call: &str) -> String {
         let (median, p99) = (self.us_at(0.5), self.us_at(0.99));
-        format!("{call:<20} {median:>12.1} us, 99 % below {p99:.1} us, {} calls", self.0.len())
+        format!("{call:<20} {median:>12.1} us, 99 % below {p99:.1} us, {} calls", self.calls)
     }
 }
 
@@ -144,32 +182,46 @@ fn us(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-fn lines(session: &SessionTimes, predictor: &Result<PredictorTimes>) -> Vec<String> {
-    let mut lines = vec![
-        format!("{:<20} {:>12.1} us", "load", us(session.load)),
-        format!("{:<20} {:>12.1} us, load included", "first result", us(session.first)),
-        session.run.line("Session::run"),
-    ];
+fn lines(
+    session: &Option<SessionTimes>,
+    predictor: &Option<Result<PredictorTimes>>,
+) -> Vec<String> {
+    let first = |time| format!("{:<20} {:>12.1} us, load included", "first result", us(time));
+    let mut lines = vec![];
+    if let Some(session) = session {
+        lines.push(format!("{:<20} {:>12.1} us", "load", us(session.load)));
+        lines.push(first(session.first));
+        lines.push(session.run.line("Session::run"));
+    }
     match predictor {
-        Ok(predictor) => {
+        Some(Ok(predictor)) => {
+            if session.is_none() {
+                lines.push(first(predictor.first));
+            }
             lines.push(predictor.run_all.line("Predictor::run_all"));
             lines.push(predictor.run_into.line("Predictor::run_into"));
         }
-        Err(e) => lines.push(format!("{:<20} none: {e}", "Predictor")),
+        Some(Err(e)) => lines.push(format!("{:<20} none: {e}", "Predictor")),
+        None => {}
     }
     lines
 }
 
-fn as_json(session: &SessionTimes, predictor: &Result<PredictorTimes>) -> Value {
-    let mut times = session.run.as_json();
-    times["load_us"] = json!(us(session.load));
-    times["first_result_us"] = json!(us(session.first));
+fn as_json(session: &Option<SessionTimes>, predictor: &Option<Result<PredictorTimes>>) -> Value {
+    let mut times = json!({});
+    if let Some(session) = session {
+        times = session.run.as_json();
+        times["load_us"] = json!(us(session.load));
+        times["first_result_us"] = json!(us(session.first));
+    }
     match predictor {
-        Ok(predictor) => {
+        Some(Ok(predictor)) => {
             times["run_all"] = predictor.run_all.as_json();
             times["run_into"] = predictor.run_into.as_json();
+            times["first_result_of_predictor_us"] = json!(us(predictor.first));
         }
-        Err(e) => times["predictor_error"] = json!(e.to_string()),
+        Some(Err(e)) => times["predictor_error"] = json!(e.to_string()),
+        None => {}
     }
     times
 }

@@ -9,6 +9,7 @@ use neurax::onnx::conformance::{self, TestResult};
 use neurax::onnx::{ExportOutcome, ExportedTest, run_exported};
 use neurax::prelude::*;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,26 +35,44 @@ pub struct ConformanceArgs {
     /// The number of tests that have to pass; without it, all, or all that are not refused.
     #[arg(long, value_name = "COUNT")]
     expect: Option<usize>,
+    /// A page of `--page`: the same tests have to fail as there, and no others.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["expect", "page"])]
+    against: Option<PathBuf>,
     /// Runs each test after export and import. Models that are read and cannot be exported are
     /// refused.
-    #[arg(long, conflicts_with_all = ["page"])]
+    #[arg(long, conflicts_with_all = ["page", "against"])]
     export: bool,
 }
 
-/// The number of tests that passed and the names of those that failed; the others are refused.
+/// The number of tests that passed, and the names and failures of others; the rest is refused.
 struct TestCounts {
     passed: usize,
-    failed: Vec<String>,
+    failed: Vec<(String, String)>,
 }
 
 impl ConformanceArgs {
     pub fn run(&self) -> Result<ExitCode> {
         let tests = self.tests()?;
+        // First, as a page that cannot be read should not cost the time of all tests.
+        let listed = self.against.as_deref().map(listed_failures).transpose()?;
         let counts = match self.export {
             true => self.run_exported(&tests)?,
             false => self.run_imported(&tests)?,
         };
-        self.report(&counts, tests.len())
+        let of_page = |(_, failed): &(usize, BTreeSet<String>)| {
+            test_names(&tests).filter(|name| !failed.contains(*name)).count()
+        };
+        let expected = listed.as_ref().map(of_page);
+        let code = self.report(&counts, tests.len(), expected)?;
+        match listed {
+            None => Ok(code),
+            Some((total, listed)) => {
+                let total = self.filter.is_none().then_some(total);
+                let why = page_differences(&tests, &counts.failed, total, &listed);
+                why.iter().for_each(|line| _ = writeln!(std::io::stderr(), "error: {line}"));
+                Ok(if why.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
     }
 
     /// Runs the tests as they are.
@@ -71,17 +90,22 @@ impl ConformanceArgs {
                 invalid(format!("cannot write the page to {}: {e}", file.display()))
             })?;
         }
-        let failed = results.iter().filter(|r| r.failure.is_some());
-        let failed: Vec<String> = failed.map(|r| r.name.clone()).collect();
+        let failed = results.iter().filter_map(|r| Some((r.name.clone(), r.failure.clone()?)));
+        let failed: Vec<(String, String)> = failed.collect();
         Ok(TestCounts { passed: results.len() - failed.len(), failed })
     }
 
-    /// Prints the numbers, and why they are not those that are expected.
-    fn report(&self, counts: &TestCounts, total: usize) -> Result<ExitCode> {
+    /// Prints the numbers, and why they are not those that are expected unless a page says these.
+    fn report(
+        &self,
+        counts: &TestCounts,
+        total: usize,
+        of_page: Option<usize>,
+    ) -> Result<ExitCode> {
         let TestCounts { passed, failed } = counts;
         let refused = total - passed - failed.len();
-        let expected = self.expect.unwrap_or(total - refused);
-        let is_enough = *passed >= expected;
+        let expected = of_page.or(self.expect).unwrap_or(total - refused);
+        let is_enough = of_page.is_some() || *passed >= expected;
         if !is_enough {
             let end = match refused {
                 0 => String::new(),
@@ -137,7 +161,9 @@ impl ConformanceArgs {
             match &result.outcome {
                 ExportOutcome::Passed => counts.passed += 1,
                 ExportOutcome::Refused(_) => (),
-                ExportOutcome::Failed(_) => counts.failed.push(result.name.clone()),
+                ExportOutcome::Failed(why) => {
+                    counts.failed.push((result.name.clone(), why.clone()));
+                }
             }
             progress.hidden(|| self.print_exported(&result))?;
         }
@@ -185,29 +211,92 @@ fn step(i: usize, test: &Path, total: usize) -> String {
 }
 
 /// Returns which tests failed: those whose reasons are not known, and the number of the others.
-fn failed_text(failed: &[String]) -> String {
-    let is_new = |name: &&String| page::known_reason(name).is_none();
-    let new: Vec<&str> = failed.iter().filter(is_new).map(String::as_str).collect();
+fn failed_text(failed: &[(String, String)]) -> String {
+    let is_new = |(name, why): &&(String, String)| page::known_reason(name, why).is_none();
+    let new: Vec<&str> = failed.iter().filter(is_new).map(|(name, _)| name.as_str()).collect();
     let known = failed.len() - new.len();
-    let names = match new.len() {
-        0 => String::new(),
-        n if n > MAX_NAMES => format!(": {}, ..", new[..MAX_NAMES].join(", ")),
-        _ => format!(": {}", new.join(", ")),
-    };
+    let names = if new.is_empty() { String::new() } else { format!(": {}", names_text(&new)) };
     match known {
         0 => format!("{} failed{names}", new.len()),
         _ => format!("{known} failed for known reasons, {} for others{names}", new.len()),
     }
 }
 
+/// Returns the first names of tests.
+fn names_text(names: &[&str]) -> String {
+    let end = if names.len() > MAX_NAMES { ", .." } else { "" };
+    format!("{}{end}", names[..names.len().min(MAX_NAMES)].join(", "))
+}
+
+/// Reads the number of all tests and the names of those that fail from a page.
+fn listed_failures(file: &Path) -> Result<(usize, BTreeSet<String>)> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| invalid(format!("cannot read the page {}: {e}", file.display())))?;
+    page::parsed(&text).ok_or_else(|| {
+        invalid(format!("expected a page of `--page`, got {}; write it again", file.display()))
+    })
+}
+
+/// Returns the names of tests, which are those of their folders.
+fn test_names(tests: &[PathBuf]) -> impl Iterator<Item = &str> {
+    tests.iter().filter_map(|test| test.file_name()?.to_str())
+}
+
+/// Returns how results differ from a page: other tests fail, or the number of all is not `total`.
+fn page_differences(
+    tests: &[PathBuf],
+    failed: &[(String, String)],
+    total: Option<usize>,
+    listed: &BTreeSet<String>,
+) -> Vec<String> {
+    let failed: BTreeSet<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+    let new: Vec<&str> = failed.iter().copied().filter(|name| !listed.contains(*name)).collect();
+    let fixed: Vec<&str> =
+        test_names(tests).filter(|name| listed.contains(*name) && !failed.contains(name)).collect();
+    let mut lines = vec![];
+    if !new.is_empty() {
+        lines.push(format!(
+            "{} failed that the page does not list: {}",
+            new.len(),
+            names_text(&new)
+        ));
+    }
+    if !fixed.is_empty() {
+        let names = names_text(&fixed);
+        lines.push(format!("{} passed that the page lists as failed: {names}", fixed.len()));
+    }
+    if let Some(total) = total.filter(|&total| total != tests.len()) {
+        lines.push(format!("expected {total} tests as on the page, got {}", tests.len()));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn failures(names: &[&str]) -> Vec<(String, String)> {
+        names.iter().map(|n| (n.to_string(), "2 of 4 numbers differ".to_string())).collect()
+    }
+
+    #[test]
+    fn a_new_failure_is_not_made_up_for_by_a_new_pass() {
+        let tests = ["a", "b", "c"].map(PathBuf::from);
+        let listed = BTreeSet::from(["b".to_string(), "not_run".to_string()]);
+        let lines =
+            |failed: &[&str], total| page_differences(&tests, &failures(failed), total, &listed);
+        assert!(lines(&["b"], Some(3)).is_empty());
+        let want = [
+            "1 failed that the page does not list: a",
+            "1 passed that the page lists as failed: b",
+        ];
+        assert_eq!(lines(&["a"], None), want);
+        assert_eq!(lines(&["b"], Some(4)), ["expected 4 tests as on the page, got 3"]);
+    }
+
     #[test]
     fn known_failures_are_counted_and_others_named() {
-        let failed =
-            |names: &[&str]| failed_text(&names.iter().map(|n| n.to_string()).collect::<Vec<_>>());
+        let failed = |names: &[&str]| failed_text(&failures(names));
         assert_eq!(failed(&["test_abs", "test_add"]), "2 failed: test_abs, test_add");
         let text = "1 failed for known reasons, 1 for others: test_abs";
         assert_eq!(failed(&["test_bernoulli_seed", "test_abs"]), text);

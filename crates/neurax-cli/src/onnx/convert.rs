@@ -1,10 +1,11 @@
 //! `neurax onnx convert`: a model in another opset or float type.
 
 use super::inputs::{export_types, exporter_of, importer};
+use super::named_arguments::named_dims;
 use super::written_file::WrittenFile;
 use crate::progress::ProgressLine;
 use clap::Args;
-use neurax::onnx::Importer;
+use neurax::onnx::{Exporter, Importer};
 use neurax::prelude::*;
 use std::time::Instant;
 
@@ -16,15 +17,16 @@ pub struct ConvertArgs {
     /// The file to write.
     out: String,
     /// The opset of the new model; 18 without it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(Exporter::OPSETS))]
     opset: Option<i64>,
     /// The dtype of the weights and computations that are f32: f16 or bf16.
-    #[arg(long, value_name = "DTYPE")]
+    #[arg(long, value_name = "DTYPE", value_parser = ["f16", "bf16"])]
     float: Option<String>,
-    /// The shape of an input: NAME=_,3,224,224, where `_` is any size, if the file declares an open
-    /// one. Without it, an input has the declared sizes.
-    #[arg(long = "shape", value_name = "NAME=SIZES")]
-    shapes: Vec<String>,
+    /// The shape of an input: NAME=_,3,224,224, where `_` is any size, and a name one size for all
+    /// axes of the name. Without it, an input has the declared sizes; a named one that is fixed for
+    /// another input is fixed for this one, too.
+    #[arg(long = "shape", value_name = "NAME=SIZES", value_parser = named_dims)]
+    shapes: Vec<(String, Vec<Dim>)>,
     /// Computes what depends on weights alone: folds batch normalizations and transposes weights.
     #[arg(long)]
     for_inference: bool,
@@ -55,12 +57,13 @@ impl ConvertArgs {
     }
 }
 
-/// Returns the error of an export with the inputs whose sizes can be fixed, if there are any.
+/// Returns the error of an export with the inputs whose sizes can be fixed, if there are any and
+/// the error says that this helps.
 fn with_advice(e: Error, net: &Net, types: &[TypeSpec]) -> Error {
     let is_open = |t: &TypeSpec| t.dims.iter().any(|d| matches!(d, Dim::Any | Dim::Named(_)));
     let named = net.model.inputs().zip(types).filter(|(_, t)| is_open(t));
     let open: Vec<String> = named.map(|(name, t)| format!("{name}: {t}")).collect();
-    if open.is_empty() {
+    if open.is_empty() || !e.message().contains("fix the size") {
         return e;
     }
     let why = format!(

@@ -1,7 +1,7 @@
 //! `neurax onnx inspect`: what is in a file, and what it compiles to.
 
 use super::inputs::ModelArgs;
-use crate::output::print_line;
+use crate::output::{print_line, printable};
 use crate::progress::ProgressLine;
 use clap::Args;
 use neurax::onnx::{ModelInfo, SegmentInfo, Session, ValueInfo};
@@ -45,11 +45,9 @@ impl InspectArgs {
             print_line(as_json(session.info(), compiled))?;
             return Ok(code);
         }
-        for line in lines(session.info()) {
-            print_line(line)?;
-        }
-        for line in compiled.map_or(vec![], compiled_lines) {
-            print_line(line)?;
+        let all = lines(session.info()).into_iter().chain(compiled.map_or(vec![], compiled_lines));
+        for line in all {
+            print_line(printable(&line))?;
         }
         Ok(code)
     }
@@ -59,11 +57,7 @@ impl InspectArgs {
     fn compiled(&self, session: &Session) -> Result<InspectedModel> {
         let values = self.model.values(session)?;
         let inputs = self.model.described(session, &values)?;
-        session.run(values).map_err(|e| {
-            let advice = "give other sizes with --shape, or values with --input";
-            let why = format!("{} for {}; {advice}", e.message(), inputs.join(", "));
-            Error::new(e.op(), why).at_origin(e.origin())
-        })?;
+        self.model.run(session, values, &inputs)?;
         Ok(InspectedModel { inputs, segments: session.segments() })
     }
 }
@@ -108,7 +102,7 @@ fn lines(info: &ModelInfo) -> Vec<String> {
     let mut lines = vec![
         format!("producer  {}", info.producer),
         format!("IR {}, opset {}", info.ir_version, opsets.collect::<Vec<_>>().join(", ")),
-        format!("weights   {} tensors, {}", info.initializers, mib(info.initializer_bytes)),
+        format!("weights   {} tensors, {}", info.weights, mib(info.weight_bytes)),
     ];
     let value = |kind: &str, v: &ValueInfo| format!("{kind:<9} {}: {}", v.name, v.r#type);
     lines.extend(info.inputs.iter().map(|v| value("input", v)));
@@ -155,6 +149,8 @@ fn as_json(info: &ModelInfo, compiled: Option<Result<InspectedModel>>) -> serde_
         "operators": info.operators,
         "initializers": info.initializers,
         "initializer_bytes": info.initializer_bytes,
+        "weights": info.weights,
+        "weight_bytes": info.weight_bytes,
         "compiled_for": compiled.map(|c| c.inputs),
         "segments": segments,
         "error": error,

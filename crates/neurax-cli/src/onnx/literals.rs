@@ -20,7 +20,7 @@ pub fn parsed(text: &str, dtype: Option<DType>, rank: usize) -> Result<OnnxValue
     let value = match (dtype, is_list) {
         (None, false) => Value::from(text),
         _ => serde_json::from_str(text).or_else(|e| match is_list {
-            true => Err(invalid(format!("expected lists as in JSON, got `{text}`: {e}"))),
+            true => Err(not_json(text, &e)),
             false => Ok(Value::from(text)),
         })?,
     };
@@ -33,6 +33,17 @@ pub fn parsed(text: &str, dtype: Option<DType>, rank: usize) -> Result<OnnxValue
         None => strings(shape, &elements).map(OnnxValue::Strings),
         Some(dtype) => numbers(shape, &elements, dtype).map(OnnxValue::Tensor),
     }
+}
+
+/// Returns the error of lists that are no JSON.
+fn not_json(text: &str, e: &serde_json::Error) -> Error {
+    let lower = text.to_lowercase();
+    let is_infinite = ["nan", "inf"].iter().any(|name| lower.contains(name));
+    let advice = match is_infinite {
+        true => "; write \"NaN\", \"inf\" and \"-inf\" in quotes",
+        false => "",
+    };
+    invalid(format!("expected lists as in JSON, got `{text}`: {e}{advice}"))
 }
 
 /// Returns true if the text is the value of a tensor of numbers: JSON lists, a number or a bool.
@@ -245,6 +256,8 @@ mod tests {
             ("[[1], 2]", Some(F32), "expected a list beside other lists, got 2"),
             ("[[1], [2, 3]]", Some(F32), "expected 1 elements, got 2 in [2,3]"),
             ("[1, 2", Some(F32), "expected lists as in JSON"),
+            ("[[NaN]]", Some(F32), "write \"NaN\", \"inf\" and \"-inf\" in quotes"),
+            ("[1, -inf]", Some(F32), "write \"NaN\", \"inf\" and \"-inf\" in quotes"),
             ("[300]", Some(U8), "expected numbers in the range of u8"),
             ("[1.5]", Some(I32), "expected numbers of i32, got 1.5"),
             ("[1]", None, "expected texts in quotes, got 1"),

@@ -8,8 +8,10 @@ mod inputs;
 mod inspect;
 mod invalid;
 mod literals;
+mod named_arguments;
 mod optimize;
 mod page;
+mod reference_run;
 mod run;
 mod written_file;
 
@@ -48,7 +50,7 @@ impl OnnxCommand {
     /// # Errors
     /// If a file cannot be read, or a model not be run.
     pub fn run(self) -> Result<ExitCode> {
-        let done = self.done();
+        let done = self.done().map_err(|e| invalid::without_line(&e));
         if let (Err(e), true) = (&done, self.is_json()) {
             print_line(json!({ "error": e.to_string() }))?;
         }

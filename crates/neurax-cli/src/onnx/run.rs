@@ -3,13 +3,14 @@
 use super::inputs::ModelArgs;
 use super::invalid::invalid;
 use super::literals;
-use crate::output::print_line;
+use crate::output::{print_line, printable};
 use crate::progress::ProgressLine;
 use clap::Args;
 use neurax::io::npy;
 use neurax::onnx::OnnxValue;
 use neurax::prelude::*;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// The arguments.
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 pub struct RunArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// A folder to which each output that is a tensor is written, as NAME.npy.
+    /// A folder to which each output that is a tensor is written, as NAME.npy. Characters that are
+    /// no part of a file name become `_`, and names that are equal then get a number.
     #[arg(long)]
     out: Option<PathBuf>,
     /// Prints one JSON object: the outputs with their types, and their values or files.
@@ -39,12 +41,12 @@ impl RunArgs {
         let values = self.model.values(&session)?;
         progress.step("compiling and running");
         let inputs = self.model.described(&session, &values)?;
-        let values = session.run(values)?;
+        let values = self.model.run(&session, values, &inputs)?;
         drop(progress);
-        let mut outputs = vec![];
+        let (mut outputs, mut taken) = (vec![], HashSet::new());
         for (name, value) in session.outputs().zip(&values) {
             let file = match &self.out {
-                Some(folder) => written(name, value, folder)?,
+                Some(folder) => written(&file_name(name, &mut taken), value, folder)?,
                 None => None,
             };
             outputs.push(RunOutput { name, value, file });
@@ -71,20 +73,31 @@ impl RunOutput<'_> {
     }
 
     fn print(&self, is_written: bool) -> Result<()> {
-        print_line(format!("{}: {}", self.name, text(self.value)?))?;
+        let name = printable(self.name);
+        print_line(format!("{name}: {}", text(self.value)?))?;
         match is_written && self.file.is_none() {
-            true => print_line(format!("{}: not written, as it is no tensor", self.name)),
+            true => print_line(format!("{name}: not written, as it is no tensor")),
             false => Ok(()),
         }
     }
 }
 
+/// Returns the name of the file of an output that no other output has, also where files are found
+/// without regard to case.
+fn file_name(output: &str, taken: &mut HashSet<String>) -> String {
+    let is_other = |c: char| c.is_control() || r#"/\:*?"<>|"#.contains(c);
+    let base = output.replace(is_other, "_");
+    let numbered = (1..).map(|i| format!("{base}_{i}"));
+    let mut names = [base.clone()].into_iter().chain(numbered);
+    names.find(|name| taken.insert(name.to_lowercase())).unwrap_or(base) + ".npy"
+}
+
 /// Writes a tensor to a folder, and returns its file; `None` for other values.
-fn written(name: &str, y: &OnnxValue, folder: &Path) -> Result<Option<PathBuf>> {
+fn written(file: &str, y: &OnnxValue, folder: &Path) -> Result<Option<PathBuf>> {
     let OnnxValue::Tensor(y) = y else { return Ok(None) };
     let failed = |e| invalid(format!("cannot write to {}: {e}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = folder.join(format!("{}.npy", name.replace(['/', '\\'], "_")));
+    let file = folder.join(file);
     npy::save(y, &file)?;
     Ok(Some(file))
 }
@@ -106,4 +119,17 @@ fn text(y: &OnnxValue) -> Result<String> {
         OnnxValue::Optional(None) => "none".into(),
         OnnxValue::Optional(Some(x)) => text(x)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_have_files_of_different_names() {
+        let mut taken = HashSet::new();
+        let names = ["a/b", "a_b", "A:B", "a_b_1", "x\n\u{1b}[31mred"];
+        let files = names.map(|name| file_name(name, &mut taken));
+        assert_eq!(files, ["a_b.npy", "a_b_1.npy", "A_B_2.npy", "a_b_1_1.npy", "x__[31mred.npy"]);
+    }
 }

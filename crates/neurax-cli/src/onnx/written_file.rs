@@ -27,7 +27,7 @@ impl WrittenFile<'_> {
                 "seconds": self.seconds,
             }));
         }
-        let mib = |info: &ModelInfo| info.initializer_bytes as f64 / (1 << 20) as f64;
+        let mib = |info: &ModelInfo| info.weight_bytes as f64 / (1 << 20) as f64;
         print_line(format!("wrote {} in {:.1} s", self.path, self.seconds))?;
         print_line(format!("nodes     {} before, {} after", nodes(old), nodes(new)))?;
         print_line(format!("weights   {:.2} MiB before, {:.2} MiB after", mib(old), mib(new)))
@@ -45,5 +45,7 @@ fn contents(info: &ModelInfo) -> Value {
         "operators": info.operators,
         "initializers": info.initializers,
         "initializer_bytes": info.initializer_bytes,
+        "weights": info.weights,
+        "weight_bytes": info.weight_bytes,
     })
 }

@@ -9,10 +9,14 @@ use ratatui::crossterm::event::{
 };
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time between two looks at the files, which is the delay of the dashboard.
 const REFRESH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The least time between two readings of the files, as a multiple of the time of the last one: the
+/// whole log is read, and a long one must not occupy a core.
+const REST_OF_READING: u32 = 20;
 
 /// Shows the dashboard of a run directory until `q`.
 ///
@@ -23,20 +27,34 @@ pub fn watch(directory: PathBuf) -> Result<()> {
         let why = "expected a terminal as standard output; `neurax report` writes a page";
         return Err(Error::new("watch", why));
     }
-    // Also restores the terminal after a panic, but not after an error half-way.
-    let mut terminal = ratatui::try_init().map_err(|e| {
-        ratatui::restore();
-        failed(&e)
-    })?;
-    let outcome = follow(&mut terminal, Dashboard::new(directory));
-    ratatui::restore();
+    let show = |mut terminal| follow(&mut terminal, Dashboard::new(directory));
+    with_terminal(ratatui::try_init, show, ratatui::restore)
+}
+
+/// Calls `show` with a terminal of `init`, and `restore` after it. `init` may fail half-way, and
+/// restores the terminal after a panic but not after such an error.
+///
+/// # Errors
+/// If `init` or `show` fails.
+fn with_terminal<T>(
+    init: impl FnOnce() -> std::io::Result<T>,
+    show: impl FnOnce(T) -> Result<()>,
+    restore: impl FnOnce(),
+) -> Result<()> {
+    let outcome = init().map_err(|e| failed(&e)).and_then(show);
+    restore();
     outcome
 }
 
 /// Draws the dashboard whenever the files change or a key is pressed, until `q`.
 fn follow(terminal: &mut DefaultTerminal, mut dashboard: Dashboard) -> Result<()> {
+    let mut due = Instant::now();
     loop {
-        dashboard.refresh();
+        let start = Instant::now();
+        if start >= due {
+            dashboard.refresh();
+            due = Instant::now() + start.elapsed() * REST_OF_READING;
+        }
         terminal.draw(|frame| view::draw(frame, &dashboard)).map_err(|e| failed(&e))?;
         if !event::poll(REFRESH_INTERVAL).map_err(|e| failed(&e))? {
             continue;

@@ -92,6 +92,22 @@ fn arrows_choose_charts_and_small_terminals_are_drawn() {
 }
 
 #[test]
+fn the_lines_of_a_small_chart_are_named_and_its_epochs_are_whole() {
+    let directory = directory("legend");
+    train_in(&directory, 4);
+    let mut dashboard = Dashboard::new(directory.clone());
+    dashboard.refresh();
+    fs::remove_dir_all(&directory).unwrap();
+    dashboard.chosen = dashboard.plots.iter().position(|plot| plot.title == "accuracy").unwrap();
+    // Two charts of 4 rows each.
+    let shown = picture(&dashboard, 80, 22);
+    let title = shown.lines().find(|line| line.contains(" accuracy ")).unwrap();
+    assert!(title.contains(" training ") && title.contains(" validation "), "{shown}");
+    let whole = picture(&dashboard, 80, 60);
+    assert!(!whole.contains("2.5000"), "epochs 1 to 4: {whole}");
+}
+
+#[test]
 fn a_damaged_log_is_shown_with_its_problem() {
     let directory = directory("damaged");
     train_in(&directory, 1);
@@ -121,6 +137,21 @@ fn the_time_that_is_left_follows_from_the_speed() {
     let progress = eta::RunProgress::of(&files);
     assert_eq!((progress.step, progress.steps, progress.speed), (6, Some(60), Some(0.5)));
     assert_eq!((progress.fraction(), progress.remaining()), (Some(0.1), Some(108.0)));
+}
+
+#[test]
+fn the_terminal_is_restored_after_its_start_or_the_dashboard_failed() {
+    let run = |init: std::io::Result<()>, shown: Result<()>| {
+        let mut restored = 0;
+        let outcome = with_terminal(|| init, |()| shown, || restored += 1);
+        (outcome.map_err(|e| e.message().to_string()), restored)
+    };
+    let never = || Err(Error::new("watch", "shown without a terminal"));
+    let (outcome, restored) = run(Err(std::io::Error::other("no raw mode")), never());
+    assert_eq!((outcome, restored), (Err("cannot use the terminal: no raw mode".into()), 1));
+    let (outcome, restored) = run(Ok(()), Err(Error::new("watch", "gone")));
+    assert_eq!((outcome, restored), (Err("gone".into()), 1));
+    assert_eq!(run(Ok(()), Ok(())), (Ok(()), 1));
 }
 
 #[test]

@@ -124,25 +124,40 @@ fn draw_chart(frame: &mut Frame, area: Rect, plot: &Plot) {
     let points: Vec<Vec<(f64, f64)>> = lines.iter().map(finite).collect();
     let x = bounds(points.iter().flatten().map(|p| p.0));
     let y = bounds(points.iter().flatten().map(|p| p.1));
-    let sets = lines.iter().zip(&points).enumerate().map(|(i, (line, points))| {
+    let sets = points.iter().enumerate().map(|(i, points)| {
         ChartLine::default()
-            .name(line.name.as_str())
             .marker(Marker::Braille)
             .graph_type(GraphType::Line)
             .style(LINE_COLORS[i % LINE_COLORS.len()])
             .data(points)
     });
-    let axis = |[low, high]: [f64; 2]| {
-        let labels = [low, (low + high) / 2.0, high].map(|x| label(x).dim());
+    let axis = |[low, high]: [f64; 2], ticks: Vec<f64>| {
+        let labels = ticks.into_iter().map(|x| label(x).dim());
         Axis::default().bounds([low, high]).labels(labels).style(Color::DarkGray)
     };
-    let last = points.iter().filter_map(|p| p.last()).map(|p| label(p.1));
-    let last = last.collect::<Vec<_>>().join(" / ");
+    let middle = |[low, high]: [f64; 2]| (low + high) / 2.0;
+    // There is no epoch or step between two others.
+    let x_ticks = [x[0], middle(x), x[1]].into_iter().filter(|at| at.fract() == 0.0).collect();
     let chart = Chart::new(sets.collect())
-        .block(Block::bordered().title(format!(" {} {last} ", plot.title)))
-        .x_axis(axis(x).title(x_label.as_str()))
-        .y_axis(axis(y));
+        .block(Block::bordered().title(chart_title(plot, lines, &points)))
+        // The title is the legend: one inside of a small chart would hide the lines.
+        .legend_position(None)
+        .x_axis(axis(x, x_ticks).title(x_label.as_str()))
+        .y_axis(axis(y, vec![y[0], middle(y), y[1]]));
     frame.render_widget(chart, area);
+}
+
+/// Returns the title of a chart: that of the plot, and the name and the last number of each line in
+/// its color.
+fn chart_title<'p>(plot: &'p Plot, lines: &'p [PlotLine], points: &[Vec<(f64, f64)>]) -> Line<'p> {
+    let entry = |(i, (line, points)): (usize, (&PlotLine, &Vec<(f64, f64)>))| {
+        let last = points.last().map_or("NaN".into(), |p| label(p.1));
+        let text = if line.name.is_empty() { last } else { format!("{} {last}", line.name) };
+        Span::styled(format!("{text} "), LINE_COLORS[i % LINE_COLORS.len()])
+    };
+    let entries = lines.iter().zip(points).enumerate().map(entry);
+    let title = Span::raw(format!(" {} ", plot.title));
+    [title].into_iter().chain(entries).collect::<Vec<_>>().into()
 }
 
 fn draw_log(frame: &mut Frame, area: Rect, dashboard: &Dashboard) {
