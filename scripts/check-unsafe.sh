@@ -3,6 +3,7 @@
 # valgrind checks the generated machine code as well; AddressSanitizer and Miri check the Rust code
 # only. Without arguments, runs valgrind and Miri. docs/testing.md lists the latest results.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 
 # At least one op of each kind of kernel, for the tests that build several programs from each row.

@@ -9,6 +9,7 @@
 #     .venv/bin/pip install -r crates/neurax-testkit/fixtures/requirements.txt
 #     PYTHON=.venv/bin/python scripts/draw-functions.sh [SEED] [COUNT]
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 seed=${1:-$RANDOM}
 count=${2:-60}

@@ -9,6 +9,7 @@
 # is 1 if there is one. The models of the tests of ONNX backends, in the folder NEURAX_FUZZ_MODELS,
 # are damaged as well; scripts/onnx-conformance.sh makes them.
 set -eu
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 count="${1:-1000000}"
 seed="${2:-$(date +%s)000000}"

@@ -9,6 +9,7 @@
 # kill, the newest checkpoint is damaged before the restart. At the end, a directory that cannot be
 # written and a full disk must be errors, and a second start must succeed; so must one after Ctrl-C.
 set -eu
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 kills="${1:-100}"
 seed="${2:-$(date +%s)}"

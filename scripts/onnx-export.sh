@@ -7,6 +7,7 @@
 #
 # The exit code is 3 if the packages cannot be installed.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 here=crates/neurax-onnx/tests/backend
 models=target/onnx/exported

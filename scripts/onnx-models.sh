@@ -9,6 +9,7 @@
 # Keras. Models of an earlier run are kept; remove target/onnx-models/tests to export them again.
 # The exit code is 3 if the packages cannot be installed.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 to=target/onnx-models
 code=scripts/onnx_models

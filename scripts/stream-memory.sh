@@ -6,6 +6,7 @@
 # takes 64 MB more. The files are removed. docs/data.md lists the latest results. PROFILE= runs a
 # debug build.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 
 gigabytes=${1:-2}

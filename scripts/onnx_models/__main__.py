@@ -1,10 +1,11 @@
-"""Exports models from Python frameworks, with random weights, as tests of ONNX backends.
+"""Exports models from Python frameworks, with random weights, as tests of ONNX backends, or lays
+out models of packages with trained weights.
 
     python scripts/onnx_models FOLDER GROUP [PART OF A NAME]
 
 GROUP is one of torch_images, torch_sequences, torch_transformers, tabular, quantized, optimized
-and keras_models. The last needs the packages of requirements-keras.txt, the others those of
-requirements.txt.
+keras_models and real_models. The last two need the packages of requirements-keras.txt and of
+requirements-real.txt, the others those of requirements.txt.
 """
 
 import importlib
