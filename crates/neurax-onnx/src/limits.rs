@@ -5,8 +5,8 @@
 //! iterations, and a string that is concatenated with itself doubles its length. Each of these has
 //! a limit here, far above what models of exporters need, and an error that names it.
 //!
-//! What the data decide has none: a loop in a compiled program that ends by a condition runs until
-//! the condition is false, as it says.
+//! A loop of a compiled program that ends by a condition on data has no limit: it runs until the
+//! condition is false.
 
 /// The number of graphs inside of each other: bodies of branches, loops and functions.
 pub(crate) const MAX_BODY_DEPTH: usize = 64;

@@ -10,7 +10,7 @@
 //! one quarter.
 
 use crate::plot::document;
-use crate::text::{end_of, escape, nanoseconds, push, start_of};
+use crate::text::{LETTER_WIDTH, end_of, escape, nanoseconds, push, start_of};
 use crate::theme::{INK, MUTED, SERIES, SURFACE};
 use neurax_tensor::{Error, Result};
 use std::collections::BTreeMap;
@@ -20,9 +20,8 @@ const FLAME_WIDTH: f64 = 1000.0;
 const FLAME_ROW: f64 = 22.0;
 /// The space above the boxes, for the title.
 const FLAME_TOP: f64 = 30.0;
-/// The narrowest box that is drawn, and the width of a letter.
+/// The narrowest box that is drawn.
 const NARROWEST_BOX: f64 = 0.4;
-const LETTER_WIDTH: f64 = 6.6;
 /// The most frames of a stack: more than layers inside of layers have, and few enough for a page.
 const MAX_FRAMES: usize = 200;
 

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 /// The largest time that is shown, at the end of the year 9999, and the least one with `-`.
 const MAX_TIME: f64 = 253_402_300_800.0;
+/// The mean width of a letter of 12 pixels, in pixels.
+pub(crate) const LETTER_WIDTH: f64 = 6.6;
 /// The text of what is left out.
 const LEFT_OUT: &str = "…";
 

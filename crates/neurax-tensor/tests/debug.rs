@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 static ONE_BY_ONE: Mutex<()> = Mutex::new(());
 
 /// Switches all checks off at the end of a test.
-struct Checks(#[allow(dead_code, reason = "the lock is held until it is dropped")] Guard);
+struct Checks {
+    /// Held until the checks are off.
+    _lock: Guard,
+}
 
 type Guard = MutexGuard<'static, ()>;
 
@@ -16,7 +19,7 @@ impl Checks {
         let guard = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         debug::nans(nans);
         debug::checks(checks);
-        Checks(guard)
+        Checks { _lock: guard }
     }
 }
 

@@ -1,19 +1,12 @@
 //! The mean of the weights of a training as its result.
 
+mod line;
+
+use line::{line, model};
 use neurax::prelude::*;
 use neurax::train::{AveragedWeights, Checkpoints, EarlyStopping};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-
-fn line(n: usize) -> Dataset {
-    let x = key(42).uniform([n, 2]);
-    let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
-    Dataset::new(x, y).unwrap()
-}
-
-fn model() -> Node {
-    nn::input("x", dims![_, 2]).dense(1)
-}
 
 fn path(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("neurax-averages-{}-{name}", std::process::id()));

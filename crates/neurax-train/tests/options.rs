@@ -1,6 +1,9 @@
 //! Options of the loop: norms, learning-rate search, weights of examples and classes, validation
 //! sets, evaluations without a training.
 
+mod line;
+
+use line::{line, model};
 use neurax::data::{Batch, SourceEpoch};
 use neurax::prelude::*;
 use neurax::train::{
@@ -8,16 +11,6 @@ use neurax::train::{
 };
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-
-fn line(n: usize) -> Dataset {
-    let x = key(42).uniform([n, 2]);
-    let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
-    Dataset::new(x, y).unwrap()
-}
-
-fn model() -> Node {
-    nn::input("x", dims![_, 2]).dense(1)
-}
 
 fn path(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("neurax-options-{}-{name}", std::process::id()));

@@ -1,20 +1,12 @@
 //! Training runs are reproducible and resumable, and a failed run loses no progress.
 
+mod line;
+
+use line::{line, model};
 use neurax::data::Batch;
 use neurax::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-
-/// Returns `n` examples of y = 2 x₀ - x₁ + 1.
-fn line(n: usize) -> Dataset {
-    let x = key(42).uniform([n, 2]);
-    let y = x.matmul(tensor([[2.0], [-1.0]])) + 1.0;
-    Dataset::new(x, y).unwrap()
-}
-
-fn model() -> Node {
-    nn::input("x", dims![_, 2]).dense(1)
-}
 
 fn trainer() -> Trainer {
     Trainer::new(model(), loss::mse, optim::adam(0.05)).quiet()

@@ -5,7 +5,7 @@
 
 use super::plot_line::PlotLine;
 use super::plot_scale::PlotScale;
-use crate::text::{escape, push, tick};
+use crate::text::{LETTER_WIDTH, escape, push, tick};
 use crate::theme::{GRID, MUTED, ThemeColor, series};
 use crate::tuning::{MAX_LINE_POINTS, MAX_LOG_DECADES, MAX_MARKED_POINTS};
 use neurax_tensor::{Error, Result};
@@ -13,10 +13,9 @@ use plotters::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The height of a row of the legend, its font size, and the mean width of a letter, in pixels.
+/// The height of a row of the legend and its font size, in pixels.
 const LEGEND_ROW: u32 = 19;
 const LEGEND_FONT: u32 = 12;
-const LEGEND_LETTER: f64 = 6.6;
 /// The space below the legend, in pixels.
 const LEGEND_MARGIN: u32 = 4;
 /// The width of the mark of a line with the space around it, in pixels.
@@ -247,7 +246,7 @@ fn legend(lines: &[PlotLine], width: u32) -> (String, u32) {
     }
     let (mut svg, mut x, mut row) = (String::new(), 12.0, 0);
     for (i, line) in lines.iter().enumerate() {
-        let needed = LEGEND_MARK + LEGEND_LETTER * line.name.chars().count() as f64 + 10.0;
+        let needed = LEGEND_MARK + LETTER_WIDTH * line.name.chars().count() as f64 + 10.0;
         if x > 12.0 && x + needed > f64::from(width) {
             (x, row) = (12.0, row + 1);
         }
