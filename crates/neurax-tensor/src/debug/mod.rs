@@ -36,7 +36,7 @@ mod watch;
 
 #[doc(inline)]
 pub use crate::__debug_print as print;
-pub(crate) use watch::{ValueWatch, WatchedArgs, watch};
+pub(crate) use watch::{ValueWatch, WatchedArgs, nan_cause, watch};
 
 /// Makes calls check their results, or ends that. A call that made NaN or infinity which reached a
 /// result is an error, which names the equation that made it of finite operands: its operation, the

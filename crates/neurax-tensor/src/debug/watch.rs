@@ -150,6 +150,26 @@ impl ValueWatch {
     }
 }
 
+/// Runs `graph` a second time, equation by equation, and returns the error that
+/// [`nans`](super::nans) would have found.
+///
+/// # Errors
+/// The error of the run.
+pub(crate) fn nan_cause(
+    device: &Device,
+    graph: &Graph,
+    args: &[Buffer],
+    kind: WatchedArgs,
+) -> Result<Option<Error>> {
+    let watch = ValueWatch { nans: true, checks: false };
+    let (outs, cause) = watch.by_equation(device, graph, args, true)?;
+    let found = match cause {
+        Some(cause) => check_cause(graph, Some(cause), kind),
+        None => check_passed(graph, &outs, kind),
+    };
+    Ok(found.err())
+}
+
 /// Returns the error of a cause, if it is one that a user has to know.
 fn check_cause(graph: &Graph, cause: Option<NonFiniteCause>, kind: WatchedArgs) -> Result<()> {
     match cause {

@@ -14,6 +14,7 @@ pub mod npz;
 mod open;
 mod raw;
 mod replace;
+mod rows;
 pub mod safetensors;
 mod serialize;
 pub mod text;
@@ -27,15 +28,28 @@ pub use map::{FileBytes, read_file, read_or_map_file};
 pub use nested::Nested;
 pub use open::open_file;
 #[doc(hidden)]
-pub use replace::replace_file;
+pub use replace::{create_locked, remove_unlocked, replace_file};
+#[doc(hidden)]
+pub use rows::FilePart;
+pub use rows::{FileRows, FileRowsIter};
 pub use serialize::{deserialize, deserialize_like, serialize};
 
 use crate::{Error, Result};
 use std::path::Path;
 
+/// The largest number of names in a message.
+const MAX_SHOWN_NAMES: usize = 20;
+
 /// Returns an error of `op` that names the file.
 fn in_file(op: &str, path: &Path, why: impl std::fmt::Display) -> Error {
     Error::new(op, format!("{}: {why}", path.display()))
+}
+
+/// Returns the first names of a list for a message.
+fn first_names(mut names: impl Iterator<Item = String>) -> String {
+    let mut shown: Vec<String> = names.by_ref().take(MAX_SHOWN_NAMES).collect();
+    shown.extend(names.next().map(|_| "..".into()));
+    shown.join(", ")
 }
 
 /// Runs `load` on the path of a file; its error names the file.

@@ -12,12 +12,13 @@
 //! written is version 1.0, little-endian, row-major. The dtypes that NumPy has are bool, the
 //! integers of 8 to 64 bits, f16, f32, f64, c64 and c128.
 
-mod header;
+pub(super) mod header;
 
 use super::{
     elements::{byte_swapped, literal, little_endian, read_bytes, row_major},
     in_file, load_file, open_file,
     replace::replace_file,
+    rows::FileRows,
 };
 use crate::{Error, Result, Tensor};
 use header::NpyHeader;
@@ -48,6 +49,33 @@ pub fn load(path: impl AsRef<Path>) -> Result<Tensor> {
         let file = open_file(path)?;
         let size = file.metadata()?.len();
         read(&mut BufReader::new(file), Some(size))
+    })
+}
+
+/// Opens a file to read its rows, entries along axis 0, one by one: for an array that is larger
+/// than memory.
+///
+/// # Errors
+/// As [`load`], and when the array is a scalar or in Fortran order, in which rows are not
+/// contiguous.
+///
+/// ```
+/// use neurax::io::npy;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-rows.npy");
+/// npy::save(&tensor([[1.0, 2.0], [3.0, 4.0]]), &path)?;
+/// assert_eq!(npy::rows(&path)?.row(1)?.to_vec::<f32>()?, [3.0, 4.0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn rows(path: impl AsRef<Path>) -> Result<FileRows> {
+    load_file(path.as_ref(), |path| {
+        let mut file = open_file(path)?;
+        let size = file.metadata()?.len();
+        let header = header::read(&mut file)?;
+        header.check_size(size)?;
+        header.check_rows()?;
+        let rows = FileRows::new(path, file, &header.ty, header.length as u64)?;
+        Ok(rows.swapped(header.swapped))
     })
 }
 
@@ -125,15 +153,12 @@ pub(super) fn write(to: &mut impl Write, header: &[u8], x: &Literal) -> std::io:
 
 /// Reads a tensor. `size` is the number of bytes of `from`, if it is known.
 pub(super) fn read(from: &mut impl Read, size: Option<u64>) -> Result<Tensor> {
-    let NpyHeader { ty, swapped, fortran_order, length } = header::read(from)?;
-    let bytes = ty.bytes()?;
+    let header = header::read(from)?;
     if let Some(size) = size {
-        let rest = size.saturating_sub(length as u64);
-        if rest != bytes as u64 {
-            let why = format!("expected {bytes} bytes for {ty} behind the header, got {rest}");
-            return Err(Error::new("load", why));
-        }
+        header.check_size(size)?;
     }
+    let NpyHeader { ty, swapped, fortran_order, .. } = header;
+    let bytes = ty.bytes()?;
     let mut elements = read_bytes(from, bytes)?;
     if size.is_none() && from.read(&mut [0])? > 0 {
         return Err(Error::new("load", format!("expected {bytes} bytes for {ty}, got more")));

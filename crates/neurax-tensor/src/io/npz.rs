@@ -1,16 +1,21 @@
 //! Trees of tensors in NumPy's `.npz` files, as `numpy.savez`, `numpy.savez_compressed` and
 //! `numpy.load`: zip archives of `.npy` files, whose names are the paths of the leaves.
 
-use super::{in_file, load_file, npy, open_file, replace::replace_file};
+use super::rows::{FilePart, FileRows};
+use super::{
+    first_names, in_file, load_file, npy, npy::header::NpyHeader, open_file, replace::replace_file,
+};
 use crate::{Error, Result, Tensor, Tree};
-use neurax_ir::Literal;
+use flate2::{CrcReader, read::DeflateDecoder};
+use neurax_ir::{Literal, OrBug};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufReader, BufWriter, Write},
+    io::{self, BufReader, BufWriter, Read, Write},
+    ops::Range,
     path::Path,
 };
-use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, read::ZipFile, write::SimpleFileOptions};
 
 /// The ending of the names of arrays in an archive.
 const ENDING: &str = ".npy";
@@ -40,8 +45,7 @@ const MIN_LARGE_BYTES: usize = u32::MAX as usize - (1 << 20);
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     load_file(path.as_ref(), |path| {
-        let mut archive = ZipArchive::new(BufReader::new(open_file(path)?))
-            .map_err(|e| malformed(format!("expected a .npz file, a zip archive: {e}")))?;
+        let mut archive = open(path)?;
         let mut arrays = BTreeMap::new();
         for i in 0..archive.len() {
             let mut file = archive.by_index(i).map_err(|e| malformed(e.to_string()))?;
@@ -54,6 +58,40 @@ pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
             }
         }
         Ok(arrays)
+    })
+}
+
+/// Opens a file to read the rows of the array `name`, entries along axis 0, one by one: for an
+/// array that is larger than memory. The rows of a file of `numpy.savez` have random access; those
+/// of `numpy.savez_compressed` are decompressed in their order.
+///
+/// The checksum of a compressed array is compared behind its last row, that of an uncompressed
+/// array is not.
+///
+/// # Errors
+/// When the file cannot be read, is not a zip archive or has no such array; or the array is
+/// malformed, a scalar, or in Fortran order, in which rows are not contiguous.
+///
+/// ```
+/// use neurax::io::npz;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-rows.npz");
+/// npz::save(&(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([5, 6])), &path)?;
+/// assert_eq!(npz::rows(&path, "0")?.row(1)?.to_vec::<f32>()?, [3.0, 4.0]);
+/// let error = npz::rows(&path, "x").unwrap_err().to_string();
+/// assert!(error.contains("expected one of the arrays 0, 1, got `x`"), "{error}");
+/// # Ok::<(), Error>(())
+/// ```
+pub fn rows(path: impl AsRef<Path>, name: &str) -> Result<FileRows> {
+    load_file(path.as_ref(), |path| {
+        let mut archive = open(path)?;
+        let named = |e: Error| malformed(format!("{name}: {}", e.message()));
+        let Some(index) = archive.index_for_name(&format!("{name}{ENDING}")) else {
+            return Err(missing(&archive, name));
+        };
+        let file = archive.by_index(index).map_err(|e| malformed(e.to_string()));
+        let stored = file.and_then(|mut file| StoredArray::read(&mut file)).map_err(named)?;
+        stored.rows(path, archive.into_inner().into_inner()).map_err(named)
     })
 }
 
@@ -140,6 +178,79 @@ fn save_by(method: CompressionMethod, leaves: Vec<(String, &Tensor)>, path: &Pat
         arrays.push((name, header, x));
     }
     replace_file(path, |file| write(file, method, &arrays)).map_err(|e| in_file("save", path, e))
+}
+
+/// Opens the archive.
+fn open(path: &Path) -> Result<ZipArchive<BufReader<File>>> {
+    ZipArchive::new(BufReader::new(open_file(path)?))
+        .map_err(|e| malformed(format!("expected a .npz file, a zip archive: {e}")))
+}
+
+/// Returns the error of an archive without the array `name`, which lists those that there are.
+fn missing(archive: &ZipArchive<BufReader<File>>, name: &str) -> Error {
+    let names = archive.file_names().filter_map(|file| {
+        let name = file.ok()?.strip_suffix(ENDING)?.to_string();
+        Some(name)
+    });
+    malformed(format!("expected one of the arrays {}, got `{name}`", first_names(names)))
+}
+
+/// An array in an archive.
+struct StoredArray {
+    header: NpyHeader,
+    /// The bytes of its file in the archive.
+    bytes: Range<u64>,
+    method: CompressionMethod,
+    checksum: u32,
+}
+
+impl StoredArray {
+    /// Reads the header of the array in a file of the archive, and compares it with the size.
+    fn read(file: &mut ZipFile<'_, BufReader<File>>) -> Result<StoredArray> {
+        let header = npy::header::read(file)?;
+        let start = file.data_start().or_bug("the start of a file that is read is known")?;
+        let (size, method) = (file.compressed_size(), file.compression());
+        header.check_size(if method == CompressionMethod::Stored { size } else { file.size() })?;
+        header.check_rows()?;
+        let bytes = start..start.saturating_add(size);
+        Ok(StoredArray { header, bytes, method, checksum: file.crc32() })
+    }
+
+    /// Returns the rows of the array in the file of the archive.
+    fn rows(self, path: &Path, file: File) -> Result<FileRows> {
+        let StoredArray { header, bytes, method, checksum } = self;
+        let length = header.length as u64;
+        let rows = FileRows::new(path, file, &header.ty, bytes.start.saturating_add(length))?;
+        let rows = rows.swapped(header.swapped);
+        match method {
+            CompressionMethod::Stored => Ok(rows),
+            CompressionMethod::Deflated => Ok(rows.decoded(bytes, length, move |from| {
+                let bytes = CrcReader::new(DeflateDecoder::new(from));
+                Box::new(CheckedBytes { bytes, checksum })
+            })),
+            other => {
+                let why = "expected an array without compression or with deflate";
+                Err(malformed(format!("{why}, got {other}")))
+            }
+        }
+    }
+}
+
+/// Decompressed bytes, whose checksum is compared at their end.
+struct CheckedBytes {
+    bytes: CrcReader<DeflateDecoder<BufReader<FilePart>>>,
+    checksum: u32,
+}
+
+impl Read for CheckedBytes {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read(to)?;
+        let is_end = n == 0 && !to.is_empty();
+        if is_end && self.bytes.crc().sum() != self.checksum {
+            return Err(io::Error::other("the bytes were changed: their checksum differs"));
+        }
+        Ok(n)
+    }
 }
 
 /// Writes the archive.

@@ -43,6 +43,46 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) ->
     part.rename_to(&path)
 }
 
+/// Creates a file in `folder`, and locks it until it is closed, so that [`remove_unlocked`] of
+/// another process does not take it for a leftover. `name` returns another name at each call.
+///
+/// # Errors
+/// When the file cannot be created.
+#[doc(hidden)]
+pub fn create_locked<N: AsRef<Path>>(folder: &Path, name: impl Fn() -> N) -> Result<(N, File)> {
+    loop {
+        let name = name();
+        let path = folder.join(&name);
+        let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            // A process of this number in another container, or one before this.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        // Without locks in the file system, no process removes leftovers either.
+        let _ = file.lock();
+        // Another process may have taken it for a leftover between the two calls above.
+        if path.exists() {
+            return Ok((name, file));
+        }
+    }
+}
+
+/// Removes a file of [`create_locked`] whose writer has ended, if `is_unused` returns true while
+/// the file is locked.
+///
+/// # Errors
+/// When the file is locked, or cannot be removed.
+#[doc(hidden)]
+pub fn remove_unlocked(path: &Path, is_unused: impl FnOnce() -> bool) -> Result<()> {
+    let file = File::open(path)?;
+    file.try_lock()?;
+    if !is_unused() {
+        return Ok(());
+    }
+    // Still locked, so that `create_locked` of another process sees that it is gone.
+    fs::remove_file(path)
+}
+
 /// Follows symbolic links, also to a file that does not exist yet.
 fn resolved(path: &Path) -> Result<PathBuf> {
     let mut path = path.to_path_buf();
@@ -78,20 +118,9 @@ struct Part {
 impl Part {
     /// Creates a file in the folder of `path` with a unique name.
     fn create(path: &Path) -> Result<Part> {
-        loop {
-            let part = path.with_file_name(part_name(path));
-            let file = match OpenOptions::new().write(true).create_new(true).open(&part) {
-                // A process of this number in another container, or one before this.
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                file => file?,
-            };
-            // Without locks in the file system, no one removes parts either.
-            let _ = file.lock();
-            // Another process may have taken it for a leftover between the two calls above.
-            if part.exists() {
-                return Ok(Part { file, path: Some(part) });
-            }
-        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let (name, file) = create_locked(folder, || part_name(path))?;
+        Ok(Part { file, path: Some(folder.join(name)) })
     }
 
     /// Renames the file to `path`, and waits until the disk knows the new name.
@@ -142,17 +171,9 @@ fn remove_leftovers(path: &Path) {
     for file in files.flatten() {
         let is_file = file.file_type().is_ok_and(|t| t.is_file());
         if is_file && is_part(&file.file_name(), name) {
-            let _ = remove_unlocked(&file.path());
+            let _ = remove_unlocked(&file.path(), || true);
         }
     }
-}
-
-/// Removes a file unless it is locked.
-fn remove_unlocked(path: &Path) -> Result<()> {
-    let file = File::open(path)?;
-    file.try_lock()?;
-    // Still locked, so that `Part::create` of another process sees that it is gone.
-    fs::remove_file(path)
 }
 
 /// Returns true if `name` is that of a part of the file `whole`.

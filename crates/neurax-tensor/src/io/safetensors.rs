@@ -7,10 +7,11 @@ mod leaf_types;
 
 use super::{
     elements::{literal, little_endian},
-    in_file,
+    in_file, load_file,
     map::{FileBytes, map},
     open_file,
     replace::replace_file,
+    rows::FileRows,
 };
 use crate::{Tensor, Tree};
 use header::{
@@ -144,6 +145,35 @@ fn save_leaves(
 /// ```
 pub fn load(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
     load_from(path.as_ref(), |file| Ok(Elements::Copied(file)))
+}
+
+/// Opens a file to read the rows of the tensor `name`, entries along axis 0, one by one: for a
+/// tensor that is larger than memory. A lone tensor has the empty name.
+///
+/// # Errors
+/// As [`load`], and when there is no such tensor, it is a scalar, or its rows do not take whole
+/// bytes, such as `i4[3]`.
+///
+/// ```
+/// use neurax::io::safetensors;
+/// use neurax::prelude::*;
+/// # let path = std::env::temp_dir().join("neurax-doc-rows.safetensors");
+/// safetensors::save(&(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([5, 6])), &path)?;
+/// assert_eq!(safetensors::rows(&path, "0")?.row(1)?.to_vec::<f32>()?, [3.0, 4.0]);
+/// let error = safetensors::rows(&path, "x").unwrap_err().to_string();
+/// assert!(error.contains("expected one of the tensors `0`, `1`, got `x`"), "{error}");
+/// # Ok::<(), Error>(())
+/// ```
+pub fn rows(path: impl AsRef<Path>, name: &str) -> Result<FileRows> {
+    load_file(path.as_ref(), |path| {
+        let mut file = open_file(path)?;
+        let size = file.metadata()?.len();
+        let entries = entries(&mut file, size)?;
+        let TensorEntry { ty, bytes, .. } = header::find(&entries, name)?;
+        let rows = FileRows::new(path, file, ty, bytes.start as u64)
+            .map_err(|e| malformed(format!("{}: {}", leaf_name(name), e.message())))?;
+        Ok(rows.swapped(cfg!(target_endian = "big")))
+    })
 }
 
 /// Maps the tensors of a file and returns them by name. No element is copied: a page of the file is

@@ -1,8 +1,8 @@
 //! [`CachedTrace`]: a trace of a jitted function with its compiled graph, and how it is called.
 
 use crate::{
-    Result, Tensor, Tree,
-    debug::{ValueWatch, WatchedArgs, watch},
+    Error, Result, Tensor, Tree,
+    debug::{ValueWatch, WatchedArgs, nan_cause, watch},
     device::{Device, unless_default},
     dispatch::{Outs, apply_graph, device_of, tensors},
     tensor::CallSite,
@@ -166,6 +166,22 @@ impl CachedTrace {
             0 | 1 => Ok(first),
             calls => compiled.profile(&args, calls),
         }
+    }
+
+    /// Runs the graph on `leaves`, equation by equation. Returns the error that names what made the
+    /// first NaN or infinity, if there is one.
+    ///
+    /// # Errors
+    /// The error of an operand or of running.
+    pub(super) fn nan_cause(&self, mut leaves: Vec<Tensor>) -> Result<Option<Error>> {
+        if !leaves.iter().chain(&self.traced.captures).all(Tensor::has_value) {
+            return Err(crate::tensor::no_value("nan_cause"));
+        }
+        let device = self.device_for(&refs(&leaves))?;
+        let args = self.buffers(&mut leaves, &device)?;
+        let args: Vec<Buffer> = args.into_iter().map(Cow::into_owned).collect();
+        let kind = WatchedArgs::Leaves(self.traced.arg_count());
+        nan_cause(&device, self.traced.graph()?, &args, kind)
     }
 
     /// Runs the compiled graph on `device` with checks of values.

@@ -197,6 +197,16 @@ impl JitCore {
         entry.profile(to_vec(a)).map_err(|e| e.at(&Place::Source(self.at)))
     }
 
+    /// Returns the error that names what made the first NaN or infinity in a call on copies of `a`.
+    ///
+    /// # Errors
+    /// As [`crate::Jit::nan_cause`].
+    pub fn nan_cause(&self, a: &dyn AnyTree, trace: TraceArgument) -> Result<Option<Error>> {
+        let entry = self.checked_entry(a, trace)?;
+        let cause = entry.nan_cause(to_vec(a)).map_err(|e| e.at(&Place::Source(self.at)))?;
+        Ok(cause.map(|e| e.at(&Place::Source(self.at))))
+    }
+
     /// Traces and compiles the function for the types of `like`.
     ///
     /// # Errors

@@ -240,6 +240,27 @@ impl<'f, A, O> Jit<'f, A, O> {
         self.imp.profile(a)
     }
 
+    /// Runs the function on copies of `a`, equation by equation, and returns the error of
+    /// [`debug::nans`](crate::debug::nans) that names the first equation which made NaN or infinity
+    /// that reaches a result; `None` if there is none, as where a sum overflows in the order of the
+    /// compiled program only.
+    ///
+    /// ```
+    /// use neurax::prelude::*;
+    /// let f = jit(|x: Tensor| x.log().mean(..));
+    /// assert!(f.nan_cause(&tensor([1.0, 2.0]))?.is_none());
+    /// let e = f.nan_cause(&tensor([1.0, -2.0]))?.map(|e| e.to_string()).unwrap_or_default();
+    /// let why = "`log` made NaN (1 of 2 elements of f32[2]) of f32[2] from -2 to 1";
+    /// assert!(e.contains(why), "{e}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Jit::run`].
+    pub fn nan_cause(&self, a: &A) -> Result<Option<Error>> {
+        self.imp.nan_cause(a)
+    }
+
     /// Traces and compiles the function for given types.
     ///
     /// ```
@@ -285,6 +306,7 @@ trait JitFunction<A, O>: Send + Sync {
     fn try_run(&self, a: A) -> Result<O, Failed<A>>;
     fn stages(&self, like: &A, texts: bool) -> Result<Stages>;
     fn profile(&self, a: &A) -> Result<Profile>;
+    fn nan_cause(&self, a: &A) -> Result<Option<Error>>;
     fn compile(&self, like: &A) -> Result<Compiled<A, O>>;
     fn graph(&self, like: &A) -> Result<(Graph, Vec<Tensor>)>;
 }
@@ -357,6 +379,10 @@ impl<A: Tree, O: Tree, F: Function<A, Out = O>> JitFunction<A, O> for JitImpl<F>
 
     fn profile(&self, a: &A) -> Result<Profile> {
         self.core.profile(a, &|| self.trace(a))
+    }
+
+    fn nan_cause(&self, a: &A) -> Result<Option<Error>> {
+        self.core.nan_cause(a, &|| self.trace(a))
     }
 
     fn compile(&self, like: &A) -> Result<Compiled<A, O>> {

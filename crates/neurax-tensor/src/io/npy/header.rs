@@ -37,14 +37,42 @@ const NUMPY_DTYPES: [(DType, &str); 14] = [
 ];
 
 /// The description of the elements of a file.
-pub(super) struct NpyHeader {
-    pub(super) ty: Type,
+pub(in crate::io) struct NpyHeader {
+    pub(in crate::io) ty: Type,
     /// True if numbers are in the byte order that this machine does not have.
-    pub(super) swapped: bool,
+    pub(in crate::io) swapped: bool,
     /// True if the first axis varies fastest.
-    pub(super) fortran_order: bool,
+    pub(in crate::io) fortran_order: bool,
     /// The number of bytes before the elements.
-    pub(super) length: usize,
+    pub(in crate::io) length: usize,
+}
+
+impl NpyHeader {
+    /// Checks that the elements take the rest of a file of `size` bytes.
+    ///
+    /// # Errors
+    /// When there are more or fewer bytes behind the header.
+    pub(in crate::io) fn check_size(&self, size: u64) -> Result<()> {
+        let (bytes, rest) = (self.ty.bytes()?, size.saturating_sub(self.length as u64));
+        if rest == bytes as u64 {
+            return Ok(());
+        }
+        let ty = &self.ty;
+        Err(malformed(format!("expected {bytes} bytes for {ty} behind the header, got {rest}")))
+    }
+
+    /// Checks that the elements of a row are contiguous.
+    ///
+    /// # Errors
+    /// When the array is in Fortran order, and has several axes.
+    pub(in crate::io) fn check_rows(&self) -> Result<()> {
+        if !self.fortran_order || self.ty.rank() <= 1 {
+            return Ok(());
+        }
+        let why = "expected contiguous rows, got an array in Fortran order; load it whole, or save \
+                   it with `numpy.ascontiguousarray`";
+        Err(malformed(why))
+    }
 }
 
 /// Returns the bytes before the elements of a file of `ty`, in version 1.0.
@@ -74,7 +102,7 @@ pub(super) fn text(ty: &Type) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// When it is malformed, too long, or of an unknown version or dtype.
-pub(super) fn read(from: &mut impl Read) -> Result<NpyHeader> {
+pub(in crate::io) fn read(from: &mut impl Read) -> Result<NpyHeader> {
     let mut start = [0; 8];
     exact(from, &mut start)?;
     if &start[..6] != MAGIC {

@@ -5,6 +5,7 @@
 //! the bytes of the header, and a shape ends at the largest rank. The checks are those of the
 //! reference implementation, and that no name occurs twice, which the format demands as well.
 
+use crate::io::first_names;
 use neurax_ir::{DType, Error, Result, Type};
 use safetensors::Dtype;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -166,6 +167,14 @@ fn dtype_of(name: &str, theirs: Dtype) -> Result<DType> {
     let known = DTYPES.iter().find(|(_, dtype)| *dtype == theirs);
     known.map(|&(ours, _)| ours).ok_or_else(|| {
         malformed(format!("{name} has elements of type {theirs}, which Neurax does not know"))
+    })
+}
+
+/// Returns the tensor called `name`; the error lists those that there are.
+pub(super) fn find<'a>(entries: &'a [TensorEntry], name: &str) -> Result<&'a TensorEntry> {
+    entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names = first_names(entries.iter().map(|entry| leaf_name(&entry.name)));
+        malformed(format!("expected one of the tensors {names}, got {}", leaf_name(name)))
     })
 }
 
