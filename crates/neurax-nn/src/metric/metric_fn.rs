@@ -22,7 +22,8 @@ pub trait MetricFn: Send + Sync + 'static {
         a.iter().zip(b).map(|(a, b)| a + b).collect()
     }
 
-    /// Returns the value of the metric: a scalar, or one value for each class.
+    /// Returns the value of the metric: a scalar, or one value for each class. A trainer traces it
+    /// before the first step, too, to count its values.
     fn result(&self, state: &[Tensor]) -> Tensor;
 }
 

@@ -178,6 +178,10 @@ impl Rule for Masked {
         }
     }
 
+    fn accumulates(&self) -> bool {
+        self.rules.accumulate()
+    }
+
     fn learning_rate(&self, slots: &Slots, count: &Tensor) -> Option<Tensor> {
         self.rules.learning_rate_nested(slots, count)
     }
@@ -249,6 +253,10 @@ impl Rule for Groups {
             slots.extend(prefixed(own, i));
         }
         updates
+    }
+
+    fn accumulates(&self) -> bool {
+        self.rules.iter().any(Rules::accumulate)
     }
 
     /// Returns the rate of the first group that has one.

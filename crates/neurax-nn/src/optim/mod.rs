@@ -335,9 +335,9 @@ impl Optim {
     #[must_use]
     #[track_caller]
     pub fn update<P: Tree>(&self, params: &P, grads: &P, state: OptState) -> (P, OptState) {
-        let operands = StepOperands::new(params, grads, None);
+        let operands = StepOperands::new(params, grads, None, None);
         let (updates, state) = operands.recorder(&state).at(Location::caller(), || {
-            let step = self.compute(&operands, state, None);
+            let step = self.compute(&operands, state, None, false);
             let updates = step.updates(self.master_copies);
             (with_floats(&operands.params, updates, Tensor::zeros_like), step.state)
         });
@@ -392,13 +392,14 @@ impl Optim {
         state: OptState,
         input: StepInput<P>,
     ) -> (P, OptState) {
-        let operands = StepOperands::new(params, grads, input.loss);
+        let operands = StepOperands::new(params, grads, input.loss, input.weight);
+        let at = Location::caller();
         let (new, state) = match input.evaluate {
             Some(f) => {
                 let f = step::of_leaves(params, f);
-                self.step_leaves(operands, state, Some(Evaluate::new(&f)), Location::caller())
+                self.step_leaves(operands, state, Some(Evaluate::new(&f)), false, at)
             }
-            None => self.step_leaves(operands, state, None, Location::caller()),
+            None => self.step_leaves(operands, state, None, false, at),
         };
         (params.with_leaves(new), state)
     }
@@ -438,16 +439,18 @@ impl Optim {
         (params, state, value)
     }
 
-    /// Returns all leaves after a step, and the new state, for a call at `at`.
+    /// Returns all leaves after a step, and the new state, for a call at `at`. A step that
+    /// `finishes` an accumulation has no gradient.
     fn step_leaves(
         &self,
         operands: StepOperands,
         state: OptState,
         evaluate: Option<Evaluate>,
+        finishes: bool,
         at: &'static Location<'static>,
     ) -> (Vec<Tensor>, OptState) {
         operands.recorder(&state).at(at, || {
-            let step = self.compute(&operands, state, evaluate);
+            let step = self.compute(&operands, state, evaluate, finishes);
             (with_floats(&operands.params, step.new_params(), Tensor::clone), step.state)
         })
     }
@@ -493,6 +496,7 @@ impl Optim {
         operands: &StepOperands,
         before: OptState,
         evaluate: Option<Evaluate>,
+        finishes: bool,
     ) -> Computed {
         let grads = operands.gradients();
         let params = floats(&operands.params);
@@ -503,8 +507,14 @@ impl Optim {
                 return Computed { base: widened(&params), params, updates, state };
             }
         };
+        let is_guarded = self.non_finite != NonFinite::Pass && !finishes;
         // A clone would keep an eager step from updating averages in place.
-        let kept = (self.non_finite != NonFinite::Pass).then(|| before.clone());
+        let kept = is_guarded.then(|| before.clone());
+        // The step to which the gradients of an accumulation belong is counted already.
+        let before = match finishes {
+            true => OptState { step: &before.step - 1, ..before },
+            false => before,
+        };
         let counts = before.counts();
         let OptState { step, slots, starts, trained } = before;
         let (mut slots, mut own) = self.parted(slots);
@@ -513,10 +523,11 @@ impl Optim {
             false => widened(&params),
         };
         let count = step.to(DType::F32);
-        let StepOperands { paths, loss, .. } = operands;
-        let loss = loss.as_ref();
-        let counts = &counts;
-        let rule_step = Step { params: &base, paths, count: &count, counts, loss, evaluate };
+        let StepOperands { paths, loss, weight, .. } = operands;
+        let (loss, weight) = (loss.as_ref(), weight.as_ref());
+        let (count, counts) = (&count, &counts);
+        let rule_step =
+            Step { params: &base, paths, count, counts, loss, weight, finishes, evaluate };
         let wide = match self.loss_scale {
             Some(choice) => choice.unscaled(widened(&grads), &own),
             None => widened(&grads),

@@ -18,6 +18,12 @@ pub trait Rule: Send + Sync + 'static {
     /// an error.
     fn update(&self, grads: Vec<Tensor>, slots: &mut Slots, step: &Step) -> Vec<Tensor>;
 
+    /// Returns true if the rule may hold gradients that are in no update yet; false by default. A
+    /// [step that finishes](Step::finishes) an accumulation asks it for their updates.
+    fn accumulates(&self) -> bool {
+        false
+    }
+
     /// Returns the learning rate of the last step, f32[] and without a sign; `None` by default, for
     /// a rule without a rate. `slots` is the state after this step, and `count` the number of steps
     /// before it, f32[].
@@ -58,6 +64,12 @@ pub struct Step<'a> {
     /// The loss at these parameters, a float scalar, if the caller passed it: see
     /// [`StepInput`](super::StepInput).
     pub loss: Option<&'a Tensor>,
+    /// The weight of the loss and of the gradients among those of other batches, a float scalar, if
+    /// the caller passed it.
+    pub weight: Option<&'a Tensor>,
+    /// True if the step only ends the accumulation of gradients, and adds none: see
+    /// [`Optim::finish`](super::Optim::finish).
+    pub finishes: bool,
     /// The loss and its gradient at other parameters, if the caller passed the function.
     pub evaluate: Option<Evaluate<'a>>,
 }

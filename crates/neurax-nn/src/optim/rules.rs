@@ -28,15 +28,28 @@ impl Rules {
         self.0.iter().map(|rule| rule.init(params, paths)).collect()
     }
 
-    /// Returns the updates of the last rule, and changes the state of each rule.
+    /// Returns true if one of the rules may hold gradients of former steps.
+    pub fn accumulate(&self) -> bool {
+        self.0.iter().any(|rule| rule.accumulates())
+    }
+
+    /// Returns the updates of the last rule, and changes the state of each rule. A step that
+    /// finishes an accumulation begins with the first rule that accumulates: those before it have
+    /// no gradient to change.
     pub fn update(
         &self,
         mut updates: Vec<Tensor>,
         slots: &mut [Slots],
         step: &Step,
     ) -> Vec<Tensor> {
+        let mut finishes = step.finishes;
         for (rule, slots) in self.0.iter().zip(slots) {
+            if finishes && !rule.accumulates() {
+                continue;
+            }
+            let step = &Step { finishes, ..*step };
             updates = one_for_each(step.params, rule.update(updates, slots, step));
+            finishes = false;
         }
         updates
     }
