@@ -6,6 +6,7 @@
 //! classes in a column, is learned in a pass before the numbers are read: see [`layout`].
 
 mod cells;
+mod empty_lines;
 mod encoder;
 mod layout;
 mod options;
@@ -51,6 +52,9 @@ pub struct Table {
 /// other methods of [`Csv`] are its options; [`Csv::read`] returns a [`Dataset`], [`Csv::table`]
 /// one tensor, [`Csv::stream`] the parts of a file that is larger than memory.
 ///
+/// A byte order mark at the start of the file is skipped. An empty line of a file of one column is
+/// a row whose cell is empty; in a file of several columns it is skipped.
+///
 /// ```
 /// use neurax::prelude::*;
 /// # let path = std::env::temp_dir().join("neurax-doc.csv");
@@ -93,7 +97,7 @@ impl Csv {
 
     /// Sets the column of classes to predict, numbers or names: `y` is one-hot f32[n, classes]. The
     /// classes are those in the file, in numerical order if all are numbers, else in alphabetical
-    /// order.
+    /// order. They are texts: `1` and `1.0` are two classes.
     pub fn classes(self, column: impl Into<CsvColumn>) -> Csv {
         self.with(|options| options.set_classes(column.into(), None))
     }

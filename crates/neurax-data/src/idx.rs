@@ -5,14 +5,15 @@
 //! is allocated only for elements that were really read. An uncompressed file must have the size
 //! that follows from its header; of a compressed one, no more than that is decompressed.
 
-use crate::split::Split;
+use crate::readers::row_stream;
+use crate::stream::Stream;
 use crate::tuning::{IDX_CHUNK_ELEMENTS, MAX_IDX_AXES, MAX_IDX_BYTES};
-use crate::{Dataset, is_affordable, one_hot};
 use flate2::read::MultiGzDecoder;
-use neurax_tensor::io::open_file;
-use neurax_tensor::{DType, Element, Error, Result, Tensor, Tree};
+use neurax_tensor::io::{FileRows, open_file};
+use neurax_tensor::{DType, Element, Error, Result, Tensor, Tree, Type};
+use std::fs::File;
 use std::io::{BufReader, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The first two bytes of gzip (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -20,7 +21,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Reads an IDX file, plain or compressed with gzip, into a tensor of the file's dtype and shape.
 ///
 /// The format is described at <http://yann.lecun.com/exdb/mnist/>. Its elements are u8, i8, i16,
-/// i32, f32 or f64.
+/// i32, f32 or f64. [`idx_rows`] reads files that are larger than memory.
 ///
 /// # Errors
 /// If the file cannot be read, is not a regular file, the header is not an IDX header, the elements
@@ -38,145 +39,206 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// # Ok::<(), Error>(())
 /// ```
 pub fn idx(path: impl AsRef<Path>) -> Result<Tensor> {
-    idx_at(path.as_ref())
+    let path = path.as_ref();
+    IdxFile::open(path).and_then(IdxFile::tensor).map_err(|e| in_file(e, path))
 }
 
-/// Reads a file as [`idx`] does.
-fn idx_at(path: &Path) -> Result<Tensor> {
-    parse(open(path)?).map_err(|e| in_file(e, path))
-}
-
-/// Reads a data set in the format of MNIST from `folder`: `train-images-idx3-ubyte`,
-/// `train-labels-idx1-ubyte` and the two `t10k-` files, each plain or with `.gz`. Fashion-MNIST,
-/// KMNIST and EMNIST have the same format.
+/// Returns the rows of an IDX file, entries along axis 0, in the dtype of the file. A row is read
+/// when it is used, so that the file may be larger than memory.
 ///
-/// The images are f32[n, rows, columns] in 0..=1, the labels one-hot f32[n, classes].
+/// The rows of a plain file have random access. Those of a file that is compressed with gzip are
+/// decompressed from the first on, and an epoch that begins at another row decompresses those
+/// before it; a changed checksum is an error at the last row.
 ///
 /// # Errors
-/// If a file is missing or malformed, or if the numbers of images and labels differ.
+/// If the file cannot be read, is not a regular file, the header is not an IDX header, the array is
+/// a scalar, a row takes more than 2 GiB, or a plain file is shorter or longer than the header
+/// declares. An item is an error if a compressed file is.
 ///
-/// ```no_run
+/// ```
 /// use neurax::prelude::*;
-/// let mnist = data::mnist("data/mnist")?;
-/// println!("{} images to train on", mnist.train.len());
+/// # let path = std::env::temp_dir().join("neurax-doc-rows.idx");
+/// std::fs::write(&path, [0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6])?;
+/// let rows = data::idx_rows(&path)?;
+/// assert_eq!(rows.len(), Some(2));
+/// assert_eq!(rows.epoch_from(0, 1).next().unwrap()?.to_vec::<u8>()?, [4, 5, 6]);
 /// # Ok::<(), Error>(())
 /// ```
-pub fn mnist(folder: impl AsRef<Path>) -> Result<Split> {
-    mnist_in(folder.as_ref())
+pub fn idx_rows(path: impl AsRef<Path>) -> Result<Stream<Tensor>> {
+    Ok(row_stream(idx_file_rows(path.as_ref())?))
 }
 
-/// Reads a data set as [`mnist`] does.
-fn mnist_in(folder: &Path) -> Result<Split> {
-    let (train_labels, test_labels) = (labels(folder, "train")?, labels(folder, "t10k")?);
-    let classes = train_labels.iter().chain(&test_labels).max().map_or(0, |&c| c as usize + 1);
-    let subset = |name, labels: &[u8]| {
-        if !is_affordable(labels.len(), classes) {
-            let why = format!("{} labels of {classes} classes are too many", labels.len());
-            return Err(in_file(Error::new("mnist", why), &find(folder, name, "labels", 1)?));
-        }
-        Dataset::new(images(folder, name)?, one_hot(labels.iter().map(|&c| c as usize), classes))
-    };
-    Ok(Split { train: subset("train", &train_labels)?, test: subset("t10k", &test_labels)? })
+/// Opens a file to read its rows: see [`idx_rows`].
+pub(crate) fn idx_file_rows(path: &Path) -> Result<FileRows> {
+    IdxFile::open(path).and_then(|file| file.rows(path)).map_err(|e| in_file(e, path))
 }
 
-fn images(folder: &Path, subset: &str) -> Result<Tensor> {
-    let path = find(folder, subset, "images", 3)?;
-    let x = idx(&path)?;
-    if x.shape().len() != 3 {
-        return Err(in_file(
-            Error::new("mnist", format!("expected images with 3 axes, got {}", x.ty()?)),
-            &path,
-        ));
-    }
-    if x.dtype() != DType::U8 {
-        let why = format!("expected images of u8, got {}", x.ty()?);
-        return Err(in_file(Error::new("mnist", why), &path));
-    }
-    (x.to(DType::F32) / 255.0).ok().map_err(|e| in_file(e, &path))
+/// An open file.
+struct IdxFile {
+    file: File,
+    /// The number of bytes at the beginning; no more are read, should the file grow.
+    size: u64,
+    is_compressed: bool,
 }
 
-fn labels(folder: &Path, subset: &str) -> Result<Vec<u8>> {
-    let path = find(folder, subset, "labels", 1)?;
-    let y = idx(&path)?;
-    if y.shape().len() != 1 {
-        return Err(in_file(
-            Error::new("mnist", format!("expected labels with 1 axis, got {}", y.ty()?)),
-            &path,
-        ));
-    }
-    y.to_vec().map_err(|e| in_file(e, &path))
-}
-
-/// Returns the path of a file of `subset`, under one of the four names that are in use.
-fn find(folder: &Path, subset: &str, what: &str, axes: usize) -> Result<PathBuf> {
-    let names = ["-", "."].map(|dot| format!("{subset}-{what}{dot}idx{axes}-ubyte"));
-    let candidates = names.iter().flat_map(|n| [folder.join(n), folder.join(format!("{n}.gz"))]);
-    candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| {
-        let (shown, name) = (folder.display(), &names[0]);
-        let why = match folder.is_dir() {
-            true => format!("expected {name} or {name}.gz in {shown}"),
-            false => format!("expected a folder with the four files: there is no folder {shown}"),
+impl IdxFile {
+    fn open(path: &Path) -> Result<IdxFile> {
+        let opened = || {
+            let mut file = open_file(path)?;
+            let size = file.metadata()?.len();
+            let mut start = Vec::with_capacity(GZIP_MAGIC.len());
+            file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
+            file.rewind()?;
+            Ok(IdxFile { file, size, is_compressed: start == GZIP_MAGIC })
         };
-        let help = "`neurax data get mnist` downloads the files and prints their folder";
-        Error::new("mnist", format!("{why}; {help}"))
-    })
-}
+        opened().map_err(|e: std::io::Error| Error::new("idx", e.to_string()))
+    }
 
-/// The bytes of a file, decompressed.
-struct IdxBytes {
-    bytes: Box<dyn Read>,
-    /// The number of bytes, if they are not compressed.
-    size: Option<u64>,
-}
+    /// Returns the bytes from the position of the file on, decompressed.
+    fn bytes(self) -> Box<dyn Read> {
+        let whole = BufReader::new(self.file.take(self.size));
+        if self.is_compressed { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) }
+    }
 
-fn open(path: &Path) -> Result<IdxBytes> {
-    let opened = || {
-        let mut file = open_file(path)?;
-        let size = file.metadata()?.len();
-        let mut start = Vec::with_capacity(GZIP_MAGIC.len());
-        file.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start)?;
-        file.rewind()?;
-        // No more than the size of now, should the file grow while it is read.
-        let whole = BufReader::new(file.take(size));
-        Ok(if start == GZIP_MAGIC {
-            IdxBytes { bytes: Box::new(MultiGzDecoder::new(whole)), size: None }
-        } else {
-            IdxBytes { bytes: Box::new(whole), size: Some(size) }
+    /// Reads the whole array.
+    fn tensor(self) -> Result<Tensor> {
+        let size = (!self.is_compressed).then_some(self.size);
+        let mut bytes = self.bytes();
+        let header = IdxHeader::read(&mut bytes)?;
+        let whole = header.element_bytes(&header.ty)?;
+        if let Some(size) = size {
+            header.check_size(size)?;
+        }
+        match header.ty.dtype {
+            DType::U8 => header.elements(bytes, whole, u8::from_be_bytes),
+            DType::I8 => header.elements(bytes, whole, i8::from_be_bytes),
+            DType::I16 => header.elements(bytes, whole, i16::from_be_bytes),
+            DType::I32 => header.elements(bytes, whole, i32::from_be_bytes),
+            DType::F32 => header.elements(bytes, whole, f32::from_be_bytes),
+            DType::F64 => header.elements(bytes, whole, f64::from_be_bytes),
+            other => Err(Error::bug(format!("expected a dtype of IDX, got {other}"))),
+        }
+    }
+
+    /// Returns the rows of the array.
+    fn rows(self, path: &Path) -> Result<FileRows> {
+        let (size, is_compressed) = (self.size, self.is_compressed);
+        let file = self.file.try_clone()?;
+        let header = IdxHeader::read(&mut self.bytes())?;
+        let row = header.ty.shape.iter().skip(1).copied().collect::<Vec<usize>>();
+        header.element_bytes(&Type::new(header.ty.dtype, row))?;
+        if !is_compressed {
+            header.check_size(size)?;
+        }
+        let failed = |e: Error| Error::new("idx", e.message());
+        let rows = FileRows::new(path, file, &header.ty, header.bytes()).map_err(failed)?;
+        let rows = rows.swapped(cfg!(target_endian = "little"));
+        Ok(match is_compressed {
+            false => rows,
+            true => {
+                rows.decoded(0..size, header.bytes(), |from| Box::new(MultiGzDecoder::new(from)))
+            }
         })
-    };
-    opened().map_err(|e: std::io::Error| in_file(Error::new("idx", format!("{e}")), path))
+    }
 }
 
-fn parse(mut source: IdxBytes) -> Result<Tensor> {
-    let r = &mut source.bytes;
-    let [zero, zero_too, code, rank] = four(r)?;
-    if zero != 0 || zero_too != 0 {
-        return Err(Error::new(
-            "idx",
-            format!(
-                "not an IDX file: expected two zero bytes at the start, \
-                 got {zero:#04x} {zero_too:#04x}"
-            ),
-        ));
+/// The header of a file: the type of the array.
+struct IdxHeader {
+    ty: Type,
+}
+
+impl IdxHeader {
+    /// Reads the header.
+    fn read(r: &mut impl Read) -> Result<IdxHeader> {
+        let [zero, zero_too, code, rank] = four(r)?;
+        if zero != 0 || zero_too != 0 {
+            return Err(Error::new(
+                "idx",
+                format!(
+                    "not an IDX file: expected two zero bytes at the start, \
+                     got {zero:#04x} {zero_too:#04x}"
+                ),
+            ));
+        }
+        if rank > MAX_IDX_AXES {
+            let why = format!("the header declares {rank} axes, at most {MAX_IDX_AXES} are read");
+            return Err(Error::new("idx", why));
+        }
+        let shape = (0..rank)
+            .map(|_| Ok(u32::from_be_bytes(four(r)?) as usize))
+            .collect::<Result<Vec<usize>>>()?;
+        let dtype = match code {
+            0x08 => DType::U8,
+            0x09 => DType::I8,
+            0x0b => DType::I16,
+            0x0c => DType::I32,
+            0x0d => DType::F32,
+            0x0e => DType::F64,
+            _ => {
+                let why = "expected an element code of 0x08, 0x09 or 0x0b to 0x0e";
+                return Err(Error::new("idx", format!("{why}, got {code:#04x}")));
+            }
+        };
+        Ok(IdxHeader { ty: Type::new(dtype, shape) })
     }
-    if rank > MAX_IDX_AXES {
-        let why = format!("the header declares {rank} axes, at most {MAX_IDX_AXES} are read");
-        return Err(Error::new("idx", why));
+
+    /// Returns the number of bytes of the header.
+    fn bytes(&self) -> u64 {
+        4 + 4 * self.ty.rank() as u64
     }
-    let shape = (0..rank)
-        .map(|_| Ok(u32::from_be_bytes(four(r)?) as usize))
-        .collect::<Result<Vec<usize>>>()?;
-    match code {
-        0x08 => elements(source, shape, u8::from_be_bytes),
-        0x09 => elements(source, shape, i8::from_be_bytes),
-        0x0b => elements(source, shape, i16::from_be_bytes),
-        0x0c => elements(source, shape, i32::from_be_bytes),
-        0x0d => elements(source, shape, f32::from_be_bytes),
-        0x0e => elements(source, shape, f64::from_be_bytes),
-        _ => Err(Error::new(
-            "idx",
-            format!("expected an element code of 0x08, 0x09 or 0x0b to 0x0e, got {code:#04x}"),
-        )),
+
+    /// Returns the number of bytes of the elements of `ty`, the array or a row of it.
+    ///
+    /// # Errors
+    /// If there are more than are read.
+    fn element_bytes(&self, ty: &Type) -> Result<usize> {
+        let bytes = ty.bytes().ok().filter(|&bytes| bytes as u64 <= MAX_IDX_BYTES);
+        bytes.ok_or_else(|| {
+            let (declared, most) = (self.declared(), MAX_IDX_BYTES >> 30);
+            Error::new("idx", format!("{declared}, larger than the limit of {most} GiB"))
+        })
+    }
+
+    /// Checks that the elements take the rest of a plain file of `size` bytes.
+    fn check_size(&self, size: u64) -> Result<()> {
+        let (want, got) = (self.ty.bytes()? as u64, size.saturating_sub(self.bytes()));
+        match got.cmp(&want) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Less => Err(self.differs(&got.to_string())),
+            std::cmp::Ordering::Greater => Err(self.differs("more")),
+        }
+    }
+
+    fn declared(&self) -> String {
+        format!("the header declares {}{:?}", self.ty.dtype, &self.ty.shape[..])
+    }
+
+    /// Returns the error of a file with `got` bytes of elements.
+    fn differs(&self, got: &str) -> Error {
+        let why = match self.ty.bytes() {
+            Ok(bytes) => format!("expected {bytes} bytes of elements, got {got}"),
+            Err(e) => e.message().to_string(),
+        };
+        Error::new("idx", format!("{}: {why}", self.declared()))
+    }
+
+    /// Reads the elements, `bytes` bytes, up to the end of the file.
+    fn elements<T: Element, const N: usize>(
+        &self,
+        mut r: Box<dyn Read>,
+        bytes: usize,
+        from: fn([u8; N]) -> T,
+    ) -> Result<Tensor> {
+        let out = numbers(&mut r, bytes / N, from)?;
+        if out.len() < bytes / N {
+            return Err(self.differs(&format!("{}", out.len() * N)));
+        }
+        // One byte more than declared, to detect trailing bytes.
+        let more = r.take(1).read_to_end(&mut Vec::new());
+        if more.map_err(|e| Error::new("idx", e.to_string()))? > 0 {
+            return Err(self.differs("more"));
+        }
+        Tensor::from_vec(out, self.ty.shape.to_vec()).ok()
     }
 }
 
@@ -185,39 +247,6 @@ fn four(r: &mut impl Read) -> Result<[u8; 4]> {
     r.read_exact(&mut bytes)
         .map_err(|e| Error::new("idx", format!("the header is truncated ({e})")))?;
     Ok(bytes)
-}
-
-fn elements<T: Element, const N: usize>(
-    source: IdxBytes,
-    shape: Vec<usize>,
-    from: fn([u8; N]) -> T,
-) -> Result<Tensor> {
-    let declared = || format!("the header declares {}{shape:?}", T::DTYPE);
-    let count = shape.iter().try_fold(N as u64, |n, &d| n.checked_mul(d as u64));
-    let Some(bytes) = count.filter(|&n| n <= MAX_IDX_BYTES) else {
-        return Err(Error::new(
-            "idx",
-            format!("{}, larger than the limit of {} GiB", declared(), MAX_IDX_BYTES >> 30),
-        ));
-    };
-    let differs = |got: String| {
-        let why = format!("{}: expected {bytes} bytes of elements, got {got}", declared());
-        Error::new("idx", why)
-    };
-    let header = 4 + 4 * shape.len() as u64;
-    if let Some(size) = source.size.filter(|&size| size < header + bytes) {
-        return Err(differs(size.saturating_sub(header).to_string()));
-    }
-    let mut r = source.bytes;
-    let out = numbers(&mut r, bytes as usize / N, from)?;
-    if out.len() < bytes as usize / N {
-        return Err(differs(format!("{}", out.len() * N)));
-    }
-    // One byte more than declared, to detect trailing bytes.
-    if r.take(1).read_to_end(&mut Vec::new()).map_err(|e| Error::new("idx", e.to_string()))? > 0 {
-        return Err(differs("more".into()));
-    }
-    Tensor::from_vec(out, shape).ok()
 }
 
 /// Reads at most `count` numbers; fewer at the end of the file. The memory grows with the numbers
@@ -250,142 +279,10 @@ fn numbers<T, const N: usize>(
     Ok(out)
 }
 
-fn in_file(e: Error, path: &Path) -> Error {
+/// Returns the error of a file with its path.
+pub(crate) fn in_file(e: Error, path: &Path) -> Error {
     Error::new(e.op(), format!("{}: {}", path.display(), e.message()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
-
-    fn file(name: &str, bytes: &[u8]) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("neurax-idx-{}-{name}", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
-        path
-    }
-
-    fn header(code: u8, dims: &[u32]) -> Vec<u8> {
-        let mut out = vec![0, 0, code, dims.len() as u8];
-        dims.iter().for_each(|d| out.extend(d.to_be_bytes()));
-        out
-    }
-
-    fn zip(bytes: &[u8]) -> Vec<u8> {
-        let mut z = GzEncoder::new(Vec::new(), Compression::fast());
-        z.write_all(bytes).unwrap();
-        z.finish().unwrap()
-    }
-
-    fn error(name: &str, bytes: &[u8]) -> String {
-        let e = idx(file(name, bytes)).unwrap_err().to_string();
-        assert!(e.contains(name), "expected the file name in: {e}");
-        e
-    }
-
-    #[test]
-    fn every_element_type_is_big_endian() {
-        let x = idx(file("i16", &[header(0x0b, &[2]), vec![0xff, 0xfe, 1, 0]].concat())).unwrap();
-        assert_eq!(x.to_vec::<i16>().unwrap(), [-2, 256]);
-        let x =
-            idx(file("f64", &[header(0x0e, &[]), 0.5f64.to_be_bytes().to_vec()].concat())).unwrap();
-        assert_eq!(x.to_vec::<f64>().unwrap(), [0.5]);
-        let x = idx(file("none", &header(0x08, &[3, 0]))).unwrap();
-        assert_eq!(x.shape(), [3, 0]);
-    }
-
-    #[test]
-    fn gzip_is_detected_by_its_first_bytes() {
-        let bytes = [header(0x08, &[2]), vec![7, 9]].concat();
-        assert_eq!(idx(file("zip", &zip(&bytes))).unwrap().to_vec::<u8>().unwrap(), [7, 9]);
-    }
-
-    #[test]
-    fn malformed_files_are_errors_that_name_file_and_reason() {
-        assert!(error("empty", &[]).contains("the header is truncated"));
-        assert!(error("text", b"pixel,pixel").contains("not an IDX file"));
-        assert!(error("code", &header(0x07, &[1])).contains("got 0x07"));
-        assert!(error("dims", &[0, 0, 8, 3, 0, 0, 0, 1]).contains("the header is truncated"));
-        assert!(
-            error("short", &[header(8, &[4]), vec![1, 2, 3]].concat())
-                .contains("expected 4 bytes of elements, got 3")
-        );
-        assert!(
-            error("long", &[header(8, &[2]), vec![1, 2, 3]].concat())
-                .contains("expected 2 bytes of elements, got more")
-        );
-        let whole =
-            zip(&[header(8, &[2000]), (0..2000u32).map(|i| ((i * i) >> 3) as u8).collect()]
-                .concat());
-        assert!(error("cutzip", &whole[..whole.len() / 2]).contains("of 2000 bytes"));
-    }
-
-    #[test]
-    fn sizes_that_are_only_declared_allocate_nothing() {
-        assert!(error("overflow", &header(0x0e, &[u32::MAX; 4])).contains("the limit of 2 GiB"));
-        assert!(
-            error("large", &zip(&header(8, &[3 << 10, 1 << 10, 1 << 10])))
-                .contains("the limit of 2 GiB")
-        );
-        assert!(
-            error("claims", &header(8, &[60_000, 100, 100])).contains("bytes of elements, got 0")
-        );
-        assert!(
-            error("rank", &[header(8, &[]), vec![]].concat()).contains("bytes of elements, got 0")
-        );
-        assert!(error("axes", &header(8, &[0; 65])).contains("declares 65 axes, at most 64"));
-    }
-
-    #[test]
-    fn a_compressed_file_is_read_no_further_than_its_header_declares() {
-        // The zeros take a thousandth of their size, and an invalid header follows them.
-        let mut z = GzEncoder::new(Vec::new(), Compression::fast());
-        z.write_all(&header(8, &[3])).unwrap();
-        (0..16).for_each(|_| z.write_all(&[0; 1 << 20]).unwrap());
-        let mut bytes = z.finish().unwrap();
-        bytes.extend([0x1f, 0x8b, 1, 2, 3]);
-        assert!(error("bomb", &bytes).contains("expected 3 bytes of elements, got more"));
-    }
-
-    #[test]
-    fn only_regular_files_are_read() {
-        let e = idx(std::env::temp_dir()).unwrap_err().to_string();
-        assert!(e.contains("expected a file, got a directory"), "{e}");
-        #[cfg(unix)]
-        {
-            let e = idx("/dev/zero").unwrap_err().to_string();
-            assert_eq!(e, "idx: /dev/zero: expected a file, got a device");
-            let e = crate::csv("/dev/zero").table().unwrap_err().to_string();
-            assert_eq!(e, "csv: /dev/zero: expected a file, got a device");
-        }
-    }
-
-    #[test]
-    fn a_folder_of_four_files_is_a_split() {
-        let folder = std::env::temp_dir().join(format!("neurax-mnist-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.join(name), bytes).unwrap();
-        write(
-            "train-images-idx3-ubyte.gz",
-            zip(&[header(8, &[2, 1, 2]), vec![0, 255, 51, 102]].concat()),
-        );
-        write("train-labels-idx1-ubyte", [header(8, &[2]), vec![1, 0]].concat());
-        let e = mnist(&folder).unwrap_err().to_string();
-        assert!(e.contains("t10k-labels-idx1-ubyte") && e.contains("neurax data get mnist"), "{e}");
-        let e = mnist("/no/such/folder").unwrap_err().to_string();
-        assert!(e.contains("there is no folder /no/such/folder; `neurax data get"), "{e}");
-        write("t10k-images.idx3-ubyte", [header(8, &[1, 1, 2]), vec![255, 0]].concat());
-        write("t10k-labels.idx1-ubyte", [header(8, &[1]), vec![2]].concat());
-        let set = mnist(&folder).unwrap();
-        assert_eq!(set.train.x.shape(), [2, 1, 2]);
-        assert_eq!(set.train.x.to_vec::<f32>().unwrap(), [0.0, 1.0, 0.2, 0.4]);
-        assert_eq!(set.train.y.to_vec::<f32>().unwrap(), [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
-        assert_eq!(set.test.y.shape(), [1, 3]);
-        write("t10k-images.idx3-ubyte", [header(9, &[1, 1, 2]), vec![255, 0]].concat());
-        assert!(mnist(&folder).unwrap_err().to_string().contains("expected images of u8, got i8"));
-        write("t10k-images.idx3-ubyte", [header(8, &[1, 1, 2]), vec![255, 0]].concat());
-        write("t10k-labels.idx1-ubyte", [header(8, &[2]), vec![2, 2]].concat());
-        assert!(mnist(&folder).unwrap_err().to_string().contains("rows"));
-    }
-}
+pub(crate) mod tests;

@@ -1,6 +1,7 @@
 //! Values that are computed once and shared.
 
 use neurax_tensor::Result;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A value that is made at its first use, and again after a failure. Clones share it.
@@ -15,6 +16,12 @@ impl<T> Default for Kept<T> {
 impl<T> Clone for Kept<T> {
     fn clone(&self) -> Self {
         Kept(self.0.clone())
+    }
+}
+
+impl<T> fmt::Debug for Kept<T> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Kept").finish_non_exhaustive()
     }
 }
 

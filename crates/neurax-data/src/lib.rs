@@ -36,30 +36,35 @@ mod dataset;
 mod idx;
 mod json_file;
 mod kept;
+mod padding;
 mod panics;
 pub mod prepare;
 mod readers;
 mod split;
 mod stacking;
 mod stream;
+mod text_column;
 mod tuning;
 
 pub use batches::{Batch, Batches, Epoch, RowBatches, Shuffled, Source, SourceEpoch};
 pub use builtin::{digits, iris};
 pub use csv::{Csv, CsvColumn, EmptyCells, Table, csv};
 pub use dataset::Dataset;
-pub use idx::{idx, mnist};
+pub use idx::{idx, idx_rows};
+pub use padding::ExamplePadding;
 #[doc(hidden)]
 pub use panics::caught;
 #[cfg(feature = "images")]
 pub use readers::{ImageFolder, image_folder};
 pub use readers::{
-    cifar10, cifar100, json_lines, json_tensors, npy, npy_rows, npz, safetensors, text_lines,
+    cifar10, cifar10_stream, cifar100, cifar100_stream, json_lines, json_tensors, mnist,
+    mnist_stream, npy, npy_rows, npz, npz_rows, safetensors, safetensors_rows, text_lines,
 };
 pub use split::{Split, ThreeWaySplit};
 pub use stream::{Stream, StreamEpoch, StreamFold};
+pub use text_column::TextColumn;
 
-use neurax_tensor::{Error, Result, Tensor};
+use neurax_tensor::{Error, Result, Tensor, Tree};
 use tuning::{MAX_ONE_HOT_CLASSES, MAX_ONE_HOT_ELEMENTS};
 
 /// Encodes class indices as one-hot rows, f32[n, classes]. An index outside `0..classes` yields a
@@ -86,6 +91,12 @@ pub fn one_hot(labels: impl IntoIterator<Item = usize>, classes: usize) -> Tenso
     Tensor::from_vec(rows, [labels.len(), classes])
 }
 
+/// Encodes a class index as a one-hot row, f32[classes].
+fn one_hot_row(label: usize, classes: usize) -> Result<Tensor> {
+    let row = (0..classes).map(|c| f32::from(u8::from(c == label))).collect();
+    Tensor::from_vec(row, [classes]).ok()
+}
+
 /// Returns true if one-hot rows of `classes` elements stay within the limits for `rows` rows.
 fn is_affordable(rows: usize, classes: usize) -> bool {
     classes <= MAX_ONE_HOT_CLASSES && rows.saturating_mul(classes) <= MAX_ONE_HOT_ELEMENTS
@@ -103,7 +114,6 @@ fn collected<T>(op: &str, items: impl ExactSizeIterator<Item = T>) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::Tree;
 
     #[test]
     fn too_many_classes_are_an_error() {

@@ -52,7 +52,11 @@ fn order(rows: Result<usize>, fraction: f64, key: &Key, at: &Place) -> Result<(V
     Ok((permutation(key, rows)?, cut.min(rows)))
 }
 
-fn check_fraction(fraction: f64) -> Result<()> {
+/// Checks a fraction of the examples.
+///
+/// # Errors
+/// If it is not in 0..=1.
+pub(crate) fn check_fraction(fraction: f64) -> Result<()> {
     if (0.0..=1.0).contains(&fraction) {
         return Ok(());
     }

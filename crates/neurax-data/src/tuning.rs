@@ -39,8 +39,20 @@ pub(crate) const MAX_ONE_HOT_ELEMENTS: usize = 1 << 28;
 
 /// The number of items for each worker that `Stream::prefetch` computes ahead of the caller.
 ///
-/// Not measured: enough that a worker with an expensive item does not stop the others, few enough
-/// that the items ahead, which may be whole batches, take little memory.
+/// Enough that a worker with an expensive item does not stop the others, few enough that the items
+/// ahead, which may be whole batches, take little memory. Measured 2026-11-30 with 250 items, two
+/// workers and a caller that takes 4 ms for each item; the workers take 6.4 ms on average, which
+/// keeps them busy for 0.8 of the time. The time of the caller, divided by its time if it never
+/// waited:
+///
+/// | time of an item | 1 | 2 | 4 | 8 | 16 |
+/// |---|---|---|---|---|---|
+/// | equal | 1.03 | 1.04 | 1.04 | 1.03 | 1.06 |
+/// | uniform, 0 to twice the mean | 1.22 | 1.04 | 1.05 | 1.04 | 1.04 |
+/// | exponential | 1.42 | 1.15 | 1.04 | 1.05 | 1.05 |
+/// | 1 of 20 items takes 21 times the others | 1.63 | 1.56 | 1.37 | 1.15 | 1.14 |
+///
+/// With 8, only streams of rare and very expensive items gain.
 pub(crate) const PREFETCHED_ITEMS_PER_WORKER: usize = 4;
 
 /// The largest number of bytes of a line of a text file.
@@ -56,6 +68,9 @@ pub(crate) const MAX_CIFAR_BYTES: u64 = 1 << 30;
 /// Enough to meet most kinds of cells, few enough to cost nothing.
 pub(crate) const CSV_CHECKED_RECORDS: usize = 100;
 
-/// The largest number of bytes of the header of a `.npy` file that is read row by row. Those of
-/// NumPy have 118, unless the array has many axes.
-pub(crate) const MAX_ROW_HEADER_BYTES: usize = 1 << 16;
+/// The number of numbers in a buffer of a sketch, from which quantiles of a stream are computed. At
+/// least 2.
+///
+/// A quantile of a billion numbers, in 18 levels, is wrong by at most 0.22 % of the numbers; a
+/// column takes 8 bytes for each number of a level, 0.6 MB.
+pub(crate) const QUANTILE_BUFFER_NUMBERS: usize = 1 << 12;

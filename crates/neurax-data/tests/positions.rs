@@ -1,8 +1,11 @@
 //! The law of all streams: an epoch from item `n` on is the rest of the epoch, whatever the number
 //! of threads, and equal epochs have equal items.
 
+use flate2::{Compression, write::GzEncoder};
 use neurax::data::Stream;
+use neurax::io::{npy, npz, safetensors};
 use neurax::prelude::*;
+use std::io::Write;
 
 /// Returns streams that end in each of the combinators, with random access before it and without.
 fn streams() -> Vec<(&'static str, Stream<Vec<i64>>)> {
@@ -11,6 +14,8 @@ fn streams() -> Vec<(&'static str, Stream<Vec<i64>>)> {
         let one = |s: Stream<i64>| s.map(|x| vec![x]);
         let pairs = |s: Stream<(i64, i64)>| s.map(|(x, y)| vec![x, y]);
         let batches = |s: Stream<data::Batch>| s.try_map(|b| b.x.to_vec::<i64>());
+        let lengths =
+            |s: Stream<data::Batch<(Tensor, Tensor)>>| s.try_map(|b| b.x.1.to(I64).to_vec::<i64>());
         let examples = numbers.map(|x| (Tensor::full_of(I64, (), x), Tensor::full_of(I64, (), x)));
         let ragged = numbers.map(|x| {
             (Tensor::full_of(I64, [(x % 5) as usize + 1], x), Tensor::full_of(I64, (), x))
@@ -34,6 +39,9 @@ fn streams() -> Vec<(&'static str, Stream<Vec<i64>>)> {
             ("unbatch", batches(examples.batch(4).unbatch().batch(3))),
             ("padded_batch", batches(ragged.padded_batch(4, -1.0))),
             ("bucketed", batches(ragged.bucketed(&[2, 4], 3, -1.0))),
+            ("bucketed_to_bounds", batches(ragged.bucketed_to_bounds(&[2, 5], 3, -1.0))),
+            ("bucketed_exact", batches(ragged.bucketed_exact(&[2, 5], 3, -1.0))),
+            ("with_lengths", lengths(ragged.with_lengths().padded_batch(4, 0.0))),
             ("shuffle_buffer", one(numbers.shuffle_buffer(key(2), 6))),
             ("cache", one(numbers.cache())),
             ("prefetch", one(numbers.prefetch(3))),
@@ -42,12 +50,18 @@ fn streams() -> Vec<(&'static str, Stream<Vec<i64>>)> {
         let classes: Vec<usize> = (0..23).map(|i| usize::from(i % 4 == 0)).collect();
         let weights = (0..23).map(f64::from).collect();
         let fold = shuffled.k_fold(3, key(5)).unwrap().remove(1);
+        let by_rest = |x: &i64| Ok(x % 3);
+        let strata = numbers.split_stratified(0.6, by_rest, key(8));
+        let of_strata = numbers.k_fold_stratified(3, by_rest, key(8)).unwrap().remove(1);
         all.extend([
             ("shuffle", one(shuffled.shuffle(key(3)))),
             ("weighted", one(shuffled.weighted(key(4), weights, 30))),
             ("stratified", one(shuffled.stratified(key(4), classes))),
             ("split", one(shuffled.split(0.6, key(6)).train)),
             ("k_fold", one(fold.train)),
+            ("split_stratified", one(strata.train)),
+            ("k_fold_stratified, train", one(of_strata.train)),
+            ("k_fold_stratified, test", one(of_strata.test)),
             ("several", shuffled.shuffle(key(7)).filter(|x| x % 2 == 1).prefetch(2).chunks(3)),
         ]);
     }
@@ -85,6 +99,69 @@ fn an_epoch_from_an_item_on_is_the_rest_of_the_epoch() {
                 assert_eq!(items(&stream, epoch, first), rest, "{name}, item {first}");
             }
         }
+    }
+}
+
+/// Returns streams of files, each with 23 items, and whether the stream has random access.
+fn files() -> Vec<(&'static str, Stream<Vec<i64>>, bool)> {
+    let path = |name: &str| {
+        std::env::temp_dir().join(format!("neurax-positions-{}-{name}", std::process::id()))
+    };
+    let x = Tensor::arange(46).reshape([23, 2]);
+    let numbers = |rows: Stream<Tensor>| rows.try_map(|row| row.to(I64).to_vec::<i64>());
+    npy::save(&x, path("npy")).unwrap();
+    npz::save(&x, path("npz")).unwrap();
+    npz::save_compressed(&x, path("z.npz")).unwrap();
+    safetensors::save(&x, path("safetensors")).unwrap();
+    let bytes =
+        [&[0, 0, 8, 2, 0, 0, 0, 23, 0, 0, 0, 2][..], &(0..46).collect::<Vec<u8>>()].concat();
+    std::fs::write(path("idx"), &bytes).unwrap();
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+    zipped.write_all(&bytes).unwrap();
+    std::fs::write(path("idx.gz"), zipped.finish().unwrap()).unwrap();
+    let lines: String = (0..23).map(|i| format!("[{i}, {}]\n", 2 * i)).collect();
+    std::fs::write(path("jsonl"), "\u{feff}".to_owned() + &lines).unwrap();
+    let folder = path("cifar");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, count) in [("train.bin", 1), ("test.bin", 23)] {
+        let records = (0..count).flat_map(|i| [i; 3074]);
+        std::fs::write(folder.join(name), records.collect::<Vec<u8>>()).unwrap();
+    }
+    let cifar = data::cifar100_stream(&folder).unwrap().test;
+    let classes = cifar.try_map(|(x, y)| {
+        let sum = (x.sum(..) * (255.0 / 3072.0)).round().item()?;
+        Ok(vec![y.argmax(-1).item()? as i64, sum as i64])
+    });
+    vec![
+        ("npy", numbers(data::npy_rows(path("npy")).unwrap()), true),
+        ("npz", numbers(data::npz_rows(path("npz"), "arr_0").unwrap()), true),
+        ("z.npz", numbers(data::npz_rows(path("z.npz"), "arr_0").unwrap()), false),
+        ("safetensors", numbers(data::safetensors_rows(path("safetensors"), "").unwrap()), true),
+        ("idx", numbers(data::idx_rows(path("idx")).unwrap()), true),
+        ("idx.gz", numbers(data::idx_rows(path("idx.gz")).unwrap()), false),
+        ("cifar", classes, true),
+        ("jsonl", data::json_lines::<Vec<i64>>(path("jsonl")), false),
+    ]
+}
+
+#[test]
+fn an_epoch_of_a_file_from_an_item_on_is_the_rest_of_the_epoch() {
+    for (name, stream, is_indexed) in files() {
+        assert_eq!(stream.has_random_access(), is_indexed, "{name}");
+        let whole = items(&stream, 0, 0);
+        assert_eq!(whole.len(), 23, "{name}");
+        assert!(stream.len().is_none_or(|len| len == 23), "{name}");
+        assert!(name == "jsonl" || stream.len() == Some(23), "{name}");
+        for first in 0..25 {
+            let rest = &whole[first.min(23)..];
+            assert_eq!(items(&stream, 1, first), rest, "{name}, item {first}");
+        }
+        for workers in [1, 4] {
+            assert_eq!(items(&stream.prefetch(workers), 0, 9), whole[9..], "{name}, {workers}");
+        }
+        let shuffled = stream.shuffle_buffer(key(1), 8);
+        let whole = items(&shuffled, 2, 0);
+        assert_eq!(items(&shuffled, 2, 3), whole[3..], "{name}");
     }
 }
 

@@ -1,9 +1,11 @@
 //! Files with random changes are read, or are errors; none panics or takes much memory.
 
+use flate2::{Compression, write::GzEncoder};
 use neurax::data::{self, EmptyCells};
-use neurax::io::npy;
+use neurax::io::{npy, npz, safetensors};
 use neurax::prelude::*;
 use neurax_tensor::ir::rng::Rng;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The number of changed files for each reader.
@@ -71,4 +73,43 @@ fn text_lines() {
 fn rows_of_arrays() {
     let bytes = npy::to_bytes(&Tensor::arange(12).reshape([4, 3])).unwrap();
     read_changed("npy", &bytes, |path| all(data::npy_rows(path)?));
+}
+
+#[test]
+fn rows_of_archives_and_of_safetensors() {
+    let x = Tensor::arange(12).reshape([4, 3]);
+    let path = path("whole");
+    let saved = || std::fs::read(&path).unwrap();
+    npz::save(&x, &path).unwrap();
+    read_changed("npz", &saved(), |path| all(data::npz_rows(path, "arr_0")?));
+    npz::save_compressed(&x, &path).unwrap();
+    read_changed("z.npz", &saved(), |path| all(data::npz_rows(path, "arr_0")?));
+    safetensors::save(&x, &path).unwrap();
+    read_changed("safetensors", &saved(), |path| all(data::safetensors_rows(path, "")?));
+}
+
+#[test]
+fn rows_of_idx_and_records_of_cifar() {
+    let bytes = [&[0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 3][..], &[7; 12]].concat();
+    read_changed("idx", &bytes, |path| all(data::idx_rows(path)?));
+    let mut zipped = GzEncoder::new(Vec::new(), Compression::fast());
+    zipped.write_all(&bytes).unwrap();
+    read_changed("idx.gz", &zipped.finish().unwrap(), |path| all(data::idx_rows(path)?));
+    let folder = path("cifar-folder");
+    std::fs::create_dir_all(&folder).unwrap();
+    let record = [5; 3074];
+    std::fs::write(folder.join("train.bin"), record).unwrap();
+    let test = folder.join("test.bin");
+    read_changed("cifar", &record.repeat(2), |path| {
+        std::fs::copy(path, &test).unwrap();
+        let read = data::cifar100_stream(&folder).and_then(|cifar| all(cifar.test));
+        read.map_err(|e| Error::new("cifar", format!("{}: {}", path.display(), e.message())))
+    });
+}
+
+#[test]
+fn csv_files_of_one_column() {
+    read_changed("single", "\u{feff}a\r\n1\n\n\"3\"\n".as_bytes(), |path| {
+        data::csv(path).empty(EmptyCells::Value(0.0)).table().map(drop)
+    });
 }

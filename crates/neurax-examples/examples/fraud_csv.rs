@@ -10,8 +10,8 @@
 //! model is in the folder `payments-model` beside the file, or in the one behind `--model`. Without
 //! `--data`, the program writes such a file.
 
-use data::EmptyCells;
 use data::prepare::{FillMissing, Standardizer, StringLookup};
+use data::{EmptyCells, TextColumn};
 use neurax::prelude::*;
 use neurax_examples::arguments;
 use std::fmt::Write;
@@ -31,6 +31,9 @@ struct FraudArguments {
 
 /// The columns of numbers.
 pub const NUMBERS: [&str; 3] = ["amount", "hour", "account_days"];
+
+/// Rows of a file: numbers f32[n, 3], of which some are missing, and names of countries.
+pub type PaymentRows = (Tensor, TextColumn);
 
 /// Inputs of the model: numbers f32[n, 3], and indices of countries `i32[n]`.
 pub type Payments = (Tensor, Tensor);
@@ -65,15 +68,20 @@ impl Preparation {
     ///
     /// # Errors
     /// Returns an error if a column holds no number.
-    pub fn fit(numbers: &Tensor, countries: &[String]) -> Result<Preparation> {
+    pub fn fit((numbers, countries): &PaymentRows) -> Result<Preparation> {
         let fill = FillMissing::median(numbers)?;
         let scale = Standardizer::fit(&fill.apply(numbers))?;
-        Ok(Preparation { fill, scale, countries: StringLookup::fit(countries, Some(50)) })
+        let countries = StringLookup::fit(countries.texts()?, Some(50));
+        Ok(Preparation { fill, scale, countries })
     }
 
     /// Returns inputs of the model.
-    pub fn apply(&self, numbers: &Tensor, countries: &[String]) -> Payments {
-        (self.scale.apply(&self.fill.apply(numbers)), self.countries.indices(countries))
+    ///
+    /// # Errors
+    /// Returns an error if the rows carry one.
+    pub fn apply(&self, (numbers, countries): &PaymentRows) -> Result<Payments> {
+        let numbers = self.scale.apply(&self.fill.apply(numbers));
+        Ok((numbers, self.countries.indices(countries.texts()?)))
     }
 
     /// Writes the values to three files in a folder.
@@ -108,19 +116,15 @@ pub fn roc_auc(file: &Path, folder: &Path) -> Result<f64> {
     // An empty cell is NaN here, because its replacement must not be learned from all rows.
     let csv = data::csv(file).select(NUMBERS).target("fraud").empty(EmptyCells::Value(f32::NAN));
     let table = csv.read()?;
-    let countries = csv.texts("country")?;
+    let countries = TextColumn::new(csv.texts("country")?);
 
-    // Rows are chosen by number, since names are no tensors. Both parts have the same proportion of
-    // fraud: with a random split, one of them could have hardly any.
-    let numbers = Tensor::arange(table.len());
-    let rows = Dataset::new(numbers, table.y.clone())?.split_stratified(0.8, &table.y, key(0))?;
-    let names = |rows: &Tensor| -> Result<Vec<String>> {
-        Ok(rows.to_vec::<i32>()?.iter().map(|&i| countries[i as usize].clone()).collect())
-    };
-    let (known, new) = (table.x.take(&rows.train.x, 0), table.x.take(&rows.test.x, 0));
-    let preparation = Preparation::fit(&known, &names(&rows.train.x)?)?;
-    let train = Dataset::new(preparation.apply(&known, &names(&rows.train.x)?), rows.train.y)?;
-    let test = Dataset::new(preparation.apply(&new, &names(&rows.test.x)?), rows.test.y)?;
+    // Both parts have the same proportion of fraud: with a random split, one of them could have
+    // hardly any.
+    let rows = Dataset::new((table.x, countries), table.y.clone())?;
+    let parts = rows.split_stratified(0.8, &table.y, key(0))?;
+    let preparation = Preparation::fit(&parts.train.x)?;
+    let train = Dataset::new(preparation.apply(&parts.train.x)?, parts.train.y)?;
+    let test = Dataset::new(preparation.apply(&parts.test.x)?, parts.test.y)?;
 
     // A model that never says fraud is right in most rows. Here, each row of the rare class is
     // drawn more often, so that half of a batch is fraud. The probabilities of the model are those
@@ -147,7 +151,7 @@ pub fn roc_auc(file: &Path, folder: &Path) -> Result<f64> {
 /// Returns an error if a file of the folder is missing or damaged.
 pub fn score(folder: &Path, numbers: [f32; 3], country: &str) -> Result<f64> {
     let (net, preparation) = (nn::Net::load(folder)?, Preparation::load(folder)?);
-    let x = preparation.apply(&tensor([numbers]), &[country.to_string()]);
+    let x = preparation.apply(&(tensor([numbers]), TextColumn::new([country])))?;
     net.apply(x).y().index((0, 0)).item()
 }
 

@@ -81,10 +81,8 @@ pub fn train_in(directory: &Path, epoch_count: usize) -> Result<Trained> {
 pub fn write_images(folder: &Path, trained: &Trained) -> Result<()> {
     let digits = data::digits()?;
     let mut events = train::EventWriter::create(folder)?;
-    let pixels = digits.x.slice(0, ..6).reshape([6, 8, 8]); // in 0..=1
-    for (i, image) in pixels.unstack(0).iter().enumerate() {
-        events.image(&format!("digits/{i}"), trained.step, image)?;
-    }
+    let images = digits.x.slice(0, ..6).reshape([6, 1, 8, 8]); // in 0..=1
+    events.image("digits", trained.step, &images)?; // a grid of 2 rows
     let scores = format!("Trained for **{}** steps: {}", trained.step, trained.validation);
     events.text("summary", trained.step, &scores)
 }

@@ -9,10 +9,10 @@
 //! file. Without it, the program writes one with made-up reviews. Tokens are words; with the
 //! feature `tokenizers`, they are byte pairs that are learned from the texts.
 
+use data::TextColumn;
 use neurax::prelude::*;
 use neurax_examples::arguments;
 use serde::Deserialize;
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -32,17 +32,17 @@ const VOCABULARY: usize = 400;
 /// Learns the most frequent words of texts; returns a function from texts to the indices of their
 /// words, i32[n, LENGTH], padded with 0.
 #[cfg(not(feature = "tokenizers"))]
-fn tokenizer(texts: &[String]) -> Result<impl Fn(&[String]) -> Result<Tensor>> {
-    let words = data::prepare::TextVectorizer::fit(texts, Some(VOCABULARY - 2));
-    Ok(move |texts: &[String]| Ok(words.indices(texts, LENGTH)))
+fn tokenizer(texts: &TextColumn) -> Result<impl Fn(&TextColumn) -> Result<Tensor>> {
+    let words = data::prepare::TextVectorizer::fit(texts.texts()?, Some(VOCABULARY - 2));
+    Ok(move |texts: &TextColumn| Ok(words.indices(texts.texts()?, LENGTH)))
 }
 
 /// Learns the most frequent byte pairs of texts; returns a function from texts to the ids of their
 /// tokens, i32[n, LENGTH], padded with 0. No word is unknown: it has more tokens.
 #[cfg(feature = "tokenizers")]
-fn tokenizer(texts: &[String]) -> Result<impl Fn(&[String]) -> Result<Tensor>> {
-    let pairs = data::prepare::TextTokenizer::train(texts, VOCABULARY, &[])?;
-    Ok(move |texts: &[String]| Ok(pairs.encode(texts, LENGTH)?.ids))
+fn tokenizer(texts: &TextColumn) -> Result<impl Fn(&TextColumn) -> Result<Tensor>> {
+    let pairs = data::prepare::TextTokenizer::train(texts.texts()?, VOCABULARY, &[])?;
+    Ok(move |texts: &TextColumn| Ok(pairs.encode(texts.texts()?, LENGTH)?.ids))
 }
 
 /// Creates a model from token ids to the logits of `classes` classes.
@@ -61,30 +61,15 @@ struct ReviewLine {
     label: String,
 }
 
-/// The texts and labels of a file.
-pub struct Reviews {
-    /// The texts.
-    pub texts: Vec<String>,
-    /// The index of each label in `names`.
-    pub labels: Vec<i32>,
-    /// The different labels in alphabetical order.
-    pub names: Vec<String>,
-}
-
-impl Reviews {
-    /// Reads a file of JSON lines.
-    ///
-    /// # Errors
-    /// Returns an error if a line is no object with two texts, `text` and `label`.
-    pub fn read(path: &Path) -> Result<Reviews> {
-        let lines = data::json_lines::<ReviewLine>(path).epoch(0);
-        let lines: Vec<ReviewLine> = lines.collect::<Result<_>>()?;
-        let names: BTreeSet<String> = lines.iter().map(|line| line.label.clone()).collect();
-        let names: Vec<String> = names.into_iter().collect();
-        let index = |label| names.iter().position(|name| name == label).unwrap_or(0) as i32;
-        let labels = lines.iter().map(|line| index(&line.label)).collect();
-        Ok(Reviews { texts: lines.into_iter().map(|line| line.text).collect(), labels, names })
-    }
+/// Reads a file of JSON lines: the texts, and the labels of the same lines.
+///
+/// # Errors
+/// Returns an error if a line is no object with two texts, `text` and `label`.
+pub fn read_reviews(path: &Path) -> Result<(TextColumn, TextColumn)> {
+    let lines = data::json_lines::<ReviewLine>(path).epoch(0);
+    let lines: Vec<ReviewLine> = lines.collect::<Result<_>>()?;
+    let column = |text: fn(&ReviewLine) -> &String| TextColumn::new(lines.iter().map(text));
+    Ok((column(|line| &line.text), column(|line| &line.label)))
 }
 
 /// Trains on 80 % of a file, prints the classes of `questions`, and returns the accuracy on the
@@ -93,30 +78,23 @@ impl Reviews {
 /// # Errors
 /// Returns an error if the file is malformed or the training fails.
 pub fn accuracy(file: &Path, questions: &[&str]) -> Result<f64> {
-    let reviews = Reviews::read(file)?;
-    let (count, classes) = (reviews.texts.len(), reviews.names.len());
-    // Rows are chosen by number, since texts are no tensors. The vocabulary is learned from the
-    // texts to train on: of others, it would know words that a text of tomorrow may not have.
-    let labels = Tensor::from_vec(reviews.labels, [count]);
-    let rows = Dataset::new(Tensor::arange(count), labels)?.split(0.8, key(0));
-    let texts = |rows: &Tensor| -> Result<Vec<String>> {
-        Ok(rows.to_vec::<i32>()?.iter().map(|&i| reviews.texts[i as usize].clone()).collect())
-    };
-    let (known, new) = (texts(&rows.train.x)?, texts(&rows.test.x)?);
-    let ids = tokenizer(&known)?;
-    let train = Dataset::new(ids(&known)?, rows.train.y)?;
-    let test = Dataset::new(ids(&new)?, rows.test.y)?;
+    let (texts, labels) = read_reviews(file)?;
+    // The vocabulary is learned from the texts to train on: of others, it would know words that a
+    // text of tomorrow may not have.
+    let parts = Dataset::new(texts, labels.indices.clone())?.split(0.8, key(0));
+    let ids = tokenizer(&parts.train.x)?;
+    let train = Dataset::new(ids(&parts.train.x)?, parts.train.y)?;
+    let test = Dataset::new(ids(&parts.test.x)?, parts.test.y)?;
     let loss = loss::sparse_categorical_cross_entropy_logits;
-    let trained = Trainer::new(model(classes), loss, optim::adamw(3e-3, 0.01))
+    let trained = Trainer::new(model(labels.names().len()), loss, optim::adamw(3e-3, 0.01))
         .metric(metric::accuracy())
         .validate(&test)
         .run(&train.shuffled(key(1)).batched(32), epochs(8))?;
 
-    let questions: Vec<String> = questions.iter().map(|text| text.to_string()).collect();
-    let logits = trained.net().apply(ids(&questions)?).y().clone();
+    let logits = trained.net().apply(ids(&TextColumn::new(questions))?).y().clone();
     let (chances, best) = (logits.softmax(-1).max(-1).to_vec::<f32>()?, logits.argmax(-1));
     for ((text, class), chance) in questions.iter().zip(best.to_vec::<i32>()?).zip(chances) {
-        println!("{text:40} {} ({chance:.2})", reviews.names[class as usize]);
+        println!("{text:40} {} ({chance:.2})", labels.names()[class as usize]);
     }
     Ok(trained.validation["accuracy"])
 }

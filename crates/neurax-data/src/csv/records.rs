@@ -1,8 +1,10 @@
 //! The records of a CSV file, one after the other.
 
+use super::empty_lines::EmptyLines;
 use super::quotes::unclosed_quote;
+use crate::readers::UTF8_BOM;
 use crate::tuning::MAX_CSV_RECORD_BYTES;
-use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+use csv::{Position, Reader, ReaderBuilder, StringRecord, Trim};
 use neurax_tensor::io::open_file;
 use neurax_tensor::{Error, Result};
 use std::fs::File;
@@ -54,6 +56,10 @@ pub(super) struct Records {
     record: StringRecord,
     /// True if `record` is the first record and has not been returned.
     pending: bool,
+    /// The empty lines in front of the next record, if there is one column.
+    empty_lines: Option<EmptyLines>,
+    /// The record of an empty line.
+    empty_cell: StringRecord,
 }
 
 /// A record, for errors with the file that it is of.
@@ -83,8 +89,17 @@ impl Records {
             false => i.to_string(),
         };
         let names: Arc<[String]> = record.iter().enumerate().map(name).collect();
+        let mut empty_lines = None;
+        if names.len() == 1 {
+            let mut lines = EmptyLines::open(&source.path).map_err(|e| source.error(e))?;
+            if source.header {
+                lines.move_to(reader.position().byte()).map_err(|e| source.error(e))?;
+            }
+            empty_lines = Some(lines);
+        }
         let (source, pending) = (source.clone(), !source.header);
-        Ok(Records { source, reader, read, names, record, pending })
+        let empty_cell = StringRecord::from(vec![""]);
+        Ok(Records { source, reader, read, names, record, pending, empty_lines, empty_cell })
     }
 
     /// Opens the file again, which had columns called `names`. The columns of a layout index the
@@ -108,6 +123,10 @@ impl Records {
 
     /// Reads the next record.
     pub(super) fn next(&mut self) -> Result<Option<CsvRecord<'_>>> {
+        if let Some(offset) = self.next_empty_line()? {
+            self.empty_cell.set_position(Some(position_at(offset)));
+            return Ok(Some(CsvRecord { fields: &self.empty_cell, ..self.record() }));
+        }
         let is_read = std::mem::take(&mut self.pending)
             || read_record(
                 &self.source,
@@ -119,7 +138,8 @@ impl Records {
         if !is_read {
             return Ok(None);
         }
-        let record = CsvRecord { source: &self.source, names: &self.names, fields: &self.record };
+        self.move_empty_lines()?;
+        let record = self.record();
         let (got, width) = (record.fields.len(), self.names.len());
         if got != width {
             let line = record.line();
@@ -130,6 +150,31 @@ impl Records {
         }
         Ok(Some(record))
     }
+
+    /// Returns the record that was read last.
+    fn record(&self) -> CsvRecord<'_> {
+        CsvRecord { source: &self.source, names: &self.names, fields: &self.record }
+    }
+
+    /// Returns the offset of the next line if it is empty and a row.
+    fn next_empty_line(&mut self) -> Result<Option<u64>> {
+        let Some(lines) = &mut self.empty_lines else { return Ok(None) };
+        lines.next().map_err(|e| self.source.error(e))
+    }
+
+    /// Moves `empty_lines` behind the record that was read last.
+    fn move_empty_lines(&mut self) -> Result<()> {
+        let Some(lines) = &mut self.empty_lines else { return Ok(()) };
+        self.record.set_position(Some(position_at(lines.offset())));
+        lines.move_to(self.reader.position().byte()).map_err(|e| self.source.error(e))
+    }
+}
+
+/// Returns the position of a record that starts at an offset.
+fn position_at(offset: u64) -> Position {
+    let mut position = Position::new();
+    position.set_byte(offset);
+    position
 }
 
 /// Reads the next record of a file with columns called `names` into `record`. Returns false at the
@@ -167,10 +212,10 @@ fn read_record(
 fn read_error(source: &CsvFile, names: &[String], start: u64, e: csv::Error) -> Error {
     match e.kind() {
         csv::ErrorKind::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            source.error(format!("{}: {e}", line_at(source, start)))
+            source.error(format!("{}: {e}", line_at(source, start, true)))
         }
         csv::ErrorKind::Utf8 { err, .. } => {
-            let (line, at) = (line_at(source, start), err.valid_up_to());
+            let (line, at) = (line_at(source, start, true), err.valid_up_to());
             let column = match names.get(err.field()) {
                 Some(name) => format!("column `{name}`"),
                 None => format!("column {}", err.field()),
@@ -192,8 +237,11 @@ fn quote_error(source: &CsvFile, start: u64) -> Option<Error> {
         Ok::<Vec<u8>, io::Error>(bytes)
     };
     // The reader has read these bytes; if they cannot be read again, the record stays as it was.
-    let quote = unclosed_quote(&read().ok()?, source.delimiter)?;
-    let line = line_at(source, start.saturating_add(quote as u64));
+    let bytes = read().ok()?;
+    let is_first = start == 0 && bytes.starts_with(UTF8_BOM);
+    let bom = if is_first { UTF8_BOM.len() } else { 0 };
+    let quote = unclosed_quote(bytes.get(bom..)?, source.delimiter)?;
+    let line = line_at(source, start.saturating_add(quote as u64), false);
     Some(
         source
             .error(format!("{line}: expected the end of a quoted text, whose quote is not closed")),
@@ -229,7 +277,10 @@ impl CsvRecord<'_> {
 
     /// Returns the line on which the record starts, for messages.
     fn line(&self) -> String {
-        line_at(self.source, self.fields.position().map_or(0, csv::Position::byte))
+        // The reader counts empty lines before a record as part of it, unless they are rows.
+        let skips_empty_lines = self.names.len() != 1;
+        let offset = self.fields.position().map_or(0, Position::byte);
+        line_at(self.source, offset, skips_empty_lines)
     }
 }
 
@@ -239,9 +290,10 @@ fn start_of(text: &str) -> String {
     if start.len() < text.len() { start + ".." } else { start }
 }
 
-/// Returns the line, counted from 1, of the record at an offset in bytes, as part of a message: the
-/// reader counts empty lines before a record as part of it. The file is read again up to there.
-fn line_at(source: &CsvFile, offset: u64) -> String {
+/// Returns the line, counted from 1, at an offset in bytes, as part of a message; with
+/// `skips_empty_lines`, that of the first line from there on that is not empty. The file is read
+/// again up to there.
+fn line_at(source: &CsvFile, offset: u64, skips_empty_lines: bool) -> String {
     let count = || {
         let mut file = BufReader::new(open_file(&source.path)?);
         let mut line = 1;
@@ -256,8 +308,8 @@ fn line_at(source: &CsvFile, offset: u64) -> String {
         }
         for byte in file.bytes() {
             match byte? {
-                b'\n' => line += 1,
-                b'\r' => {}
+                b'\n' if skips_empty_lines => line += 1,
+                b'\r' if skips_empty_lines => {}
                 _ => break,
             }
         }

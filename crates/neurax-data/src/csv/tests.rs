@@ -307,3 +307,56 @@ fn a_long_field_is_shown_in_part() {
     let want = format!("got `{}..`", "word ".repeat(12));
     assert!(e.contains(&want), "{e}");
 }
+
+#[test]
+fn an_empty_line_of_a_file_of_one_column_is_an_empty_cell() {
+    for (name, text, want) in [
+        ("between", "a\n1\n\n3", vec![1.0, -1.0, 3.0]),
+        ("last", "a\n1\n3\n\n\n", vec![1.0, 3.0, -1.0, -1.0]),
+        ("first", "\n\na\n\n1\n", vec![-1.0, 1.0]),
+        ("returns", "a\r\n\r\n1\r\n\r\n\r\n\"3\"\r\n", vec![-1.0, 1.0, -1.0, -1.0, 3.0]),
+        ("old", "a\r1\r\r3\r", vec![1.0, -1.0, 3.0]),
+        ("bom", "\u{feff}a\n\n\"\"\n \n1", vec![-1.0, -1.0, -1.0, 1.0]),
+        ("none", "a\n", vec![]),
+    ] {
+        let csv = file(&format!("single-{name}"), text.as_bytes());
+        let values = csv.clone().empty(EmptyCells::Value(-1.0)).table().unwrap().values;
+        assert_eq!(values.to_vec::<f32>().unwrap(), want, "{name}");
+        let texts = csv.texts("a").unwrap();
+        let is_same = |(text, x): (&String, &f32)| text.parse().unwrap_or(-1.0f32) == *x;
+        assert!(texts.len() == want.len() && texts.iter().zip(&want).all(is_same), "{texts:?}");
+    }
+    let numbers = |text: &str| {
+        let csv = file("single-header", text.as_bytes()).header(false);
+        csv.empty(EmptyCells::Value(-1.0)).table().unwrap().values.to_vec::<f32>().unwrap()
+    };
+    assert_eq!(numbers("\n1\n\n2\n"), [-1.0, 1.0, -1.0, 2.0]);
+    assert_eq!(numbers("\u{feff}\r\n1\r\n"), [-1.0, 1.0]);
+}
+
+#[test]
+fn the_error_of_an_empty_line_names_it() {
+    let csv = file("single-error", b"a\n\"1\"\n\n\n4\nx\n");
+    let e = csv.table().unwrap_err().to_string();
+    assert!(e.contains("line 3, column `a`: expected a number, got ``"), "{e}");
+    let e = csv.clone().empty(EmptyCells::Value(0.0)).table().unwrap_err().to_string();
+    assert!(e.contains("line 6, column `a`: expected a number, got `x`"), "{e}");
+    let e = file("single-width", b"a\n1\n\n3,4\n").texts("a").unwrap_err().to_string();
+    assert!(e.ends_with("line 4: expected 1 columns, as in the first line, got 2"), "{e}");
+    // Empty lines of several columns are no rows.
+    let table = file("several", b"a,b\n\n1,2\n\n\n3,4\n\n").table().unwrap();
+    assert_eq!(table.values.to_vec::<f32>().unwrap(), [1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn a_byte_order_mark_quotes_and_returns_are_read_together() {
+    let text = "\u{feff}\"name\",\"size, cm\"\r\n\"a \"\"b\"\"\",\"1,5\"\r\n\"c\r\nd\",2\r\n\r\n";
+    let csv = file("bom-quotes", text.as_bytes()).skip(["name"]);
+    assert_eq!(csv.texts("name").unwrap(), ["a \"b\"", "c\r\nd"]);
+    assert_eq!(csv.texts("size, cm").unwrap(), ["1,5", "2"]);
+    let e = csv.table().unwrap_err().to_string();
+    assert!(e.contains("line 2, column `size, cm`: expected a number, got `1,5`"), "{e}");
+    let csv = file("bom-open", "\u{feff}\"a,b\r\n1,2\r\n".as_bytes());
+    let e = csv.table().unwrap_err().to_string();
+    assert!(e.contains("line 1: expected the end of a quoted text"), "{e}");
+}

@@ -1,6 +1,7 @@
 //! Numbers divided into bins.
 
 use super::fitted::load_fitted;
+use super::quantiles::QuantileSketch;
 use neurax_tensor::io::safetensors;
 use neurax_tensor::{DType, Error, Result, Side, Tensor, Tree, where_};
 use std::path::Path;
@@ -58,17 +59,43 @@ impl Binner {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn fit(x: &Tensor, n: usize) -> Result<Binner> {
-        if n == 0 {
-            return Err(Error::new(BINNER_OP, "expected at least 1 bin, got 0"));
-        }
-        let fractions: Vec<f32> = (1..n).map(|i| i as f32 / n as f32).collect();
+        let fractions: Vec<f32> = fractions(n)?.into_iter().map(|f| f as f32).collect();
         let bounds = x.to(DType::F32).nanquantile(Tensor::from_vec(fractions, [n - 1]), ..);
-        let mut bounds = bounds.to_vec::<f32>()?;
+        Binner::of_quantiles(bounds.to_vec::<f32>()?)
+    }
+
+    /// Computes the bounds of `n` bins of the elements of all `parts`, which may be larger than
+    /// memory together: those of [`Binner::fit`], up to rounding, for at most 4096 numbers. With
+    /// more, the rank of a bound differs from that of its quantile by at most 0.22 % of a billion
+    /// numbers, or 0.1 % of a million; 0.6 MB of memory are taken.
+    ///
+    /// # Errors
+    /// The errors of the parts, and of [`Binner::fit`].
+    ///
+    /// ```
+    /// use neurax::{data::prepare::Binner, prelude::*};
+    /// let parts = data::Stream::range(0..100).map(|i| Tensor::full([1], i as f32));
+    /// let bins = Binner::fit_parts(parts.epoch(0), 4)?;
+    /// assert_eq!(bins.bounds.to_vec::<f32>()?, [24.75, 49.5, 74.25]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit_parts(parts: impl IntoIterator<Item = Result<Tensor>>, n: usize) -> Result<Binner> {
+        let (fractions, mut sketch) = (fractions(n)?, QuantileSketch::new());
+        for part in parts {
+            let numbers = part?.to(DType::F32).to_vec::<f32>()?;
+            numbers.into_iter().for_each(|x| sketch.add(f64::from(x)));
+        }
+        let bounds = sketch.quantiles(&fractions).unwrap_or_else(|| vec![f64::NAN]);
+        Binner::of_quantiles(bounds.into_iter().map(|x| x as f32).collect())
+    }
+
+    /// Creates bins from quantiles; NaN says that there were no numbers, or only infinities of both
+    /// signs.
+    fn of_quantiles(mut bounds: Vec<f32>) -> Result<Binner> {
         if bounds.iter().any(|b| b.is_nan()) {
-            return Err(Error::new(
-                BINNER_OP,
-                "expected at least one number, got only missing ones",
-            ));
+            let why = "expected numbers with a quantile between them, got only missing ones or \
+                       infinities of both signs";
+            return Err(Error::new(BINNER_OP, why));
         }
         bounds.dedup();
         let count = bounds.len();
@@ -130,10 +157,18 @@ impl Binner {
     }
 }
 
+/// Returns the fractions of the numbers below the bounds of `n` bins.
+fn fractions(n: usize) -> Result<Vec<f64>> {
+    match n {
+        0 => Err(Error::new(BINNER_OP, "expected at least 1 bin, got 0")),
+        n => Ok((1..n).map(|i| i as f64 / n as f64).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::tensor;
+    use neurax_tensor::{key, tensor};
 
     #[test]
     fn bins_are_one_hot_and_missing_ones_are_zeros() {
@@ -158,5 +193,23 @@ mod tests {
         let path = std::env::temp_dir().join(format!("neurax-binner-{}", std::process::id()));
         Binner::new(tensor([0.5])).unwrap().save(&path).unwrap();
         assert_eq!(Binner::load(&path).unwrap().bounds.to_vec::<f32>().unwrap(), [0.5]);
+    }
+
+    #[test]
+    fn parts_give_the_bounds_of_the_whole() {
+        let x = key(0).normal([3000]);
+        let x = where_(&key(1).bernoulli(0.1, [3000]), f32::NAN, x);
+        let whole = Binner::fit(&x, 10).unwrap();
+        let parts = [x.slice(0, ..700), x.slice(0, 700..)].map(Ok);
+        let parts = Binner::fit_parts(parts, 10).unwrap();
+        assert!((parts.bounds - whole.bounds).abs().max(..).item().unwrap() < 1e-5);
+        // More numbers than fit into a buffer.
+        let parts = (0..100).map(|i| Ok(key(i).uniform([1000])));
+        let bounds = Binner::fit_parts(parts, 4).unwrap().bounds;
+        let difference = bounds - tensor([0.25, 0.5, 0.75]);
+        assert!(difference.abs().max(..).item().unwrap() < 0.005);
+        assert!(Binner::fit_parts([], 3).is_err());
+        assert!(Binner::fit_parts([Ok(tensor([1.0]))], 0).is_err());
+        assert!(Binner::fit_parts([Ok(tensor([f32::NAN]))], 2).is_err());
     }
 }

@@ -21,7 +21,11 @@ pub(super) fn rows_of_columns(op: &str, x: &Tensor) -> Result<Tensor> {
 
 /// Checks that a later part has the columns of the first one.
 pub(super) fn check_columns(op: &str, first: &Tensor, part: &Tensor) -> Result<()> {
-    let (want, got) = (first.dim(-1), part.dim(-1));
+    check_column_count(op, first.dim(-1), part.dim(-1))
+}
+
+/// Checks that a later part has `want` columns, those of the first one.
+pub(super) fn check_column_count(op: &str, want: usize, got: usize) -> Result<()> {
     if want == got {
         return Ok(());
     }
@@ -63,9 +67,11 @@ pub(super) fn fitted_dtype(before: DType, dtype: DType) -> DType {
 pub(super) fn check_counts(op: &str, counts: &Tensor) -> Result<()> {
     match counts.to_vec::<f64>()?.iter().position(|&n| n == 0.0) {
         None => Ok(()),
-        Some(column) => {
-            let why = format!("expected a number in column {column}, got only missing ones");
-            Err(Error::new(op, why))
-        }
+        Some(column) => Err(only_missing(op, column)),
     }
+}
+
+/// Returns the error of a column without numbers.
+pub(super) fn only_missing(op: &str, column: usize) -> Error {
+    Error::new(op, format!("expected a number in column {column}, got only missing ones"))
 }

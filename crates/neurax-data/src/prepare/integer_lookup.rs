@@ -3,7 +3,10 @@
 use super::fitted::load_fitted;
 use neurax_tensor::io::safetensors;
 use neurax_tensor::{DType, Error, Result, Side, Tensor, Tree, where_};
+use std::collections::BTreeSet;
 use std::path::Path;
+
+const INTEGER_OP: &str = "integer_lookup";
 
 /// Integers as indices: the values that were fitted, in ascending order, have the indices 1, 2, ..;
 /// all others have index 0. For embeddings of identifiers that are large or have gaps.
@@ -27,18 +30,37 @@ impl IntegerLookup {
     /// # Errors
     /// If `x` is no tensor of integers of at most 64 bits, or is empty.
     pub fn fit(x: &Tensor) -> Result<IntegerLookup> {
-        let ty = x.ty()?;
-        if !ty.dtype.is_int() {
-            return Err(Error::new("integer_lookup", format!("expected integers, got {ty}")));
+        IntegerLookup::fit_parts([Ok(x.clone())])
+    }
+
+    /// Finds the distinct values of all `parts`, which may be larger than memory together; the
+    /// distinct values are in memory.
+    ///
+    /// # Errors
+    /// The errors of the parts; if one is no tensor of integers of at most 64 bits, or all are
+    /// empty.
+    ///
+    /// ```
+    /// use neurax::{data::prepare::IntegerLookup, prelude::*};
+    /// let parts = data::Stream::from_vec(vec![tensor([900, 17]), tensor([4, 900])]);
+    /// let lookup = IntegerLookup::fit_parts(parts.epoch(0))?;
+    /// assert_eq!(lookup.values.to_vec::<i64>()?, [4, 17, 900]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit_parts(parts: impl IntoIterator<Item = Result<Tensor>>) -> Result<IntegerLookup> {
+        let mut values = BTreeSet::new();
+        for part in parts {
+            let part = part?;
+            let ty = part.ty()?;
+            if !ty.dtype.is_int() {
+                return Err(Error::new(INTEGER_OP, format!("expected integers, got {ty}")));
+            }
+            values.extend(part.to(DType::I64).to_vec::<i64>()?);
         }
-        let mut values =
-            x.to(DType::I64).reshape(ty.shape.iter().product::<usize>()).to_vec::<i64>()?;
-        values.sort_unstable();
-        values.dedup();
         if values.is_empty() {
-            return Err(Error::new("integer_lookup", format!("expected some integers, got {ty}")));
+            return Err(Error::new(INTEGER_OP, "expected some integers, got none"));
         }
-        let count = values.len();
+        let (count, values) = (values.len(), values.into_iter().collect());
         Ok(IntegerLookup { values: Tensor::from_vec(values, [count]) })
     }
 
@@ -56,7 +78,9 @@ impl IntegerLookup {
     #[track_caller]
     pub fn indices(&self, x: &Tensor) -> Tensor {
         let x = x.to(DType::I64);
-        let at = self.values.searchsorted(&x, Side::Left);
+        // A value above all known ones would be at the index behind the last one.
+        let last = self.values.dim(0).saturating_sub(1) as i64;
+        let at = self.values.searchsorted(&x, Side::Left).minimum(last);
         let is_known = self.values.take(&at, 0).equal(&x);
         where_(&is_known, &at + 1, 0)
     }

@@ -6,6 +6,18 @@
 //! JSON. What is made of tensors ([`Standardizer`], [`MinMaxScaler`], [`FillMissing`],
 //! [`Binner`], [`IntegerLookup`]) also runs inside of [`jit`](neurax_tensor::jit()).
 //!
+//! Examples that do not fit into memory are fitted part by part, such as the batches of a
+//! [`Stream`](crate::Stream), by `fit_parts`, `mean_parts` and `median_parts`.
+//!
+//! | value | memory for all parts | result |
+//! |---|---|---|
+//! | [`Standardizer`], [`MinMaxScaler`], means of [`FillMissing`] | a few numbers | exact |
+//! | medians of [`FillMissing`], quantiles of [`Binner`] | up to 0.6 MB | exact to 4096 numbers |
+//! | [`IntegerLookup`], [`StringLookup`], [`TextVectorizer`] | the distinct values | exact |
+//!
+//! The memory of the first two rows is that of each column. The rank of a median or quantile of
+//! more numbers is wrong by at most 0.1 % of a million numbers, or 0.22 % of a billion.
+//!
 //! Missing values:
 //!
 //! | value | missing | when fitting | when applying |
@@ -35,6 +47,8 @@ mod fitted;
 mod hashing;
 mod integer_lookup;
 mod min_max;
+mod moments;
+mod quantiles;
 mod standardizer;
 mod string_lookup;
 #[cfg(feature = "tokenizers")]

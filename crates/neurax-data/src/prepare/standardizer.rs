@@ -1,9 +1,9 @@
 //! Columns with mean 0 and standard deviation 1.
 
-use super::columns::{check_columns, check_counts, counts, fitted_dtype, ranges, rows_of_columns};
 use super::fitted::load_fitted;
+use super::moments::ColumnMoments;
 use neurax_tensor::io::safetensors;
-use neurax_tensor::{DType, Error, Result, Tensor, Tree, where_};
+use neurax_tensor::{Result, Tensor, Tree, where_};
 use std::path::Path;
 
 const STANDARDIZER_OP: &str = "standardizer";
@@ -53,30 +53,9 @@ impl Standardizer {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn fit_parts(parts: impl IntoIterator<Item = Result<Tensor>>) -> Result<Standardizer> {
-        let mut all: Option<ColumnMoments> = None;
-        let mut dtype = DType::F32;
-        for part in parts {
-            let part = part?;
-            dtype = fitted_dtype(dtype, part.dtype());
-            let part = ColumnMoments::of(&rows_of_columns(STANDARDIZER_OP, &part)?)?;
-            all = Some(match all {
-                None => part,
-                Some(all) => {
-                    check_columns(STANDARDIZER_OP, &all.mean, &part.mean)?;
-                    // Computed in each step, so that no chain of lazy operations grows.
-                    all.merged(part).ok()?
-                }
-            });
-        }
-        let all =
-            all.ok_or_else(|| Error::new(STANDARDIZER_OP, "expected at least one part, got none"))?;
-        check_counts(STANDARDIZER_OP, &all.count)?;
-        // The rounded mean of equal values may differ from them, and its deviation from 0.
-        let is_constant = all.low.equal(&all.high);
-        let mean = where_(&is_constant, &all.low, &all.mean).to(dtype);
-        let deviation = (&all.squares / &all.count).sqrt();
-        let deviation = where_(&is_constant, 1.0, &deviation).to(dtype);
-        Standardizer { mean, deviation }.ok()
+        let (moments, dtype) = ColumnMoments::fit(STANDARDIZER_OP, parts)?;
+        let deviation = where_(&moments.is_constant(), 1.0, moments.deviation());
+        Standardizer { mean: moments.mean().to(dtype), deviation: deviation.to(dtype) }.ok()
     }
 
     /// Returns the scaled `x`, whose last axis has the fitted columns.
@@ -118,45 +97,10 @@ impl Standardizer {
     }
 }
 
-/// The number of elements, the mean, the sum of squared deviations and the range of each column,
-/// f64.
-#[derive(Tree, Clone)]
-struct ColumnMoments {
-    count: Tensor,
-    mean: Tensor,
-    squares: Tensor,
-    low: Tensor,
-    high: Tensor,
-}
-
-impl ColumnMoments {
-    /// Returns the moments of f64[rows, columns].
-    fn of(x: &Tensor) -> Result<ColumnMoments> {
-        let (low, high) = ranges(STANDARDIZER_OP, x)?;
-        let count = counts(x);
-        let mean = x.nansum(0) / count.maximum(1.0);
-        let squares = (x - &mean).square().nansum(0);
-        Ok(ColumnMoments { count, mean, squares, low, high })
-    }
-
-    /// Returns the moments of the rows of both, by the formula of Chan, Golub and LeVeque: sums of
-    /// squares would lose digits.
-    fn merged(self, other: ColumnMoments) -> ColumnMoments {
-        let count = &self.count + &other.count;
-        let share = &other.count / count.maximum(1.0);
-        let difference = &other.mean - &self.mean;
-        let mean = &self.mean + &difference * &share;
-        let between = difference.square() * &self.count * share;
-        let squares = self.squares + other.squares + between;
-        let (low, high) = (self.low.minimum(other.low), self.high.maximum(other.high));
-        ColumnMoments { count, mean, squares, low, high }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use neurax_tensor::{jit, key, tensor};
+    use neurax_tensor::{DType, jit, key, tensor};
 
     #[test]
     fn parts_give_the_moments_of_the_whole() {

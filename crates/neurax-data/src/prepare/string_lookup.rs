@@ -37,6 +37,31 @@ impl StringLookup {
         StringLookup::new(counts.most_frequent(most))
     }
 
+    /// Finds the distinct names of a stream of strings, as [`StringLookup::fit`]. All distinct
+    /// names are in memory, also those beyond `most`.
+    ///
+    /// # Errors
+    /// The errors of the stream.
+    ///
+    /// ```
+    /// use neurax::{data::prepare::StringLookup, prelude::*};
+    /// # let path = std::env::temp_dir().join("neurax-doc-string-stream.txt");
+    /// std::fs::write(&path, "red\nblue\nred\n")?;
+    /// let colors = StringLookup::fit_parts(data::text_lines(&path).epoch(0), None)?;
+    /// assert_eq!(colors.names(), ["red", "blue"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit_parts<S: AsRef<str>>(
+        strings: impl IntoIterator<Item = Result<S>>,
+        most: Option<usize>,
+    ) -> Result<StringLookup> {
+        let mut counts = WordCounts::default();
+        for string in strings {
+            counts.add(string?.as_ref());
+        }
+        Ok(StringLookup::new(counts.most_frequent(most)))
+    }
+
     /// Creates a look-up of known names, in this order. A name that is repeated keeps its first
     /// index.
     ///

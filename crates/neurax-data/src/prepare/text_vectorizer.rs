@@ -53,18 +53,34 @@ impl TextVectorizer {
         texts: impl IntoIterator<Item = S>,
         most: Option<usize>,
     ) -> TextVectorizer {
-        let (mut all, mut texts_with) = (WordCounts::default(), WordCounts::default());
-        let mut count = 0;
+        let mut counts = TextCounts::default();
+        texts.into_iter().for_each(|text| counts.add(text.as_ref()));
+        counts.vectorizer(most)
+    }
+
+    /// Finds the words of a stream of texts, as [`TextVectorizer::fit`]. All distinct words are in
+    /// memory, also those beyond `most`.
+    ///
+    /// # Errors
+    /// The errors of the stream.
+    ///
+    /// ```
+    /// use neurax::{data::prepare::TextVectorizer, prelude::*};
+    /// # let path = std::env::temp_dir().join("neurax-doc-text-stream.txt");
+    /// std::fs::write(&path, "the cat\nthe dog\n")?;
+    /// let words = TextVectorizer::fit_parts(data::text_lines(&path).epoch(0), Some(2))?;
+    /// assert_eq!(words.words(), ["the", "cat"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn fit_parts<S: AsRef<str>>(
+        texts: impl IntoIterator<Item = Result<S>>,
+        most: Option<usize>,
+    ) -> Result<TextVectorizer> {
+        let mut counts = TextCounts::default();
         for text in texts {
-            let words = words_of(text.as_ref());
-            words.iter().for_each(|word| all.add(word));
-            let distinct: HashSet<&String> = words.iter().collect();
-            distinct.into_iter().for_each(|word| texts_with.add(word));
-            count += 1;
+            counts.add(text?.as_ref());
         }
-        let words = all.most_frequent(most);
-        let texts_with = words.iter().map(|word| texts_with.of(word)).collect();
-        TextVectorizer::of(TextVocabulary { words, texts_with, texts: count })
+        Ok(counts.vectorizer(most))
     }
 
     /// Returns the fitted words, in the order of their indices from 2 on.
@@ -197,6 +213,35 @@ impl TextVectorizer {
             rows += 1;
         }
         Tensor::from_vec(list, [rows, width])
+    }
+}
+
+/// The words of texts.
+#[derive(Default)]
+struct TextCounts {
+    /// The number of times that each word occurs.
+    words: WordCounts,
+    /// The number of texts that contain each word.
+    texts_with: WordCounts,
+    /// The number of texts.
+    texts: usize,
+}
+
+impl TextCounts {
+    /// Counts the words of a text.
+    fn add(&mut self, text: &str) {
+        let words = words_of(text);
+        words.iter().for_each(|word| self.words.add(word));
+        let distinct: HashSet<&String> = words.iter().collect();
+        distinct.into_iter().for_each(|word| self.texts_with.add(word));
+        self.texts += 1;
+    }
+
+    /// Returns the vectorizer of the `most` most frequent words.
+    fn vectorizer(self, most: Option<usize>) -> TextVectorizer {
+        let words = self.words.most_frequent(most);
+        let texts_with = words.iter().map(|word| self.texts_with.of(word)).collect();
+        TextVectorizer::of(TextVocabulary { words, texts_with, texts: self.texts })
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Reads the inputs and the targets of a data set from two `.npy` files, with the examples along
-/// axis 0. The dtypes are those of the files.
+/// axis 0. The dtypes are those of the files. [`npy_rows`](crate::npy_rows) reads files that are
+/// larger than memory.
 ///
 /// # Errors
 /// If a file cannot be read or is malformed, see [`io::npy::load`], or the numbers of examples
@@ -30,7 +31,8 @@ pub fn npy(x: impl AsRef<Path>, y: impl AsRef<Path>) -> Result<Dataset> {
 }
 
 /// Reads a data set from a `.npz` file of NumPy: its arrays `x` and `y`, with the examples along
-/// axis 0. [`io::npz::load`] returns all arrays of a file.
+/// axis 0. [`io::npz::load`] returns all arrays of a file, and [`npz_rows`](crate::npz_rows) reads
+/// one that is larger than memory.
 ///
 /// # Errors
 /// If the file cannot be read or is malformed, has no such array, or the numbers of examples
@@ -55,7 +57,8 @@ pub fn npz(path: impl AsRef<Path>, x: &str, y: &str) -> Result<Dataset> {
 }
 
 /// Reads a data set from a safetensors file: its tensors `x` and `y`, with the examples along axis
-/// 0. [`io::safetensors::load`] returns all tensors of a file.
+/// 0. [`io::safetensors::load`] returns all tensors of a file, and
+/// [`safetensors_rows`](crate::safetensors_rows) reads one that is larger than memory.
 ///
 /// # Errors
 /// If the file cannot be read or is malformed, has no such tensor, or the numbers of examples

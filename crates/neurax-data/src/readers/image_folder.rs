@@ -1,5 +1,7 @@
 //! Folders of images: one subfolder for each class.
 
+use crate::kept::Kept;
+use crate::one_hot_row;
 use crate::stream::Stream;
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader};
@@ -22,6 +24,9 @@ pub struct ImageFolder {
     /// The height and width to which images are resized.
     size: Option<[usize; 2]>,
     is_gray: bool,
+    /// The first image whose size can be read, with its width and height: all others must have
+    /// this size, unless they are resized.
+    first: Kept<Option<(PathBuf, (u32, u32))>>,
 }
 
 /// Lists the images in a folder that has a subfolder for each class, with the class as its name:
@@ -55,7 +60,8 @@ pub fn image_folder(path: impl AsRef<Path>) -> Result<ImageFolder> {
         let why = format!("expected subfolders with images ({})", IMAGE_ENDINGS.join(", "));
         return Err(failed(path, why));
     }
-    Ok(ImageFolder { files: files.into(), classes: classes.into(), size: None, is_gray: false })
+    let (files, classes) = (files.into(), classes.into());
+    Ok(ImageFolder { files, classes, size: None, is_gray: false, first: Kept::default() })
 }
 
 impl ImageFolder {
@@ -96,7 +102,7 @@ impl ImageFolder {
     ///
     /// # Errors
     /// An item is an error if the file cannot be read or decoded, or, without
-    /// [`ImageFolder::resize`], if its size differs from that of the first image.
+    /// [`ImageFolder::resize`], if its size differs from that of the first image that can be read.
     pub fn stream(&self) -> Stream<(Tensor, Tensor)> {
         let folder = self.clone();
         Stream::from_index(self.len(), move |i| folder.example(i))
@@ -114,18 +120,19 @@ impl ImageFolder {
             }
             None => self.check_size(path, &image)?,
         }
-        let label = Tensor::from_vec(
-            (0..self.classes.len()).map(|c| f32::from(u8::from(c == *class))).collect(),
-            [self.classes.len()],
-        );
-        Ok((self.pixels(image).ok()?, label.ok()?))
+        Ok((self.pixels(image).ok()?, one_hot_row(*class, self.classes.len())?))
     }
 
-    /// Checks that an image has the size of the first one.
+    /// Checks that an image has the size of the first one that can be read.
     fn check_size(&self, path: &Path, image: &DynamicImage) -> Result<()> {
-        let Some((first, _)) = self.files.first() else { return Ok(()) };
-        let want = dimensions(first)?;
-        let got = (image.width(), image.height());
+        let found = || {
+            let sizes = self.files.iter().map(|(file, _)| (file, dimensions(file)));
+            let mut read = sizes.filter_map(|(file, size)| Some((file.clone(), size.ok()?)));
+            Ok(read.next())
+        };
+        let found = self.first.get(found)?;
+        let Some((first, want)) = &*found else { return Ok(()) };
+        let (want, got) = (*want, (image.width(), image.height()));
         if got == want {
             return Ok(());
         }
@@ -237,6 +244,21 @@ mod tests {
         assert!(error.contains("2.png: expected 3 x 2 pixels, as in "), "{error}");
         assert!(error.contains("1.png, got 3 x 4; give all one size with `resize`"), "{error}");
         assert_eq!(images.resize([5, 5]).stream().epoch(0).filter(Result::is_ok).count(), 2);
+    }
+
+    #[test]
+    fn a_broken_image_is_an_error_of_its_own_item_only() {
+        let images: Vec<String> = (0..4).map(|i| format!("a/{i}.png")).collect();
+        let images: Vec<_> = images.iter().map(|name| (&name[..], [2, 3], [0; 3])).collect();
+        let path = folder("first", &images);
+        std::fs::write(path.join("a/0.png"), b"no image").unwrap();
+        let stream = image_folder(&path).unwrap().stream();
+        let error = stream.epoch(0).next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("0.png: "), "{error}");
+        assert_eq!(stream.epoch_from(0, 1).filter(Result::is_ok).count(), 3);
+        // The size is known, so that the first image is not opened again.
+        std::fs::remove_file(path.join("a/1.png")).unwrap();
+        assert_eq!(stream.epoch_from(0, 2).filter(Result::is_ok).count(), 2);
     }
 
     #[test]

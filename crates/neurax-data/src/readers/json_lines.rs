@@ -152,6 +152,12 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_value() {
+        let rows = json_lines::<Vec<i32>>(file("bom", "\u{feff}[1]\r\n[2, 3]\r\n"));
+        assert_eq!(rows.epoch(0).collect::<Result<Vec<_>>>().unwrap(), [vec![1], vec![2, 3]]);
+    }
+
+    #[test]
     fn errors_name_line_and_column_or_field() {
         let bad = error("{\"x\": 1}\n{\"x\": 1,}\n");
         assert!(bad.contains("line 2: column 9: "), "{bad}");

@@ -5,11 +5,15 @@ use crate::tuning::MAX_TEXT_LINE_BYTES;
 use neurax_tensor::io::open_file;
 use neurax_tensor::{Error, Result};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Take};
+use std::io::{BufRead, BufReader, Read, Seek, Take};
 use std::path::{Path, PathBuf};
 
-/// Returns the lines of a UTF-8 text file, without line ends. The file is read while the items are
-/// used, again for each epoch, and may be larger than memory.
+/// The bytes of a byte order mark in UTF-8, with which some programs begin a file.
+pub(crate) const UTF8_BOM: &[u8; 3] = b"\xef\xbb\xbf";
+
+/// Returns the lines of a UTF-8 text file, without line ends. A byte order mark in front of the
+/// first line is not part of it. The file is read while the items are used, again for each epoch,
+/// and may be larger than memory.
 ///
 /// # Errors
 /// An item is an error if the file cannot be read, a line is longer than 16 MiB or is not UTF-8:
@@ -37,6 +41,13 @@ pub(super) fn line_error(op: &str, path: &Path, line: usize, why: impl std::fmt:
     Error::new(op, format!("{}: line {line}: {why}", path.display()))
 }
 
+/// Reads the first bytes of a file, and returns true if they are a byte order mark.
+pub(crate) fn starts_with_bom(file: &mut impl Read) -> std::io::Result<bool> {
+    let mut start = Vec::with_capacity(UTF8_BOM.len());
+    file.by_ref().take(UTF8_BOM.len() as u64).read_to_end(&mut start)?;
+    Ok(start == UTF8_BOM)
+}
+
 /// An open file.
 struct LineReader {
     op: &'static str,
@@ -48,8 +59,13 @@ struct LineReader {
 
 impl LineReader {
     fn open(op: &'static str, path: &Path) -> Result<LineReader> {
-        let file = open_file(path).and_then(|file| {
-            let size = file.metadata()?.len();
+        let file = open_file(path).and_then(|mut file| {
+            let mut size = file.metadata()?.len();
+            if starts_with_bom(&mut file)? {
+                size = size.saturating_sub(UTF8_BOM.len() as u64);
+            } else {
+                file.rewind()?;
+            }
             // No more than the size of now, should the file grow while it is read.
             Ok(BufReader::new(file.take(size)))
         });
@@ -111,6 +127,19 @@ mod tests {
         let rest: Vec<String> = lines.epoch_from(3, 2).collect::<Result<_>>().unwrap();
         assert_eq!(rest, all[2..]);
         assert_eq!(text_lines(file("empty", b"")).epoch(0).count(), 0);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let all = |name: &str, bytes: &str| -> Vec<String> {
+            let lines = text_lines(file(name, bytes.as_bytes()));
+            lines.epoch(0).collect::<Result<_>>().unwrap()
+        };
+        assert_eq!(all("bom", "\u{feff}a\r\n\u{feff}b\n"), ["a", "\u{feff}b"]);
+        assert_eq!(all("bom-empty", "\u{feff}\nb"), ["", "b"]);
+        assert_eq!(all("bom-alone", "\u{feff}"), [""; 0]);
+        let error = text_lines(file("bom-part", b"\xef\xbb")).epoch(0).next().unwrap();
+        assert!(error.unwrap_err().message().contains("another byte at offset 0"));
     }
 
     #[test]

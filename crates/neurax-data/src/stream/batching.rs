@@ -1,12 +1,10 @@
-//! Batches of examples: `stack`, `batch`, `padded_batch`, `bucketed`, and back: `unbatch`.
+//! Batches of examples: `stack`, `batch`, `padded_batch`, and back: `unbatch`.
 
 use super::core::{ItemTasks, Stream, done, failing, guarded};
-use super::map::evaluated;
-use crate::Batch;
 use crate::batches::without_first;
 use crate::stacking::{TreeRows, pad_and_stack, stack_trees};
+use crate::{Batch, ExamplePadding};
 use neurax_tensor::{Result, Tree};
-use std::collections::VecDeque;
 
 impl<T: Tree> Stream<T> {
     /// Returns trees of `n` consecutive items, stacked along a new axis 0; the last one may have
@@ -69,7 +67,10 @@ impl<X: Tree, Y: Tree> Stream<(X, Y)> {
     }
 
     /// Returns batches of `n` examples of different sizes: each tensor is padded at the end of its
-    /// axes with `value`, to the largest size in the batch. Random access is kept.
+    /// axes, to the largest size in the batch. `padding` is the value, or an [`ExamplePadding`]
+    /// with another one for the targets. Random access is kept.
+    ///
+    /// Each size is a shape that a model is compiled for: [`Stream::bucketed_to_bounds`] has few.
     ///
     /// # Errors
     /// The first item is an error if `n` is 0. Tensors that differ in dtype or number of axes are
@@ -83,49 +84,13 @@ impl<X: Tree, Y: Tree> Stream<(X, Y)> {
     /// # Ok::<(), Error>(())
     /// ```
     #[track_caller]
-    pub fn padded_batch(&self, n: usize, value: f64) -> Stream<Batch<X, Y>> {
-        let groups = self.groups("padded_batch", n, true);
-        groups.map_indexed(move |_, items| padded(items, value))
-    }
-
-    /// Returns padded batches of `n` examples of similar length, which is the size of axis 0 of the
-    /// first tensor of the input: with `bounds` of 10 and 100, lengths below 10, from 10 to 99, and
-    /// from 100 on are in separate batches. A batch is yielded when it is complete; at the end of
-    /// the epoch, the rest of each bucket is a smaller batch.
-    ///
-    /// The stream has no random access. Shuffle before it.
-    ///
-    /// # Errors
-    /// As [`Stream::padded_batch`], and if the bounds are not in ascending order.
-    ///
-    /// ```
-    /// use neurax::prelude::*;
-    /// let texts = [1, 7, 2, 8, 3].map(|n| (Tensor::ones([n]), tensor(n as i32)));
-    /// let batches = data::Stream::from_vec(texts.to_vec()).bucketed(&[5], 2, 0.0);
-    /// let shapes = batches.epoch(0).map(|batch| Ok(batch?.x.shape().to_vec()));
-    /// assert_eq!(shapes.collect::<Result<Vec<_>>>()?, [[2, 2], [2, 8], [1, 3]]);
-    /// # Ok::<(), Error>(())
-    /// ```
-    #[track_caller]
-    pub fn bucketed(&self, bounds: &[usize], n: usize, value: f64) -> Stream<Batch<X, Y>> {
-        if n == 0 {
-            return Stream::failed("bucketed", "expected at least 1 example in a batch, got 0");
-        }
-        if !bounds.is_sorted_by(|a, b| a < b) {
-            let why = format!("expected bounds in ascending order, got {bounds:?}");
-            return Stream::failed("bucketed", why);
-        }
-        let (inner, bounds) = (self.clone(), bounds.to_vec());
-        let open = move |epoch, first| {
-            let buckets = Buckets {
-                tasks: inner.tasks(epoch, 0)?,
-                bounds: bounds.clone(),
-                size: n,
-                open: (0..=bounds.len()).map(|_| Vec::new()).collect(),
-            };
-            Ok(evaluated(buckets.map(move |group| padded(group?, value)), first))
-        };
-        Stream::sequential(|| None, open)
+    pub fn padded_batch(
+        &self,
+        n: usize,
+        padding: impl Into<ExamplePadding>,
+    ) -> Stream<Batch<X, Y>> {
+        let (groups, padding) = (self.groups("padded_batch", n, true), padding.into());
+        groups.map_indexed(move |_, items| padded(items, &padding, None))
     }
 }
 
@@ -161,54 +126,21 @@ impl<X: Tree + Clone, Y: Tree + Clone> Stream<Batch<X, Y>> {
 
 /// Returns the batch of examples of one type.
 fn stacked<X: Tree, Y: Tree>(examples: Vec<(X, Y)>) -> Result<Batch<X, Y>> {
-    let (x, y) = stack_trees(examples)?;
-    Ok(Batch { x, y })
+    stack_trees(as_batches(examples))
 }
 
-/// Returns the batch of examples of different sizes.
-fn padded<X: Tree, Y: Tree>(examples: Vec<(X, Y)>, value: f64) -> Result<Batch<X, Y>> {
-    let (x, y) = pad_and_stack(examples, value)?;
-    Ok(Batch { x, y })
+/// Returns the batch of examples of different sizes; with a `bound`, axis 0 is padded to it.
+pub(super) fn padded<X: Tree, Y: Tree>(
+    examples: Vec<(X, Y)>,
+    padding: &ExamplePadding,
+    bound: Option<usize>,
+) -> Result<Batch<X, Y>> {
+    pad_and_stack(as_batches(examples), padding, bound)
 }
 
-/// The examples of an epoch, grouped by length.
-struct Buckets<X, Y> {
-    tasks: ItemTasks<(X, Y)>,
-    /// The smallest length of each bucket but the first.
-    bounds: Vec<usize>,
-    /// The number of examples in a batch.
-    size: usize,
-    /// The examples of each bucket that are not in a batch.
-    open: VecDeque<Vec<(X, Y)>>,
-}
-
-impl<X: Tree, Y: Tree> Iterator for Buckets<X, Y> {
-    type Item = Result<Vec<(X, Y)>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        for task in self.tasks.by_ref() {
-            let example = match task.and_then(guarded) {
-                Ok(example) => example,
-                Err(e) => return Some(Err(e)),
-            };
-            let length = length(&example.0);
-            let bucket = self.bounds.partition_point(|&bound| bound <= length);
-            let bucket = self.open.get_mut(bucket)?;
-            bucket.push(example);
-            if bucket.len() == self.size {
-                return Some(Ok(std::mem::take(bucket)));
-            }
-        }
-        // The epoch has ended: the rest of each bucket, in order.
-        std::iter::from_fn(|| self.open.pop_front()).find(|rest| !rest.is_empty()).map(Ok)
-    }
-}
-
-/// Returns the size of axis 0 of the first tensor; 1 for a scalar.
-fn length(x: &impl Tree) -> usize {
-    let mut first = None;
-    x.each_leaf(|t| first = first.or(Some(t.shape().first().copied().unwrap_or(1))));
-    first.unwrap_or(0)
+/// Returns the examples as trees whose paths, such as `x.0` and `y`, are those of a batch.
+fn as_batches<X: Tree, Y: Tree>(examples: Vec<(X, Y)>) -> Vec<Batch<X, Y>> {
+    examples.into_iter().map(|(x, y)| Batch { x, y }).collect()
 }
 
 #[cfg(test)]
@@ -222,7 +154,7 @@ mod tests {
         let error = Stream::from_vec(items).batch(2).epoch(0).next().unwrap().unwrap_err();
         let error = error.to_string();
         assert!(
-            error.contains("expected f32[3] at `0`, as in the first item, got f32[2]"),
+            error.contains("expected f32[3] at `x`, as in the first item, got f32[2]"),
             "{error}"
         );
     }
@@ -230,16 +162,10 @@ mod tests {
     #[test]
     fn padded_batches_start_anywhere() {
         let items: Vec<_> = (1..6).map(|n| (Tensor::ones([n, 2]), tensor(n as i32))).collect();
-        let batches = Stream::from_vec(items.clone()).padded_batch(2, 0.0);
+        let batches = Stream::from_vec(items).padded_batch(2, 0.0);
         let shapes: Vec<Vec<usize>> =
             batches.epoch_from(0, 1).map(|b| b.unwrap().x.shape().to_vec()).collect();
         assert_eq!(shapes, [[2, 4, 2], [1, 5, 2]]);
-        let buckets = Stream::from_vec(items).bucketed(&[2, 4], 2, 0.0);
-        let targets = |first| -> Vec<Vec<i32>> {
-            buckets.epoch_from(0, first).map(|b| b.unwrap().y.to_vec::<i32>().unwrap()).collect()
-        };
-        assert_eq!(targets(0), [vec![2, 3], vec![4, 5], vec![1]]);
-        assert_eq!(targets(2), [vec![1]]);
     }
 
     #[test]

@@ -109,9 +109,10 @@ impl<T: Send + 'static> Stream<T> {
     /// [`Stream::epoch`] yields there.
     ///
     /// The skipped items are not computed, so that an error of theirs is not met. They are computed
-    /// in front of [`Stream::filter`], [`Stream::flat_map`], [`Stream::unbatch`] and
-    /// [`Stream::bucketed`], where the position depends on them, and by [`Stream::prefetch`] in
-    /// front of a combinator that reads from the start of an epoch: [`Stream::shuffle_buffer`],
+    /// in front of [`Stream::filter`], [`Stream::flat_map`], [`Stream::unbatch`],
+    /// [`Stream::bucketed`] and its variants, and [`Stream::split_stratified`] without random
+    /// access, where the position depends on them, and by [`Stream::prefetch`] in front of a
+    /// combinator that reads from the start of an epoch: [`Stream::shuffle_buffer`],
     /// [`Stream::interleave`], [`Stream::repeat`], and [`Stream::chain`] behind a stream of unknown
     /// length. Iterators of [`Stream::from_epochs`] yield all items, those of
     /// [`Stream::from_epochs_at`] the items from `first` on; lines are read and not parsed.

@@ -27,6 +27,7 @@
 //! ```
 
 mod batching;
+mod buckets;
 mod cache;
 mod chunks;
 mod concatenate;
@@ -39,6 +40,7 @@ mod prefetch;
 mod sampling;
 mod sources;
 mod split;
+mod stratified_split;
 
 pub(crate) use self::core::{ItemTask, ItemTasks, task};
 pub use self::core::{Stream, StreamEpoch};

@@ -2,7 +2,7 @@
 
 use super::core::Stream;
 use crate::batches::permutation;
-use crate::split::{check_folds, fold_range};
+use crate::split::{check_folds, check_fraction, fold_range};
 use neurax_tensor::{Key, Result};
 
 /// The two parts of a stream: see [`Stream::split`] and [`Stream::k_fold`].
@@ -17,7 +17,8 @@ pub struct StreamFold<T> {
 impl<T: Send + 'static> Stream<T> {
     /// Splits the items at random, as `key` determines: `fraction` of them (rounded to whole items)
     /// to train on, the rest to test on. The parts are the same in all epochs, and those of
-    /// [`Dataset::split`](crate::Dataset::split); random access is kept.
+    /// [`Dataset::split`](crate::Dataset::split); random access is kept. Shuffle the parts, not the
+    /// stream before them: it has other items at the same positions in each epoch.
     ///
     /// # Errors
     /// The first item of both parts is an error if the stream has no random access or `fraction` is
@@ -31,9 +32,8 @@ impl<T: Send + 'static> Stream<T> {
     /// ```
     #[track_caller]
     pub fn split(&self, fraction: f64, key: Key) -> StreamFold<T> {
-        if !(0.0..=1.0).contains(&fraction) {
-            let failed =
-                Stream::failed("split", format!("expected a fraction in 0..=1, got {fraction}"));
+        if let Err(e) = check_fraction(fraction) {
+            let failed = Stream::failed("split", e.message());
             return StreamFold { train: failed.clone(), test: failed };
         }
         let cut = move |len: usize| ((len as f64 * fraction).round() as usize).min(len);
