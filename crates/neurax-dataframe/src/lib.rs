@@ -4,7 +4,7 @@
 //! missing values. Polars, which is re-exported, reads, filters, groups and sorts them; this crate
 //! adds what a training needs: [`read_csv`] and [`read_parquet`] with errors that name the file,
 //! [`FrameTensors`] for columns as tensors and data sets, [`frame_of`] for tensors as columns, and
-//! [`parquet_stream`] for files that are larger than memory.
+//! [`parquet_stream`] and [`parquet_frames`] for files that are larger than memory.
 //!
 //! This crate builds for minutes, and its Parquet reader contains C code. A table of numbers in a
 //! CSV file needs neither: see `neurax::data::csv`.
@@ -40,5 +40,5 @@ mod parquet_stream;
 pub use columns::{FrameTensors, Nulls};
 pub use files::{read_csv, read_parquet, write_csv, write_parquet};
 pub use frames::frame_of;
-pub use parquet_stream::parquet_stream;
+pub use parquet_stream::{parquet_frames, parquet_stream};
 pub use polars;

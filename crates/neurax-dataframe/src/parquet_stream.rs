@@ -1,7 +1,7 @@
 //! Parquet files that are larger than memory.
 //!
 //! A Parquet file is divided into row groups, of a million rows or fewer in files of pyarrow. They
-//! are decoded one after the other, each into a frame, of which batches are taken:
+//! are decoded one after the other, each into a frame, of which the rows of batches are taken:
 //!
 //! ```text
 //! group 0 (5 rows)   group 1 (3 rows)        batches of 2 rows
@@ -63,32 +63,92 @@ pub fn parquet_stream(
     rows: usize,
     nulls: Nulls,
 ) -> Stream<Batch> {
-    let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
-    let source = Arc::new(ParquetSource {
-        path: path.into(),
-        inputs: names(inputs),
-        targets: names(targets),
-        rows,
-        nulls,
-    });
-    Stream::from_epochs_at(move |_, first| {
-        if rows == 0 {
-            return Err(Error::new(FRAME_OP, "expected batches of at least 1 row, got 0"));
-        }
-        let opened = Arc::new(OpenedParquet::open(source.clone())?);
-        let parts = parts_from(&opened.sizes(), rows, first);
-        Ok(parts.into_iter().flat_map(move |part| opened.clone().batches(part)))
+    let (path, inputs, targets) = (path.into(), names(inputs), names(targets));
+    // A column may be an input and a target.
+    let columns = inputs.iter().chain(&targets).cloned().collect::<BTreeSet<String>>();
+    let columns = Some(columns.into_iter().collect());
+    let source = ParquetSource { path: path.clone(), columns, rows };
+    source.stream(move |frame, first| {
+        let matrix = |names: &[String], nulls| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let in_path = |e: Error| format!("{}: {}", path.display(), e.message());
+            matrix_from(&frame, &names, nulls, first).map_err(|e| Error::new(FRAME_OP, in_path(e)))
+        };
+        let (x, y) = (matrix(&inputs, nulls)?, matrix(&targets, Nulls::Error)?);
+        Ok(Batch { x, y })
     })
 }
 
-/// The file, the columns and the size of the batches of a stream.
+/// Returns the rows of a Parquet file in frames of `rows` rows, with `columns` in this order, or
+/// all columns if it is empty: for files with texts, categories, times and missing values that are
+/// larger than memory. [`FrameTensors`](crate::FrameTensors) turns the columns of a frame into
+/// tensors and texts, each in its type. Otherwise as [`parquet_stream`]: one row group is decoded
+/// at a time, and a frame ends at the end of a row group.
+///
+/// Rows in errors of a frame are counted from its first row.
+///
+/// # Errors
+/// The first item is an error if `rows` is 0, or if the file cannot be read or lacks a column.
+///
+/// ```
+/// use neurax::{data::prepare::StringLookup, prelude::*};
+/// use neurax_dataframe::{FrameTensors, Nulls, parquet_frames, polars::df, write_parquet};
+/// # let path = std::env::temp_dir().join("neurax-doc-frames.parquet");
+/// let colors = ["red", "blue", "red"];
+/// let frame = df!["color" => colors, "size" => [Some(1i64), None, Some(3)]];
+/// # let frame = frame.map_err(|e| Error::new("doc", e.to_string()))?;
+/// write_parquet(&frame, &path)?;
+/// let lookup = StringLookup::fit(colors, None);
+/// let batches = parquet_frames(&path, &["color", "size"], 2).try_map(move |frame| {
+///     let x = lookup.indices(&frame.texts("color")?);
+///     Ok(data::Batch { x, y: frame.tensor("size", Nulls::Value(0.0))? })
+/// });
+/// let batch = batches.epoch(0).next().ok_or_else(|| Error::new("doc", "no batch"))??;
+/// assert_eq!(batch.x.to_vec::<i32>()?, [1, 2]);
+/// assert_eq!(batch.y.to_vec::<i64>()?, [1, 0]);
+/// # Ok::<(), Error>(())
+/// ```
+pub fn parquet_frames(
+    path: impl Into<PathBuf>,
+    columns: &[&str],
+    rows: usize,
+) -> Stream<DataFrame> {
+    let columns = (!columns.is_empty()).then(|| names(columns));
+    ParquetSource { path: path.into(), columns, rows }.stream(|frame, _| Ok(frame))
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_string()).collect()
+}
+
+/// The file, the columns and the size of the parts of a stream.
 struct ParquetSource {
     path: PathBuf,
-    inputs: Vec<String>,
-    targets: Vec<String>,
+    /// The columns that are decoded, in this order; all if there is no list.
+    columns: Option<Vec<String>>,
     /// The rows of a batch.
     rows: usize,
-    nulls: Nulls,
+}
+
+impl ParquetSource {
+    /// Returns the stream of what `make` returns for the rows of each batch, a frame, and the index
+    /// of the first of them in the file.
+    fn stream<T: Send + 'static>(
+        self,
+        make: impl Fn(DataFrame, usize) -> Result<T> + Send + Sync + 'static,
+    ) -> Stream<T> {
+        let (source, make) = (Arc::new(self), Arc::new(make));
+        Stream::from_epochs_at(move |_, first| {
+            let rows = source.rows;
+            if rows == 0 {
+                return Err(Error::new(FRAME_OP, "expected batches of at least 1 row, got 0"));
+            }
+            let opened = Arc::new(OpenedParquet::open(source.clone())?);
+            let (parts, make) = (parts_from(&opened.sizes(), rows, first), make.clone());
+            let frames = parts.into_iter().flat_map(move |part| opened.clone().frames(part));
+            Ok(frames.map(move |item| item.and_then(|(first, frame)| make(frame, first))))
+        })
+    }
 }
 
 /// The rows of a row group that are not skipped.
@@ -147,27 +207,26 @@ impl OpenedParquet {
         self.metadata.row_groups.iter().map(|group| group.num_rows()).collect()
     }
 
-    /// Returns the batches of a part, or the error of decoding it. Each batch is made by `next`.
-    fn batches(
+    /// Returns the frames of a part, each with the index of its first row in the file, or the error
+    /// of decoding it. Each frame shares the memory of the group.
+    fn frames(
         self: Arc<OpenedParquet>,
         part: GroupPart,
-    ) -> Box<dyn Iterator<Item = Result<Batch>> + Send> {
+    ) -> Box<dyn Iterator<Item = Result<(usize, DataFrame)>> + Send> {
         let frame = match self.decode(part) {
             Ok(frame) => frame,
             Err(e) => return Box::new(std::iter::once(Err(e))),
         };
         let rows = self.source.rows;
         let starts = (0..frame.height()).step_by(rows);
-        Box::new(starts.map(move |start| {
-            self.source.batch(&frame.slice(start as i64, rows), part.first_row + start)
-        }))
+        Box::new(
+            starts.map(move |start| Ok((part.first_row + start, frame.slice(start as i64, rows)))),
+        )
     }
 
     /// Decodes a part of a row group.
     fn decode(&self, part: GroupPart) -> Result<DataFrame> {
-        // A column may be an input and a target.
-        let columns = self.source.inputs.iter().chain(&self.source.targets).cloned();
-        let columns = columns.collect::<BTreeSet<String>>().into_iter().collect();
+        let columns = &self.source.columns;
         in_file(&self.source.path, || {
             let mut reader = ParquetReader::new(self.file.try_clone()?);
             // With the other groups in the metadata, Polars would read pages of them as well.
@@ -177,21 +236,14 @@ impl OpenedParquet {
                 num_rows: part.skipped + part.rows,
                 ..self.without_groups.clone()
             }));
-            reader.with_columns(Some(columns)).with_slice(Some((part.skipped, part.rows))).finish()
+            let reader = reader.with_columns(columns.clone());
+            let frame = reader.with_slice(Some((part.skipped, part.rows))).finish()?;
+            match columns {
+                // Polars returns the columns in the order of the file.
+                Some(columns) => frame.select(columns),
+                None => Ok(frame),
+            }
         })
-    }
-}
-
-impl ParquetSource {
-    /// Returns the batch of rows that begin with row `first` of the file.
-    fn batch(&self, frame: &DataFrame, first: usize) -> Result<Batch> {
-        let matrix = |names: &[String], nulls| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let in_path = |e: Error| format!("{}: {}", self.path.display(), e.message());
-            matrix_from(frame, &names, nulls, first).map_err(|e| Error::new(FRAME_OP, in_path(e)))
-        };
-        let (x, y) = (matrix(&self.inputs, self.nulls)?, matrix(&self.targets, Nulls::Error)?);
-        Ok(Batch { x, y })
     }
 }
 

@@ -1,13 +1,15 @@
 //! Columns as tensors and back, without files of other programs.
 
+use neurax::data::prepare::StringLookup;
 use neurax::prelude::*;
 use neurax_dataframe::polars::df;
 use neurax_dataframe::polars::prelude::{
-    Column, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter, SerReader,
-    Series, TimeUnit,
+    Categories, Column, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter,
+    SerReader, Series, TimeUnit,
 };
 use neurax_dataframe::{
-    FrameTensors, Nulls, frame_of, parquet_stream, read_csv, read_parquet, write_csv, write_parquet,
+    FrameTensors, Nulls, frame_of, parquet_frames, parquet_stream, read_csv, read_parquet,
+    write_csv, write_parquet,
 };
 use std::path::PathBuf;
 
@@ -179,6 +181,86 @@ fn an_epoch_reads_the_file_that_it_opened() {
     write_parquet(&df!["x" => [7], "y" => [7]].unwrap(), &file).unwrap();
     assert_eq!(shown(epoch), whole[1..]);
     assert_eq!(stream.epoch(1).count(), 1);
+    std::fs::remove_file(file).unwrap();
+}
+
+/// Writes 21 rows of texts, categories, missing numbers and targets in groups of 7.
+fn write_mixed(file: &std::path::Path) -> DataFrame {
+    let colors: Vec<Option<&str>> =
+        (0..21).map(|i| [Some("red"), None, Some("blue"), Some("grün")][i % 4]).collect();
+    let sizes: Vec<Option<i64>> = (0..21).map(|i| (i % 5 != 3).then_some(i)).collect();
+    let prices: Vec<f64> = (0..21).map(|i| i as f64 + 10.0 * (i % 4 == 2) as i64 as f64).collect();
+    let mut frame = df!["price" => prices, "color" => &colors, "size" => sizes].unwrap();
+    let categories = Categories::global();
+    let kind = frame.column("color").unwrap().cast(&DataType::from_categories(categories)).unwrap();
+    frame.with_column(kind.with_name("kind".into())).unwrap();
+    let written = std::fs::File::create(file).unwrap();
+    ParquetWriter::new(written).with_row_group_size(Some(7)).finish(&mut frame).unwrap();
+    frame
+}
+
+#[test]
+fn frames_of_a_file_have_its_types_texts_and_missing_values() {
+    let file = path("mixed.parquet");
+    let whole = write_mixed(&file);
+    for rows in [1, 3, 7, 100] {
+        let frames = parquet_frames(&file, &["size", "color", "kind"], rows);
+        let all = frames.epoch(0).collect::<Result<Vec<_>>>().unwrap();
+        assert_eq!(all.len(), 3 * 7usize.div_ceil(rows));
+        let mut start = 0;
+        for (i, frame) in all.iter().enumerate() {
+            assert_eq!(frame.get_column_names(), ["size", "color", "kind"]);
+            let want = whole.slice(start as i64, frame.height());
+            start += frame.height();
+            for column in ["size", "color"] {
+                let (have, want) = (frame.column(column).unwrap(), want.column(column).unwrap());
+                assert!(have.equals_missing(want), "{rows} rows, frame {i}, {column}");
+            }
+            assert!(frame.column("kind").unwrap().dtype().is_categorical());
+            assert_eq!(frame.texts("kind").unwrap(), want.texts("color").unwrap());
+            let mask = frame.mask("size").unwrap().to_vec::<bool>().unwrap();
+            assert_eq!(mask, want.mask("size").unwrap().to_vec::<bool>().unwrap());
+            let sizes = frame.tensor("size", Nulls::Value(-1.0)).unwrap();
+            assert_eq!(sizes.dtype(), I64);
+            let rest = frames.epoch_from(1, i).next().unwrap().unwrap();
+            assert!(rest.equals_missing(frame), "{rows} rows, from frame {i}");
+        }
+        assert_eq!(start, 21);
+        assert_eq!(frames.epoch_from(0, all.len()).count(), 0);
+    }
+    let all = parquet_frames(&file, &[], 100).epoch(0).next().unwrap().unwrap();
+    assert_eq!(all.get_column_names(), ["price", "color", "size", "kind"]);
+    let error = |columns: &[&str], rows| {
+        parquet_frames(&file, columns, rows).epoch(0).next().unwrap().unwrap_err().to_string()
+    };
+    assert!(error(&["size"], 0).contains("at least 1 row, got 0"));
+    assert!(error(&["weight"], 1).contains("mixed.parquet: "), "{}", error(&["weight"], 1));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_model_learns_from_texts_and_missing_values_of_a_stream() {
+    let file = path("learn.parquet");
+    write_mixed(&file);
+    let frames = parquet_frames(&file, &["color", "size", "price"], 4);
+    let mut colors = Vec::new();
+    for frame in &frames {
+        colors.extend(frame.unwrap().texts("color").unwrap());
+    }
+    let lookup = StringLookup::fit(&colors, None);
+    let batches = frames.try_map(move |frame| {
+        let color = lookup.one_hot(&frame.texts("color")?);
+        let size = frame.matrix(&["size"], Nulls::Value(0.0))?;
+        let known = frame.mask("size")?.to(F32).reshape([frame.height(), 1]);
+        let x = concat([color, size / 21.0, known], 1);
+        Ok(data::Batch { x, y: frame.matrix(&["price"], Nulls::Error)? / 31.0 })
+    });
+    let model = nn::input("x", dims![_, 6]).dense(1);
+    let trainer = || Trainer::new(&model, loss::mse, optim::adam(0.05)).quiet();
+    let trained = trainer().run(&batches, epochs(60)).unwrap();
+    assert!(trained.loss < 0.01, "{}", trained.loss);
+    let ahead = trainer().run(&batches.prefetch(3), epochs(60)).unwrap();
+    assert_eq!(ahead.loss, trained.loss);
     std::fs::remove_file(file).unwrap();
 }
 
