@@ -7,7 +7,8 @@
 # same command until it ends by itself; its final and its best weights must be those of the
 # undisturbed run, bit for bit, and its log that of this run but for the times. After every 10th
 # kill, the newest checkpoint is damaged before the restart. At the end, a directory that cannot be
-# written and a full disk must be errors, and a second start must succeed; so must one after Ctrl-C.
+# written and a full disk, at the start and during a training, must be errors that leave the earlier
+# checkpoints as they are, and a second start must succeed; so must one after Ctrl-C.
 set -eu
 if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
@@ -103,6 +104,30 @@ if (
 fi
 grep -q "cannot write" "$work/out.txt" || fail "no clear error: $(cat "$work/out.txt")"
 "$program" "$work/full" 1 >"$work/out.txt" 2>&1 || fail "after the disk got space"
+
+# A disk that becomes full during a training: the checkpoints before stay as they are, and a start
+# with more space goes on from them. The limit is above the size of the log.
+checkpoints="$work/fills/checkpoints"
+sums() {
+  (cd "$checkpoints" && find . -type f | sort | xargs cksum)
+}
+"$program" "$work/fills" 1 >"$work/out.txt" 2>&1 || fail "before the disk becomes full"
+sums >"$work/sums"
+newest=$(find "$checkpoints" -maxdepth 1 -name 'step-*' | sort | tail -1)
+# In blocks of 512 bytes (POSIX) or, in some shells, 1024: at most half of a state fits.
+limit=$(($(wc -c <"$newest/tensors.safetensors") / 2048))
+if (
+  trap '' XFSZ
+  ulimit -f $limit
+  exec "$program" "$work/fills" $epochs
+) >"$work/out.txt" 2>&1; then
+  fail "a disk that becomes full"
+fi
+grep -q "cannot write the folder $checkpoints/" "$work/out.txt" ||
+  fail "no clear error: $(cat "$work/out.txt")"
+sums | cmp -s - "$work/sums" || fail "a full disk changed checkpoints"
+"$program" "$work/fills" $epochs >"$work/out.txt" || fail "after the disk was full"
+test "$(grep weights "$work/out.txt")" = "$want" || fail "other weights after a full disk"
 
 # A folder that is read-only. Root may write everywhere, so that another user runs the program.
 as_user=

@@ -9,14 +9,12 @@
 //! passes over the data in which nothing else changes.
 //!
 //! The mean over epochs is in the memory of the handler and the moving average in the state of the
-//! optimizer, so that a resumed run has the same mean. The variables after the last step are in
-//! that memory, too, once the mean has replaced them: a run that is resumed exactly goes on with
-//! those.
+//! optimizer, so that a resumed run has the same mean.
 
 use crate::any_batch::{AnyBatch, AnySource};
 use crate::guard::guarded;
 use crate::program::StatisticsBody;
-use crate::{Event, Flow, Handler, State, Status, When};
+use crate::{Event, Flow, Handler, State, When};
 use neurax_nn::{Optim, Params, Vars, optim};
 use neurax_tensor::{Error, Jit, Key, Result, Tensor, Tree, jit};
 
@@ -24,8 +22,6 @@ const AVERAGED_WEIGHTS: &str = "averaged_weights";
 /// The names in the memory.
 const EPOCHS_COUNTED: &str = "epochs";
 const MEAN_WEIGHTS: &str = "mean";
-const LAST_VARS: &str = "last";
-const HAS_LAST_VARS: &str = "has_last";
 
 /// The number of batches after which less than a hundredth of the old running statistics is left,
 /// with the default momentum of batch normalization: 0.9^44 < 0.01.
@@ -37,7 +33,8 @@ const SETTLED_BATCHES: usize = 44;
 /// - [`AveragedWeights::from_epoch`], the mean of those after the epochs from one on: stochastic
 ///   weight averaging. Izmailov et al., 2018 (<https://arxiv.org/abs/1803.05407>). An epoch in
 ///   which training stops does not count. It needs a learning rate that does not decay to 0: a
-///   constant or a cyclic one.
+///   constant or a cyclic one. Of a [`CustomTraining`](crate::CustomTraining), it is the mean of
+///   all floats of the tree, the moments of optimizers in it among them.
 /// - [`AveragedWeights::moving`], the exponential moving average over all steps.
 /// - [`AveragedWeights::of_optimizer`], the average that the optimizer keeps.
 ///
@@ -200,9 +197,7 @@ impl Handler for WeightAverager {
 
     fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
         // An epoch that `StopEpoch` ends is whole: that is how long the user wants it.
-        let is_partial =
-            state.status != Status::Running && state.history.last().is_some_and(|log| log.halted);
-        if self.0.counts(state.epoch) && !is_partial {
+        if self.0.counts(state.epoch) && !state.so_far.is_logged_in_part {
             let params = state.vars.params.clone();
             let memory = state.memory(AVERAGED_WEIGHTS);
             let n = memory.count(EPOCHS_COUNTED) + 1;
@@ -245,38 +240,6 @@ fn mean_of_epochs(state: &mut State) -> Result<Option<Params>> {
     mean.zip_map(&params, |mean, p| mean.to(p.dtype())).ok().map(Some)
 }
 
-/// Replaces the variables of the state, and keeps them in its memory for [`restore_last`].
-pub(crate) fn replace_vars(state: &mut State, new: Vars) {
-    let last = std::mem::replace(&mut state.vars, new);
-    let memory = state.memory(AVERAGED_WEIGHTS);
-    memory.set_number(HAS_LAST_VARS, 1.0);
-    memory.set_tree(LAST_VARS, &last);
-}
-
-/// Gives the state the variables after the last step and their scores, if a mean replaced them.
-///
-/// # Errors
-/// If the variables have another structure than those that were kept.
-pub(crate) fn restore_last(state: &mut State) -> Result<()> {
-    if state.handlers.get(AVERAGED_WEIGHTS).is_none_or(|own| own.count(HAS_LAST_VARS) == 0) {
-        return Ok(());
-    }
-    let like = state.vars.clone();
-    state.vars = state.memory(AVERAGED_WEIGHTS).tree(LAST_VARS, &like)?;
-    state.validation = state.history.last().map(|log| log.validation.clone()).unwrap_or_default();
-    forget_last(state);
-    Ok(())
-}
-
-/// Removes the variables after the last step from the memory of the state.
-pub(crate) fn forget_last(state: &mut State) {
-    if state.handlers.get(AVERAGED_WEIGHTS).is_some() {
-        let memory = state.memory(AVERAGED_WEIGHTS);
-        memory.set_number(HAS_LAST_VARS, 0.0);
-        memory.remove_tree(LAST_VARS);
-    }
-}
-
 /// The refresh of the running statistics of a model.
 pub(crate) struct StatisticsRefresh {
     run: Jit<'static, (Vars, Key, AnyBatch), Params>,
@@ -291,13 +254,21 @@ impl StatisticsRefresh {
     }
 
     /// Computes the state of a model again, in training mode, over the batches of some epochs.
+    /// `goes_on` is called after each batch; if it returns false, the state is not complete, and
+    /// false is returned.
     ///
     /// # Errors
-    /// If the source or the model fails.
-    pub fn refresh(&self, vars: &mut Vars, mut key: Key, data: &dyn AnySource) -> Result<()> {
+    /// If the source or the model fails, and the error of `goes_on`.
+    pub fn refresh(
+        &self,
+        vars: &mut Vars,
+        mut key: Key,
+        data: &dyn AnySource,
+        goes_on: &mut dyn FnMut() -> Result<bool>,
+    ) -> Result<bool> {
         // Frozen parameters are in the state, too.
         if vars.state.leaves().len() <= vars.frozen().len() {
-            return Ok(());
+            return Ok(true);
         }
         let (mut pass, mut seen) = (0, 0);
         while self.averaging.passes.map_or(seen < SETTLED_BATCHES, |passes| pass < passes) {
@@ -308,13 +279,16 @@ impl StatisticsRefresh {
                 key = next;
                 vars.state = self.run.run((vars.clone(), now, batch?))?;
                 seen += 1;
+                if !goes_on()? {
+                    return Ok(false);
+                }
             }
             if seen == before {
                 return Err(Error::new("train", "expected at least one batch, got none"));
             }
             pass += 1;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

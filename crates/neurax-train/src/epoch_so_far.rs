@@ -7,7 +7,7 @@ use crate::stopwatch::Stopwatch;
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use std::collections::BTreeMap;
 
-/// The name of the totals in files.
+/// The key of the totals in the tree of a state.
 pub(crate) const TOTALS: &str = "epoch";
 
 /// The running totals of the epoch in progress.
@@ -26,6 +26,8 @@ pub(crate) struct EpochSoFar {
     pub validated: Option<usize>,
     /// True if a handler ended the epoch.
     pub halts: bool,
+    /// True if the run stopped inside of the epoch: the last log is that of a part of it.
+    pub is_logged_in_part: bool,
     /// The duration of the training steps.
     pub watch: Stopwatch,
 }
@@ -35,7 +37,7 @@ pub(crate) struct EpochSoFar {
 pub(crate) enum TotalsSoFar {
     /// The totals of a trainer.
     Of(Totals),
-    /// The tensors of a file by name: only a trainer knows their structure.
+    /// The tensors of a file by their paths in the totals: only a trainer knows their structure.
     Stored(BTreeMap<String, Tensor>),
 }
 
@@ -84,18 +86,6 @@ impl EpochSoFar {
         Ok(self.known_totals()?.weight(i.unwrap_or(usize::MAX))? != 0.0)
     }
 
-    /// Returns the totals by name, for a file.
-    pub fn leaves(&self) -> BTreeMap<String, Tensor> {
-        match &self.totals {
-            TotalsSoFar::Of(totals) => {
-                let mut leaves = BTreeMap::new();
-                totals.each(|path, t| drop(leaves.insert(below(TOTALS, path), t.clone())));
-                leaves
-            }
-            TotalsSoFar::Stored(leaves) => leaves.clone(),
-        }
-    }
-
     /// Checks that the totals are those of these measures: two metrics that change places may have
     /// totals of the same types.
     ///
@@ -114,23 +104,25 @@ impl EpochSoFar {
     /// # Errors
     /// If they are those of other metrics.
     pub fn restore(&mut self, measures: &[Measure]) -> Result<()> {
-        let like = Totals::new(measures);
-        let stored = self.leaves();
-        let named = |t: &Totals| -> BTreeMap<String, Tensor> {
-            t.leaves().into_iter().map(|(path, t)| (below(TOTALS, &path), t.clone())).collect()
-        };
-        let differ = differences(&types(&named(&like))?, &types(&stored)?);
+        let (like, stored) = (Totals::new(measures), by_path(&self.totals));
+        let differ = differences(&types(&by_path(&like))?, &types(&stored)?);
         if !differ.is_empty() {
             return Err(other_metrics(&differ.join("; ")));
         }
-        let mut leaves = like.leaves().into_iter().map(|(path, _)| {
-            let leaf = stored.get(&below(TOTALS, &path)).cloned();
-            leaf.unwrap_or_else(|| Tensor::from_error(Error::bug("a total is not stored")))
-        });
-        let missing = || Tensor::from_error(Error::bug("totals have another structure"));
-        self.totals = TotalsSoFar::Of(like.rebuild(&mut || leaves.next().unwrap_or_else(missing)));
+        let leaf = |(path, _): (String, &Tensor)| {
+            let found = stored.get(&below(TOTALS, &path)).cloned();
+            found.unwrap_or_else(|| Tensor::from_error(Error::bug("a total is not stored")))
+        };
+        let leaves: Vec<Tensor> = like.leaves().into_iter().map(leaf).collect();
+        self.totals = TotalsSoFar::Of(like.with_leaves(leaves));
         Ok(())
     }
+}
+
+/// Returns the tensors of totals by their paths in a state.
+fn by_path(totals: &impl Tree) -> BTreeMap<String, Tensor> {
+    let leaves = totals.leaves().into_iter();
+    leaves.map(|(path, t)| (below(TOTALS, &path), t.clone())).collect()
 }
 
 fn names(measures: &[Measure]) -> Vec<String> {

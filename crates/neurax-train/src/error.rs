@@ -14,8 +14,12 @@ pub(crate) enum Phase {
     Epoch,
     /// In a call that trains on the batches from one number to another, counted from 1.
     Batches(usize, usize),
-    /// On the validation set.
-    Validation,
+    /// On the first batch of a validation set, before the first step.
+    ValidationCheck,
+    /// On a validation set, after a step inside of an epoch.
+    StepValidation,
+    /// On a validation set, after an epoch.
+    EpochValidation,
 }
 
 impl Phase {
@@ -30,10 +34,11 @@ impl Phase {
             Phase::Batches(first, last) => {
                 format!(" (in epoch {epoch}, batches {first} to {last})")
             }
-            Phase::Validation if state.batch > 0 => {
-                format!(" (on the validation set, after epoch {epoch})")
+            Phase::ValidationCheck => " (on the validation set)".into(),
+            Phase::StepValidation => {
+                format!(" (on the validation set, in epoch {epoch} after batch {})", state.batch)
             }
-            Phase::Validation => " (on the validation set)".into(),
+            Phase::EpochValidation => format!(" (on the validation set, after epoch {epoch})"),
         }
     }
 }
@@ -60,8 +65,8 @@ pub struct TrainError {
     /// The state before the failed call of the compiled step, one step by default:
     /// [`Trainer::resume_exactly`](crate::Trainer::resume_exactly) continues with the next batch as
     /// if the run had not failed, and [`Trainer::resume`](crate::Trainer::resume) with the first
-    /// one of the epoch. `None` if training had not started, or if a device failed or a function of
-    /// the user panicked while a step ran.
+    /// one of the epoch. `None` if the run has no state to start from yet, or if a device failed or
+    /// a function of the user panicked while a step ran.
     pub state: Option<Box<State>>,
     pub(crate) phase: Phase,
 }

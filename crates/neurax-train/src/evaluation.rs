@@ -20,6 +20,13 @@ pub(crate) struct Validation {
     pub at: &'static Location<'static>,
 }
 
+/// The scores of an evaluation, and the variables that were evaluated. They share their memory with
+/// those of the state, so that they must be dropped before the next step, which is done in place.
+pub(crate) struct Evaluated {
+    pub vars: Vars,
+    pub scores: Scores,
+}
+
 impl Validation {
     /// Checks that the first batch fits the model.
     ///

@@ -30,7 +30,8 @@ pub enum Event {
     /// in [`State::validation`](crate::State). The evaluation after an epoch belongs to
     /// `EpochEnded`.
     Validated,
-    /// After an epoch that a handler ended before its last batch, and before `EpochEnded`.
+    /// After an epoch that ended before its last batch or before its validation, and before
+    /// `EpochEnded`.
     EpochHalted,
     /// After the last batch of an epoch and its validation.
     EpochEnded,
@@ -41,6 +42,14 @@ pub enum Event {
     /// After an error that ends training, with the last valid state. The answers of handlers are
     /// ignored, and their errors are printed as warnings.
     Failed,
+}
+
+impl Event {
+    /// Returns true if an answer [`Flow::StopEpoch`] at this event ends an epoch.
+    pub(crate) fn is_inside_epoch(self) -> bool {
+        use Event::*;
+        matches!(self, EpochStarted | BatchStarted | Validated | BatchEnded)
+    }
 }
 
 /// The decision of a handler to continue or to stop. Of the answers of several handlers, the

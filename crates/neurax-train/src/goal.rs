@@ -1,6 +1,6 @@
 //! Scores to be minimized or maximized, for handlers that compare epochs.
 
-use crate::measure::LOSS;
+use crate::differences::shortened;
 use crate::{Event, Scores, State, When};
 use neurax_tensor::{Error, Result};
 use std::cmp::Ordering;
@@ -16,7 +16,8 @@ pub struct Goal {
 }
 
 /// Asks for the lowest score `score`, such as `loss`: that on the validation set, or that in
-/// training if there is no validation set. A score of a named validation set is `name loss`.
+/// training if there is no validation set. A score of a named validation set is `name loss`, and
+/// one of a metric with a value for each class is `recall[1]`.
 ///
 /// ```
 /// use neurax::train::{EarlyStopping, highest, lowest};
@@ -89,32 +90,44 @@ impl Goal {
         if names.contains(&self.score) {
             return Ok(());
         }
-        let advice = match self.score.strip_prefix("val_").filter(|s| names.iter().any(|n| n == s))
-        {
-            Some(plain) => format!("; scores on the validation set have no prefix: `{plain}`"),
-            None => String::new(),
-        };
-        Err(self.unknown(names, &advice))
+        Err(self.unknown(names))
     }
 
     /// Returns the error of a score that is none of `names`.
-    fn unknown(&self, names: &[impl std::fmt::Debug], advice: &str) -> Error {
-        let why = format!("expected one of the scores {names:?}, got `{}`{advice}", self.score);
+    fn unknown<N: AsRef<str>>(&self, names: &[N]) -> Error {
+        let score = &self.score;
+        let plain = score.strip_prefix("val_").filter(|s| names.iter().any(|n| n.as_ref() == *s));
+        let prefix = format!("{score}[");
+        let of_class = names.iter().find(|name| name.as_ref().starts_with(&prefix));
+        let advice = match (plain, of_class) {
+            (Some(plain), _) => {
+                format!("; scores on the validation set have no prefix: `{plain}`")
+            }
+            (None, Some(one)) => format!(
+                "; it has several values: choose one of them, such as `{}`, or an average of the \
+                 metric",
+                one.as_ref()
+            ),
+            (None, None) => String::new(),
+        };
+        let names = names.iter().map(|name| format!("{:?}", name.as_ref())).collect();
+        let names = shortened(names).join(", ");
+        let why = format!("expected one of the scores [{names}], got `{score}`{advice}");
         Error::new("train", why)
     }
 
     /// Returns the score to compare at `event`, or `None` if the event is not one of
-    /// [`Goal::events`], or its scores were compared before.
+    /// [`Goal::events`], its scores were compared before, or the run stopped inside of the epoch.
     ///
     /// # Errors
     /// If nothing of this name was measured: the message lists the names.
     pub(crate) fn value(&self, event: Event, state: &State) -> Result<Option<f64>> {
         match event {
             Event::Validated if self.every_validation => {
-                let train = [(LOSS.to_string(), state.loss)].into_iter();
-                let train = train.chain(state.metrics.iter().map(|(n, x)| (n.into(), x)));
-                self.score_of(&train.collect(), &state.validation).map(Some)
+                self.score_of(&state.train_scores(), &state.validation).map(Some)
             }
+            // A resumed run will complete the epoch, and compare it then.
+            Event::EpochEnded if state.so_far.is_logged_in_part => Ok(None),
             Event::EpochEnded if self.every_validation && state.is_validated_after_last_step() => {
                 Ok(None)
             }
@@ -129,6 +142,16 @@ impl Goal {
         }
     }
 
+    /// Returns the score by which a state was compared when it was saved; `None` if it was compared
+    /// by another one.
+    pub(crate) fn saved_value(&self, state: &State) -> Option<f64> {
+        let event = match self.every_validation && state.is_validated_after_last_step() {
+            true => Event::Validated,
+            false => Event::EpochEnded,
+        };
+        self.value(event, state).ok().flatten()
+    }
+
     /// Returns the score among those in training and on the validation sets.
     fn score_of(&self, train: &Scores, validation: &Scores) -> Result<f64> {
         let scores = match self.of_training || validation.is_empty() {
@@ -137,7 +160,7 @@ impl Goal {
         };
         scores.get(&self.score).ok_or_else(|| {
             let names: Vec<&str> = scores.iter().map(|(name, _)| name).collect();
-            self.unknown(&names, "")
+            self.unknown(&names)
         })
     }
 

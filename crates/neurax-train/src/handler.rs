@@ -75,24 +75,45 @@ pub trait Handler: Send + 'static {
         false
     }
 
+    /// Returns true if the handler is called after all others at `Completed`, as one that describes
+    /// the result is, which the others may change.
+    fn reads_result(&self) -> bool {
+        false
+    }
+
     /// Returns true if the handler reads the loss and the metrics of the state at `BatchEnded`.
     /// They are computed for those that do.
     fn reads_scores(&self) -> bool {
         true
     }
 
+    /// Returns true if an error that ends training at a step is to say what made the first NaN or
+    /// infinity: the operation, its layer and the user's line, as
+    /// [`debug::nans`](neurax_tensor::debug::nans) does. The trainer keeps the arguments of each
+    /// step for that, so that steps are not done in place: the memory of the variables and of the
+    /// optimizer is needed twice.
+    fn explains_nan(&self) -> bool {
+        false
+    }
+
     /// Notes that training advances: it is called after each batch of a validation set, whose
-    /// evaluation may take longer than all steps between two events.
+    /// evaluation may take longer than all steps between two events, and after each batch of the
+    /// passes for the running statistics of [averaged weights](crate::AveragedWeights), which
+    /// [`Flow::Stop`] ends as well: the result has the weights after the last step then.
+    ///
+    /// With [`Flow::Stop`], an evaluation after an epoch ends without scores, and the run stops: a
+    /// resumed one evaluates again. An evaluation inside of an epoch goes on to its end.
+    /// [`Flow::StopEpoch`] is as [`Flow::Continue`] here.
     ///
     /// # Errors
     /// An error ends training.
-    fn validating(&mut self, _state: &State) -> Result<()> {
-        Ok(())
+    fn validating(&mut self, _state: &State) -> Result<Flow> {
+        Ok(Flow::Continue)
     }
 
-    /// Gives back what the handler took from the process, such as a signal. It is called at the end
-    /// of every run, also of one whose state was lost because a device failed, for which there is
-    /// no [`Event::Failed`] and no state.
+    /// Gives back what the handler took from the process, such as a signal. It is called once at
+    /// the end of every run in which the handler was called, also of one whose state was lost
+    /// because a device failed, for which there is no [`Event::Failed`] and no state.
     fn release(&mut self, _state: Option<&mut State>) {}
 }
 
@@ -108,6 +129,9 @@ struct Registered {
     is_first: bool,
     is_last: bool,
     reads_scores: bool,
+    reads_result: bool,
+    /// True after the first call.
+    is_called: bool,
     handler: Box<dyn Handler>,
 }
 
@@ -202,19 +226,30 @@ impl Handlers {
         self.0.iter().flat_map(|handler| &handler.events).any(|when| when.ends_call(step))
     }
 
-    /// Calls [`Handler::validating`] of all handlers.
+    /// Returns true if a handler asks for the cause of NaN in a failed step.
+    pub fn explain_nan(&self) -> bool {
+        self.0.iter().any(|h| h.handler.explains_nan())
+    }
+
+    /// Calls [`Handler::validating`] of all handlers. Returns the name of the first one that stops
+    /// the run.
     ///
     /// # Errors
     /// The first error of a handler, or its panic.
-    pub fn validating(&mut self, state: &State) -> Result<()> {
-        self.0.iter_mut().try_for_each(|Registered { name, handler, .. }| {
-            guarded(format_args!("the handler `{name}`"), || handler.validating(state))?
-        })
+    pub fn validating(&mut self, state: &State) -> Result<Option<&str>> {
+        let mut stopping = None;
+        for Registered { name, handler, .. } in &mut self.0 {
+            let of = format_args!("the handler `{name}`");
+            if guarded(of, || handler.validating(state))?? == Flow::Stop {
+                stopping = stopping.or(Some(name.as_str()));
+            }
+        }
+        Ok(stopping)
     }
 
-    /// Calls [`Handler::release`] of all handlers, even after a panic.
+    /// Calls [`Handler::release`] of all handlers that were called, even after a panic.
     pub fn release(&mut self, mut state: Option<&mut State>) {
-        for handler in &mut self.0 {
+        for handler in self.0.iter_mut().filter(|h| h.is_called) {
             let state = state.as_deref_mut();
             // The run has its result: that of a handler that panics now is none.
             let _ = guarded(CLOSURE, || handler.handler.release(state));
@@ -228,7 +263,7 @@ impl Handlers {
     /// # Errors
     /// The first error of a handler, or its panic.
     pub fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        call_all(&mut self.0, event, state)
+        call_all(self.0.iter_mut(), event, state)
     }
 
     /// Calls the handlers of `event` that are the last ones of other events.
@@ -236,22 +271,27 @@ impl Handlers {
     /// # Errors
     /// As [`Handlers::call`].
     pub fn call_savers(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        let first = self.0.partition_point(|h| !h.is_last);
-        call_all(self.0.get_mut(first..).unwrap_or_default(), event, state)
+        call_all(self.0.iter_mut().filter(|h| h.is_last), event, state)
     }
 
-    /// Calls the handlers of `event` that are not the last ones of other events.
+    /// Calls the handlers of `event` that are not the last ones of other events; at the end those
+    /// that read the result.
     ///
     /// # Errors
     /// As [`Handlers::call`].
     pub fn call_others(&mut self, event: Event, state: &mut State) -> Result<Flow> {
-        let end = self.0.partition_point(|h| !h.is_last);
-        call_all(self.0.get_mut(..end).unwrap_or_default(), event, state)
+        let (readers, others): (Vec<_>, Vec<_>) =
+            self.0.iter_mut().filter(|h| !h.is_last).partition(|h| h.reads_result);
+        call_all(others.into_iter().chain(readers), event, state)
     }
 }
 
 /// Calls handlers as [`Handlers::call`] does.
-fn call_all(handlers: &mut [Registered], event: Event, state: &mut State) -> Result<Flow> {
+fn call_all<'h>(
+    handlers: impl Iterator<Item = &'h mut Registered>,
+    event: Event,
+    state: &mut State,
+) -> Result<Flow> {
     let mut outcome = Ok(Flow::Continue);
     for handler in handlers {
         let answer = handler.answer(event, state);
@@ -267,8 +307,18 @@ impl Registered {
     fn new(handler: Box<dyn Handler>, is_named: bool) -> Registered {
         let (name, events) = (handler.name(), handler.events());
         let (is_first, is_last) = (handler.is_first(), handler.is_last());
-        let reads_scores = handler.reads_scores();
-        Registered { name, is_named, events, is_first, is_last, reads_scores, handler }
+        let (reads_scores, reads_result) = (handler.reads_scores(), handler.reads_result());
+        Registered {
+            name,
+            is_named,
+            events,
+            is_first,
+            is_last,
+            reads_scores,
+            reads_result,
+            is_called: false,
+            handler,
+        }
     }
 
     /// Calls the handler if it is one of `event`.
@@ -279,13 +329,14 @@ impl Registered {
         if !self.wants(event, state)? {
             return Ok(Flow::Continue);
         }
+        self.is_called = true;
         let (name, handler) = (&self.name, &mut self.handler);
         let call = || handler.call(event, state);
         let answer = guarded(format_args!("the handler `{name}`"), call)??;
         if answer == Flow::Stop && state.status == Status::Running {
             state.status = Status::Stopped { by: name.clone() };
         }
-        state.so_far.halts |= answer == Flow::StopEpoch;
+        state.so_far.halts |= answer == Flow::StopEpoch && event.is_inside_epoch();
         Ok(answer)
     }
 

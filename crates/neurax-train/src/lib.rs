@@ -38,12 +38,14 @@ mod program;
 mod program_record;
 mod progress;
 mod rate_finder;
+mod replaced_vars;
 mod run_files;
 mod saved;
 mod score_names;
 mod scores;
 mod settings;
 mod state;
+mod state_tree;
 mod status;
 mod stopwatch;
 mod supervised;
@@ -64,9 +66,9 @@ pub use filter::{EventCount, EventFilter, When, after, before, every, first, onc
 pub use goal::{Goal, highest, lowest};
 pub use handler::Handler;
 pub use handlers::{
-    Checkpoints, CsvLog, EarlyStopping, EpochFields, EventWriter, HyperParameter, Interrupt,
-    JsonLines, LineKind, MetricsLine, ReduceOnPlateau, RunDirectory, StepLimit, StopOnNan,
-    TensorBoard, TimeLimit, WatchdogFile, png_image,
+    Checkpoints, CsvLog, EarlyStopping, EpochFields, EventWriter, HyperParameter, ImageAxes,
+    Interrupt, JsonLines, LineKind, MetricsLine, ReduceOnPlateau, RunDirectory, StepLimit,
+    StopOnNan, TensorBoard, TimeLimit, WatchdogFile, png_image,
 };
 pub use memory::{HandlerMemories, HandlerMemory};
 pub use non_finite::NonFiniteLoss;

@@ -2,11 +2,12 @@
 
 use crate::Scores;
 use crate::any_batch::AnyBatch;
+use crate::guard::guarded;
 use crate::norms::NormOf;
 use neurax_data::Batch;
 use neurax_nn::metric::Observed;
 use neurax_nn::{Applied, Metric, MetricState};
-use neurax_tensor::{DType, Error, Place, Result, Tensor, Tree, Type};
+use neurax_tensor::{DType, Error, Place, Recorder, Result, Tensor, Tree, Type, eval_shape};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -94,8 +95,14 @@ pub(crate) enum Total {
 
 impl Measure {
     /// Returns the value for a batch, or `None` if the step computes it. An error without a source
-    /// line gets the line that added the measure.
+    /// line gets the line that added the measure. In profiles and in errors about NaN, the measure
+    /// is named as a layer is.
     pub fn of_batch(&self, out: &Applied, batch: &AnyBatch) -> Option<Total> {
+        let recorder = Recorder::of(out.outputs.values());
+        recorder.within(&self.name, self.at, || self.value(out, batch))
+    }
+
+    fn value(&self, out: &Applied, batch: &AnyBatch) -> Option<Total> {
         let at = Place::from(self.at);
         match &self.of {
             Objective::Mean(of) => Some(self.mean(of(out, batch))),
@@ -140,6 +147,11 @@ impl Measure {
 
     /// Returns the total after a batch of `examples` examples.
     fn add(&self, total: Total, batch: Total, examples: usize) -> Total {
+        let recorder = Recorder::of(total.leaves().into_iter().map(|(_, t)| t));
+        recorder.within(&self.name, self.at, || self.sum(total, batch, examples))
+    }
+
+    fn sum(&self, total: Total, batch: Total, examples: usize) -> Total {
         match (&self.of, total, batch) {
             (Objective::Metric(metric, _), Total::Metric(a), Total::Metric(b)) => {
                 Total::Metric(metric.merge(&a, &b))
@@ -164,8 +176,26 @@ impl Measure {
         };
         let values =
             value.to(DType::F64).to_vec::<f64>().map_err(|e| e.at(&Place::from(self.at)))?;
-        let names = (0..values.len()).map(|i| indexed(&self.name, i, &value.shape()));
-        Ok(names.zip(values).collect())
+        Ok(self.names_of(&value.shape()).zip(values).collect())
+    }
+
+    /// Returns the names of the scores, which are known before the first example.
+    ///
+    /// # Errors
+    /// If the metric has no value, or panics.
+    pub fn score_names(&self) -> Result<Vec<String>> {
+        let Objective::Metric(metric, _) = &self.of else { return Ok(vec![self.name.clone()]) };
+        // The types of a state are those of the state of no examples; nothing is computed.
+        let value = guarded(format_args!("the metric `{}`", self.name), || {
+            eval_shape(|state: MetricState| metric.result(&state), &metric.init()).ok()
+        });
+        let value = value.and_then(|value| value).map_err(|e| e.at(&Place::from(self.at)))?;
+        Ok(self.names_of(&value.shape()).collect())
+    }
+
+    /// Returns the names of the elements of a value of this shape.
+    fn names_of(&self, shape: &[usize]) -> impl Iterator<Item = String> {
+        (0..shape.iter().product()).map(|i| indexed(&self.name, i, shape))
     }
 
     fn scalar(&self, x: Tensor) -> Tensor {

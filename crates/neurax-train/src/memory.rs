@@ -1,5 +1,6 @@
 //! The data that a handler keeps from call to call.
 
+use crate::Scores;
 use neurax_tensor::{Error, Result, Tensor, Tree};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,6 +46,7 @@ pub struct HandlerMemories(Box<dyn MemoryMap>);
 trait MemoryMap: Send + Sync {
     fn map(&self) -> &BTreeMap<String, HandlerMemory>;
     fn map_mut(&mut self) -> &mut BTreeMap<String, HandlerMemory>;
+    fn into_map(self: Box<Self>) -> BTreeMap<String, HandlerMemory>;
 }
 
 impl MemoryMap for BTreeMap<String, HandlerMemory> {
@@ -53,6 +55,9 @@ impl MemoryMap for BTreeMap<String, HandlerMemory> {
     }
     fn map_mut(&mut self) -> &mut BTreeMap<String, HandlerMemory> {
         self
+    }
+    fn into_map(self: Box<Self>) -> BTreeMap<String, HandlerMemory> {
+        *self
     }
 }
 
@@ -65,6 +70,16 @@ impl HandlerMemories {
     /// Returns the names and memories, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &HandlerMemory)> {
         self.0.map().iter()
+    }
+
+    /// Returns the map of the memories.
+    pub(crate) fn map(&self) -> &BTreeMap<String, HandlerMemory> {
+        self.0.map()
+    }
+
+    /// Moves the map of the memories out.
+    pub(crate) fn into_map(self) -> BTreeMap<String, HandlerMemory> {
+        self.0.into_map()
     }
 
     /// Returns the memory of the handler `name`, which is empty at first.
@@ -144,6 +159,23 @@ impl HandlerMemory {
     pub fn set_tree(&mut self, name: &str, tree: &impl Tree) {
         self.remove_tree(name);
         tree.each(|path, t| drop(self.tensors.insert(below(name, path), t.clone())));
+    }
+
+    /// Returns the scores of these names that [`HandlerMemory::set_scores`] stored as `prefix`, or
+    /// `None` if one is not stored.
+    pub(crate) fn scores<'n>(
+        &self,
+        prefix: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Option<Scores> {
+        names.map(|name| Some((name.to_string(), self.number(&below(prefix, name))?))).collect()
+    }
+
+    /// Stores scores as the numbers `prefix.name`. Their order is not stored.
+    pub(crate) fn set_scores(&mut self, prefix: &str, scores: &Scores) {
+        for (name, x) in scores.iter() {
+            self.set_number(&below(prefix, name), x);
+        }
     }
 
     /// Removes the tensors that were stored as `name`.

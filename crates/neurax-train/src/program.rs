@@ -99,6 +99,15 @@ impl StepProgram {
     pub fn profile(&self, carry: StepCarry, batch: AnyBatch) -> Result<Profile> {
         guarded(STEP_FUNCTION, || self.run.profile(&(carry, BatchGroup::One(batch))))?
     }
+
+    /// Runs a call again, equation by equation, and returns the error that names the first one that
+    /// made NaN or infinity; `None` if all results are finite.
+    ///
+    /// # Errors
+    /// If a function of the user panics, or a device fails.
+    pub fn nan_cause(&self, args: &(StepCarry, BatchGroup)) -> Result<Option<Error>> {
+        guarded(STEP_FUNCTION, || self.run.nan_cause(args))?
+    }
 }
 
 /// The name of the step in the error of a panic.

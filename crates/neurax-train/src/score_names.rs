@@ -1,4 +1,4 @@
-//! The check that no two scores have one name.
+//! The names of scores, and the check that no two have one.
 //!
 //! Scores are listed, logged, drawn and compared by their names: of two of one name, a handler
 //! would see the first, and a log keep the last.
@@ -8,6 +8,16 @@ use crate::measure::Measure;
 use neurax_tensor::{Error, Place, Result};
 use std::collections::BTreeSet;
 use std::panic::Location;
+
+/// Returns the names of the scores of some measures, which a metric with one value for each class
+/// has several of: `loss`, `recall[0]`, `recall[1]`.
+///
+/// # Errors
+/// If a metric has no value.
+pub(crate) fn of(measures: &[Measure]) -> Result<Vec<String>> {
+    let names = measures.iter().map(Measure::score_names).collect::<Result<Vec<_>>>()?;
+    Ok(names.into_iter().flatten().collect())
+}
 
 /// Checks the names of the loss and the metrics, and those of the validation sets.
 ///

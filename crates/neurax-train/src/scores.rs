@@ -27,6 +27,12 @@ impl Scores {
         self.0.iter().map(|(n, x)| (n.as_str(), *x))
     }
 
+    /// Returns the names and the bits of the scores, which can be compared: no NaN equals another
+    /// one.
+    pub(crate) fn bits(&self) -> Vec<(String, u64)> {
+        self.0.iter().map(|(name, x)| (name.clone(), x.to_bits())).collect()
+    }
+
     /// Returns true if there are no scores.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,7 +1,7 @@
 //! The settings of a trainer, and the start of a run from them.
 
 use crate::any_batch::{AnyBatch, AnySource};
-use crate::averaged_weights::{self, StatisticsRefresh};
+use crate::averaged_weights::StatisticsRefresh;
 use crate::differences::{differences, shortened, types_of_vars};
 use crate::epochs_of_steps::EpochsOfSteps;
 use crate::error::Phase;
@@ -13,6 +13,7 @@ use crate::measure::{LOSS, Measure, Objective, Totals};
 use crate::norms::NormDetail;
 use crate::program::{EvaluateFn, StepCarry, StepProgram, evaluate_fn};
 use crate::progress::{Progress, warn};
+use crate::replaced_vars;
 use crate::score_names;
 use crate::state::RunPlan;
 use crate::supervised::Supervised;
@@ -123,7 +124,7 @@ impl Settings {
         at: &'static Location<'static>,
     ) -> Settings {
         let measures = vec![Measure { name: LOSS.into(), of: loss, at }];
-        let task = Box::new(Supervised { model: model.clone(), optim });
+        let task = Box::new(Supervised { model: model.clone(), optim, at });
         Settings { model: Some(model), ..Settings::new(task, measures) }
     }
 
@@ -197,16 +198,10 @@ impl Settings {
         let measures = self.measures_of(&state.vars);
         let validated: Vec<Measure> =
             measures.iter().filter(|m| m.is_validated()).cloned().collect();
-        let of_set = |set: &Validation| -> Vec<String> {
-            validated.iter().map(|m| set.name_of(&m.name)).collect()
-        };
-        state.plan = RunPlan {
-            epochs: Some(last).filter(|n| *n < usize::MAX),
-            batches,
-            trained_scores: measures.iter().map(|m| m.name.clone()).collect(),
-            validated_scores: self.validations.iter().flat_map(of_set).collect(),
-            is_averaged: self.averaging.is_some(),
-        };
+        match self.plan(&measures, &validated, last, batches) {
+            Ok(plan) => state.plan = plan,
+            Err(error) => return Err(failed(error.at(&at), Some(state), Phase::Start)),
+        }
         let Settings { mut task, penalty, progress, .. } = self;
         state.optim = task.optim().cloned();
         let fails_on_gradients = self.may_fail_on_gradients && task.fails_on_non_finite();
@@ -229,6 +224,7 @@ impl Settings {
             handlers: self.handlers,
             non_finite_loss: self.non_finite_loss,
             has_warned_of_validation: false,
+            evaluated: None,
             phase: Phase::Start,
             state: Some(state),
         };
@@ -245,6 +241,30 @@ impl Settings {
         }
     }
 
+    /// Returns the facts of the run.
+    ///
+    /// # Errors
+    /// If a metric has no value.
+    fn plan(
+        &self,
+        measures: &[Measure],
+        validated: &[Measure],
+        last: usize,
+        batches: Option<usize>,
+    ) -> Result<RunPlan> {
+        let validated = score_names::of(validated)?;
+        let of_set = |set: &Validation| -> Vec<String> {
+            validated.iter().map(|name| set.name_of(name)).collect()
+        };
+        Ok(RunPlan {
+            epochs: Some(last).filter(|n| *n < usize::MAX),
+            batches,
+            trained_scores: score_names::of(measures)?,
+            validated_scores: self.validations.iter().flat_map(of_set).collect(),
+            is_averaged: self.averaging.is_some(),
+        })
+    }
+
     /// Returns the state from which the run starts, and the number of epochs at which it ends.
     fn state(
         &self,
@@ -258,13 +278,15 @@ impl Settings {
         let (mut state, last) = match start {
             StartPoint::Initial | StartPoint::Repeated => (self.start(data)?, epochs),
             StartPoint::Restarted(mut state) => {
-                averaged_weights::forget_last(&mut state);
+                replaced_vars::forget_last(&mut state);
+                state.reopen_epoch();
                 state.batch = 0;
                 let last = state.history.len().saturating_add(epochs);
                 (state, last)
             }
             StartPoint::Resumed(mut state) => {
-                averaged_weights::restore_last(&mut state)?;
+                replaced_vars::restore_last(&mut state)?;
+                state.reopen_epoch();
                 self.check_resumed(&state, data)?;
                 if state.is_inside_epoch() {
                     state.so_far.restore(&self.measures_of(&state.vars))?;

@@ -1,6 +1,7 @@
 //! The state of a training run.
 
 use crate::epoch_so_far::EpochSoFar;
+use crate::measure::LOSS;
 use crate::program_record::ProgramRecord;
 use crate::{HandlerMemories, HandlerMemory, Scores, Status};
 use neurax_nn::{OptState, Optim, Vars};
@@ -10,6 +11,56 @@ use neurax_tensor::{Key, Result};
 /// failed run returns it. [`State::save`] writes it to a folder;
 /// [`Trainer::resume_exactly`](crate::Trainer::resume_exactly) and
 /// [`Trainer::resume_from`](crate::Trainer::resume_from) continue from it with the next batch.
+///
+/// # Layout
+///
+/// A state is a [`Tree`](neurax_tensor::Tree). Its leaves are all tensors on which the next step
+/// depends, with the paths that they have in the file `tensors.safetensors` of a saved state:
+///
+/// | path | tensors |
+/// |---|---|
+/// | `vars.params.LAYER.NAME` | the parameters |
+/// | `vars.state.LAYER.NAME` | the state of the model |
+/// | `optimizer.slots.RULE.SLOT.PARAMETER` | the state of the optimizer |
+/// | `optimizer.step`, `optimizer.starts` | its numbers of steps |
+/// | `key` | the random key of the next step |
+/// | `epoch.all.SCORE.PART`, `epoch.examples` | the totals of the epoch so far |
+/// | `handlers.HANDLER.NAME` | what handlers keep in their [memory](State::memory) |
+///
+/// All else is static: the counts, of which `batch` is the position in the data, the scores, the
+/// history, the status, and the numbers and texts of handlers. As an argument of `jit`, a state of
+/// another step is another program: a function takes the parts that it needs.
+///
+/// ```
+/// use neurax::prelude::*;
+/// let set = Dataset::new(Tensor::ones([4, 1]), Tensor::ones([4, 1]))?;
+/// let model = nn::input("x", dims![_, 1]).dense(1);
+/// let best = train::EarlyStopping::new(train::lowest("loss")).restore_best();
+/// let trainer = Trainer::new(&model, loss::mse, optim::momentum(0.1, 0.9)).handler(best).quiet();
+/// let once = Event::EpochEnded.when(train::once(1).epochs());
+/// let paths = |state: &mut State| {
+///     let paths: Vec<String> = state.leaves().into_iter().map(|(path, _)| path).collect();
+///     assert_eq!(
+///         paths,
+///         [
+///             "vars.params.dense.bias",
+///             "vars.params.dense.kernel",
+///             "optimizer.step",
+///             "optimizer.slots.0.momentum.0",
+///             "optimizer.slots.0.momentum.1",
+///             "optimizer.slots.1.rate.0",
+///             "optimizer.starts",
+///             "key",
+///             "epoch.all.0.0",
+///             "epoch.examples",
+///             "handlers.early_stopping.vars.params.dense.bias",
+///             "handlers.early_stopping.vars.params.dense.kernel",
+///         ]
+///     );
+/// };
+/// trainer.on(once, paths).run(&set.batched(2), epochs(2))?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct State {
     /// The index of the current epoch, from 0. Progress lines and errors count from 1.
@@ -87,7 +138,7 @@ pub struct EpochLog {
     /// The number of steps that the optimizer skipped, since a gradient was not finite: see
     /// [`Optim::non_finite`](neurax_nn::Optim::non_finite).
     pub skipped: usize,
-    /// True if a handler ended the epoch before its last batch.
+    /// True if the epoch ended before its last batch or before its validation.
     pub halted: bool,
     /// The duration of training in seconds, without validation. Of an epoch that was interrupted
     /// and resumed, the time of both parts.
@@ -186,9 +237,29 @@ impl State {
         rate.map(|rate| rate.item()).transpose()
     }
 
+    /// Returns the loss and the metrics of the epoch so far.
+    pub(crate) fn train_scores(&self) -> Scores {
+        let metrics = self.metrics.iter().map(|(name, x)| (name.to_string(), x));
+        [(LOSS.to_string(), self.loss)].into_iter().chain(metrics).collect()
+    }
+
     /// Returns true if the validation sets were evaluated inside of the epoch after the last step.
     pub(crate) fn is_validated_after_last_step(&self) -> bool {
         self.so_far.validated == Some(self.step)
+    }
+
+    /// Removes the log of an epoch inside of which the run stopped, so that a resumed run trains on
+    /// the rest of it. The validation scores become those of the epoch before; if the sets were
+    /// evaluated inside of the epoch, they stay those of the last evaluation, with which the run
+    /// may have stopped.
+    pub(crate) fn reopen_epoch(&mut self) {
+        if std::mem::take(&mut self.so_far.is_logged_in_part) {
+            self.history.pop();
+            if self.so_far.validated.is_none() {
+                let before = self.history.last().map(|log| log.validation.clone());
+                self.validation = before.unwrap_or_default();
+            }
+        }
     }
 
     /// Returns true if some batches of the current epoch are done, and the epoch is not logged.

@@ -8,14 +8,23 @@ use crate::task::TrainingTask;
 use neurax_nn::optim::StepInput;
 use neurax_nn::regularize::Penalty;
 use neurax_nn::{Applied, Inputs, Mode, Model, OptState, Optim, Params, Vars};
-use neurax_tensor::{Error, Key, Result, Tensor, Tree, TypeSpec, value_and_grad_at};
+use neurax_tensor::{
+    Error, Key, Recorder, Result, Tensor, Tree, TypeSpec, tensor, value_and_grad_at,
+};
+use std::panic::Location;
 use std::sync::Arc;
 
 /// A model, whose loss is the first measure, and an optimizer.
 pub(crate) struct Supervised {
     pub model: Model,
     pub optim: Optim,
+    /// The user's line that created the trainer.
+    pub at: &'static Location<'static>,
 }
+
+/// The name of the part of a step that updates the parameters, in profiles and in errors about NaN,
+/// where those of other parts are the names of layers and measures.
+const OPTIMIZER: &str = "optimizer";
 
 impl TrainingTask for Supervised {
     fn init(&self, key: Key, batch: &AnyBatch) -> Result<Vars> {
@@ -37,9 +46,10 @@ impl TrainingTask for Supervised {
     }
 
     fn step(&self, measures: &[Measure], penalty: &Penalty) -> StepBody {
-        let (model, optim) = (self.model.clone(), self.optim.clone());
+        let Supervised { model, optim, at } = self;
+        let (model, optim, at) = (model.clone(), optim.clone(), *at);
         let (measures, penalty) = (measures.to_vec(), penalty.clone());
-        Arc::new(move |carry, batch| step(&model, &optim, &measures, &penalty, carry, batch))
+        Arc::new(move |carry, batch| step(&model, (&optim, at), &measures, &penalty, carry, batch))
     }
 
     fn evaluation(&self, measures: &[Measure], penalty: &Penalty) -> EvaluateBody {
@@ -67,7 +77,7 @@ impl TrainingTask for Supervised {
 /// if its loss is not finite; it is finite where only the scaled loss of a narrow dtype overflows.
 fn step(
     model: &Model,
-    optim: &Optim,
+    (optim, at): (&Optim, &'static Location<'static>),
     measures: &[Measure],
     penalty: &Penalty,
     carry: StepCarry,
@@ -90,9 +100,11 @@ fn step(
     values.extend(measures.iter().filter_map(norm_of));
     let loss = loss_of(&values);
     let evaluate = |p: &Params| value_and_grad_at(p, |p| objective(p).0);
-    let input = StepInput::new().loss(&loss).evaluate(&evaluate);
+    let weight = weight_of(&values, batch.len());
+    let input = StepInput::new().loss(&loss).weight(&weight).evaluate(&evaluate);
     let before = opt.non_finite_count().cloned();
-    let (params, opt) = optim.step_with(&params, &grads, opt, input);
+    let (params, opt) = Recorder::of([&loss])
+        .within(OPTIMIZER, at, || optim.step_with(&params, &grads, opt, input));
     let new_totals = totals.clone().add(measures, values, batch.len());
     let (state, totals) = match is_applied(before, &opt) {
         Some(p) => {
@@ -102,6 +114,15 @@ fn step(
         None => (new_state, new_totals),
     };
     StepCarry { vars: Vars { params, state }, opt, key, totals }
+}
+
+/// Returns the weight of a batch of `examples` examples among others, by which their losses are
+/// means: the sum of the weights of the loss, or the number of examples.
+fn weight_of(values: &[Total], examples: usize) -> Tensor {
+    match values.first() {
+        Some(Total::Weighted(_, weight)) => weight.clone(),
+        _ => tensor(examples as f32),
+    }
 }
 
 /// Returns a bool that is false if the optimizer skipped a step, or `None` if it skips none.

@@ -16,7 +16,9 @@ use std::{fmt, marker::PhantomData, ops::Deref, panic::Location};
 pub struct Trained<X: Tree = Tensor, Y: Tree = Tensor, M = Model> {
     /// The model; of a [`CustomTraining`](crate::CustomTraining), its tree after the last step.
     pub model: M,
-    /// The state after the last step.
+    /// The state after the last step. Its variables and validation scores are those of the best
+    /// epoch or of the mean of the weights, if one of these is the result:
+    /// [`Trainer::resume_exactly`](crate::Trainer::resume_exactly) goes on with the last ones.
     pub state: State,
     measures: Vec<Measure>,
     evaluate: EvaluateFn,

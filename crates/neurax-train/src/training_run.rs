@@ -4,24 +4,27 @@
 //! inside an epoch continues with the next batch and the totals so far, so that neither the weights
 //! nor the log of the epoch show that it was interrupted.
 
+mod accumulated;
+mod step;
 mod validation;
 
 use crate::any_batch::AnySource;
-use crate::averaged_weights::{StatisticsRefresh, replace_vars};
+use crate::averaged_weights::StatisticsRefresh;
 use crate::batch_group::{BatchGroup, BatchGroups};
-use crate::epoch_so_far::{EpochSoFar, TotalsSoFar};
+use crate::epoch_so_far::EpochSoFar;
 use crate::error::Phase;
-use crate::evaluation::Validation;
+use crate::evaluation::{Evaluated, Validation};
 use crate::event::{Event, Flow};
 use crate::guard::guarded;
 use crate::handler::Handlers;
 use crate::handlers::rate::RateSource;
-use crate::measure::{LOSS, Measure, Totals};
-use crate::program::{EvaluateFn, StepCarry, StepProgram, group_size};
+use crate::measure::{LOSS, Measure};
+use crate::program::{EvaluateFn, StepProgram};
 use crate::progress::Progress;
-use crate::{EpochLog, NonFiniteLoss, Scores, State, Status, non_finite};
+use crate::replaced_vars::replace_vars;
+use crate::{EpochLog, NonFiniteLoss, Scores, State, Status};
 use neurax_nn::Vars;
-use neurax_tensor::{Error, Failed, Key, Result, key};
+use neurax_tensor::{Error, Result};
 
 /// A training run in progress.
 pub(crate) struct TrainingRun {
@@ -48,6 +51,8 @@ pub(crate) struct TrainingRun {
     pub non_finite_loss: NonFiniteLoss,
     /// True after the warning of a validation loss that is not finite.
     pub has_warned_of_validation: bool,
+    /// The last evaluation after a step of this epoch, until the next step.
+    pub evaluated: Option<Evaluated>,
     /// The part of the run in progress, for the message of an error.
     pub phase: Phase,
     /// `None` only after a device failed, or a function of the user panicked, during a step.
@@ -100,7 +105,8 @@ impl TrainingRun {
     }
 
     /// Gives the state the mean of weights, if there is one, its running statistics and its scores
-    /// on the validation sets. A user who interrupts a run does not wait for passes over the data.
+    /// on the validation sets. A user who interrupts a run does not wait for passes over the data,
+    /// and gets the weights after the last step.
     fn average(&mut self, data: &dyn AnySource) -> Result<()> {
         let (Some(refresh), Some(state)) = (&self.averaging, &mut self.state) else {
             return Ok(());
@@ -116,9 +122,13 @@ impl TrainingRun {
             return Ok(());
         };
         let mut vars = Vars { params: mean, state: state.vars.state.clone() };
-        refresh.refresh(&mut vars, state.key.clone(), data)?;
+        let handlers = &mut self.handlers;
+        let mut goes_on = || Ok(handlers.validating(state)?.is_none());
+        if !refresh.refresh(&mut vars, state.key.clone(), data, &mut goes_on)? {
+            return Ok(());
+        }
         replace_vars(state, vars);
-        let validation = self.validation_scores()?;
+        let validation = self.validation_scores(Phase::EpochValidation)?;
         self.state()?.validation = validation;
         Ok(())
     }
@@ -153,9 +163,11 @@ impl TrainingRun {
         if self.state()?.so_far.examples == 0 && flow != Flow::StopEpoch {
             return without_examples(flow);
         }
-        self.finish_epoch(is_halted)?;
-        if is_halted {
+        if self.finish_epoch(flow, is_halted)? {
             flow = flow.max(self.notify(Event::EpochHalted)?);
+        }
+        if self.state()?.so_far.is_logged_in_part {
+            flow = Flow::Stop;
         }
         Ok(flow.max(self.notify(Event::EpochEnded)?))
     }
@@ -216,111 +228,6 @@ impl TrainingRun {
         Ok(group)
     }
 
-    /// Trains on the batches of a call.
-    fn group(&mut self, group: BatchGroup) -> Result<Flow> {
-        let (batches, examples) = group_size(&group)?;
-        self.advance(group, batches)?;
-        let state = self.state()?;
-        state.so_far.examples += batches * examples;
-        state.so_far.first_batch.get_or_insert(examples);
-        self.progress.advance(batches);
-        self.check_loss()?;
-        let events: &[Event] = match self.validate_inside_epoch()? {
-            true => &[Event::Validated, Event::BatchEnded],
-            false => &[Event::BatchEnded],
-        };
-        let state = self.state.as_ref().ok_or_else(lost)?;
-        let mut are_read = self.progress.is_due();
-        for event in events {
-            are_read = are_read || self.handlers.read_scores(*event, state)?;
-        }
-        if are_read {
-            self.update_scores()?;
-            let State { batch, loss, metrics, so_far, .. } =
-                self.state.as_ref().ok_or_else(lost)?;
-            let seconds = so_far.watch.seconds();
-            self.progress.show(*batch, *loss, metrics, so_far.examples, seconds);
-        }
-        let mut flow = Flow::Continue;
-        for event in events {
-            flow = flow.max(self.notify(*event)?);
-        }
-        Ok(flow)
-    }
-
-    /// Runs the steps of a call. All of the state is donated to it; if the call fails before it
-    /// runs, the state is returned unchanged.
-    fn advance(&mut self, group: BatchGroup, batches: usize) -> Result<()> {
-        let skipped = self.fails_on_gradients.then(|| self.non_finite_steps()).transpose()?;
-        let totals = self.state()?.so_far.take_totals()?;
-        let mut state = self.state.take().ok_or_else(lost)?;
-        let before = skipped.map(|n| (n, state.key.clone(), totals.clone()));
-        let carry = StepCarry {
-            vars: std::mem::take(&mut state.vars),
-            opt: std::mem::take(&mut state.opt),
-            key: std::mem::replace(&mut state.key, key(0)),
-            totals,
-        };
-        let (carry, outcome) = match self.step.run(carry, group) {
-            Ok(carry) => {
-                state.step += batches;
-                state.batch += batches;
-                (carry, Ok(()))
-            }
-            Err(failed) => match *failed {
-                Failed { error, args: Some(carry) } => (carry, Err(error)),
-                Failed { error, args: None } => return Err(error),
-            },
-        };
-        (state.vars, state.opt, state.key) = (carry.vars, carry.opt, carry.key);
-        state.so_far.totals = TotalsSoFar::Of(carry.totals);
-        self.state = Some(state);
-        outcome?;
-        self.check_gradients(before)
-    }
-
-    /// Returns the number of steps that the optimizer skipped in all epochs; 0 if it does not count
-    /// them.
-    fn non_finite_steps(&self) -> Result<usize> {
-        Ok(self.state.as_ref().ok_or_else(lost)?.opt.non_finite_steps()?.unwrap_or(0))
-    }
-
-    /// Checks that the optimizer did not skip the last step. `before` holds the number of skipped
-    /// steps, the key and the totals before it, to which a skipped step returns; it is `None` if
-    /// skipped steps do not end training.
-    fn check_gradients(&mut self, before: Option<(usize, Key, Totals)>) -> Result<()> {
-        let Some((skipped, key, totals)) = before else { return Ok(()) };
-        if self.non_finite_steps()? == skipped {
-            return Ok(());
-        }
-        let state = self.state()?;
-        (state.key, state.so_far.totals) = (key, TotalsSoFar::Of(totals));
-        state.step -= 1;
-        state.batch -= 1;
-        let why = "expected finite gradients, got NaN or an infinity; the parameters are those \
-                   before the step";
-        Err(Error::new("train", why))
-    }
-
-    /// Checks that the loss is finite.
-    fn check_loss(&mut self) -> Result<()> {
-        if self.non_finite_loss == NonFiniteLoss::Ignore {
-            return Ok(());
-        }
-        let loss = self.state()?.so_far.known_totals()?.loss()?;
-        if loss.is_finite() {
-            return Ok(());
-        }
-        let error = non_finite::error(loss);
-        if self.non_finite_loss == NonFiniteLoss::Stop {
-            return Err(error);
-        }
-        self.non_finite_loss = NonFiniteLoss::Ignore;
-        let context = self.phase.context(self.state.as_ref().ok_or_else(lost)?);
-        self.progress.warn(&format!("{}{context}", error.message()));
-        Ok(())
-    }
-
     /// Updates the loss and the metrics of the state.
     fn update_scores(&mut self) -> Result<Scores> {
         let scores =
@@ -331,29 +238,44 @@ impl TrainingRun {
         Ok(scores)
     }
 
-    /// Ends an epoch: computes the means and the validation scores, and appends the log.
-    fn finish_epoch(&mut self, halted: bool) -> Result<()> {
+    /// Ends an epoch: computes the means and the validation scores, and appends the log. Returns
+    /// true if the epoch is halted: a handler ended it by `flow` before its last batch, or a signal
+    /// before its validation.
+    fn finish_epoch(&mut self, flow: Flow, is_halted: bool) -> Result<bool> {
         let train = self.update_scores()?;
         let state = self.state()?;
         state.so_far.watch.stop();
         let seconds = state.so_far.watch.seconds();
-        let validation = self.validation_scores()?;
+        let stops_inside = is_halted && flow == Flow::Stop && !state.so_far.halts;
+        let before = if stops_inside { None } else { self.apply_accumulated()? };
+        let validation = self.validation_after_epoch()?;
+        // The epoch is not whole without its validation.
+        if validation.is_none()
+            && let Some(before) = before
+        {
+            self.undo(before)?;
+        }
+        let halted = is_halted || validation.is_none();
         let skipped = self.non_finite_steps()?;
         let state = self.state()?;
         let EpochSoFar { examples, skipped_before, .. } = state.so_far;
+        state.so_far.is_logged_in_part = validation.is_none() || stops_inside;
+        let epoch = state.epoch;
+        if let Some(scores) = &validation {
+            self.set_epoch_validation(scores.clone())?;
+        }
         let log = EpochLog {
-            epoch: state.epoch,
+            epoch,
             train,
-            validation: validation.clone(),
+            validation: validation.unwrap_or_default(),
             examples,
             skipped: skipped.saturating_sub(skipped_before),
             halted,
             seconds,
         };
-        state.validation = validation;
         self.show_epoch(&log);
         self.state()?.history.push(log);
-        Ok(())
+        Ok(halted)
     }
 
     /// Prints the line of an epoch. A rate that cannot be read is left out: it is not needed.

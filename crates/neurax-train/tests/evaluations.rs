@@ -1,5 +1,7 @@
 //! Evaluations inside of epochs, the handlers that compare them, and logs of scores and rates.
 
+mod scripted;
+
 use neurax::prelude::*;
 use neurax::train::{
     Checkpoints, EarlyStopping, JsonLines, LineKind, ReduceOnPlateau, RunFiles, Status,
@@ -26,20 +28,9 @@ fn batches(n: usize) -> data::Batches {
     Dataset::new(Tensor::zeros([n, 2]), Tensor::zeros([n, 1])).unwrap().batched(1)
 }
 
-/// A trainer whose validation loss after each step is the next of `scores`: the prediction is a
-/// parameter, which a handler sets before the step.
+/// A trainer whose validation loss after each step is the next of `scores`.
 fn scripted(scores: &'static [f64]) -> Trainer {
-    let constant = nn::layer("constant", [nn::input("x", dims![_, 2])], |cx, [x]| {
-        x.slice(1, ..1) * 0.0 + cx.param("value", (), init::zeros())
-    });
-    let set = Dataset::new(Tensor::zeros([4, 2]), Tensor::zeros([4, 1])).unwrap();
-    let value = |s: &mut State| {
-        let score = scores.get(s.step).copied().unwrap_or(f64::NAN);
-        s.vars.set("constant.value", tensor(score as f32))
-    };
-    // The loss of a value v against 0 is |v|.
-    let trainer = Trainer::new(&constant, loss::mae, optim::sgd(0.0)).quiet();
-    trainer.validate(&set).validate_every(2).on(Event::BatchStarted, value)
+    scripted::trainer(scores, |state| state.step).validate_every(2)
 }
 
 /// A rate that falls by an eighth of 1 in each step.
@@ -250,4 +241,24 @@ fn a_watchdog_file_is_written_while_a_set_is_evaluated_and_not_in_a_trial() {
         .unwrap();
     assert_eq!(trained.validation["inputs"], 1.0, "there was a file before each batch");
     assert!(file.exists());
+}
+
+/// Axon's validation does not get the options of the training.
+#[test]
+fn a_validation_runs_with_the_checks_of_the_training() {
+    const CHILD: &str = "NEURAX_TEST_CHECKED_VALIDATION";
+    let name = "a_validation_runs_with_the_checks_of_the_training";
+    if std::env::var_os(CHILD).is_none() {
+        // The check holds for a process, which other tests share.
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let child = child.args(["--exact", name]).env(CHILD, "1").output().unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        return;
+    }
+    debug::nans(true);
+    let root = nn::layer("root", [nn::input("x", dims![_, 2])], |_, [x]| x.sqrt());
+    let set = |x: f32| Dataset::new(Tensor::full([4, 2], x), Tensor::ones([4, 1])).unwrap();
+    let trainer = Trainer::new(root.dense(1), loss::mse, optim::sgd(0.1)).validate(&set(-1.0));
+    let e = trainer.quiet().run(&set(1.0).batched(4), epochs(1)).unwrap_err().to_string();
+    assert!(e.contains("in layer root") && e.contains("validation set, after epoch 1"), "{e}");
 }

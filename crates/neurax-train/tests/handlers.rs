@@ -1,5 +1,7 @@
 //! The handlers of the library, events, answers and panics.
 
+mod scripted;
+
 use neurax::data::Batch;
 use neurax::prelude::*;
 use neurax::train::{
@@ -32,20 +34,9 @@ fn path(name: &str) -> PathBuf {
     path
 }
 
-/// A trainer whose validation loss in each epoch is the next of `scores`: the prediction is a
-/// parameter, which a handler sets.
+/// A trainer whose validation loss in each epoch is the next of `scores`.
 fn scripted(scores: &'static [f64]) -> Trainer {
-    let constant = nn::layer("constant", [nn::input("x", dims![_, 2])], |cx, [x]| {
-        x.slice(1, ..1) * 0.0 + cx.param("value", (), init::zeros())
-    });
-    let set = Dataset::new(Tensor::zeros([4, 2]), Tensor::zeros([4, 1])).unwrap();
-    let value = |s: &mut State| {
-        let score = scores.get(s.epoch).copied().unwrap_or(f64::NAN);
-        s.vars.set("constant.value", tensor(score as f32))
-    };
-    // The loss of a value v against 0 is |v|.
-    let trainer = Trainer::new(&constant, loss::mae, optim::sgd(0.0)).validate(&set).quiet();
-    trainer.on(Event::BatchEnded, value)
+    scripted::trainer(scores, |state| state.epoch)
 }
 
 fn value(state: &State) -> f64 {
@@ -237,8 +228,25 @@ fn a_loss_that_becomes_nan_stops_and_names_the_variables() {
     let e = failed.to_string();
     assert!(e.contains("expected a finite loss, got "), "{e}");
     assert!(e.contains("not finite: params.dense.bias, params.dense.kernel; "), "{e}");
-    assert!(e.contains("with `debug::nans(true)`"), "{e}");
+    assert!(e.contains("made an infinity"), "{e}");
     assert_eq!(State::load(at.join("failed")).unwrap().status, Status::Failed);
+}
+
+#[test]
+fn the_operation_and_the_layer_that_made_the_first_nan_are_named() {
+    let x = nn::input("x", dims![_, 2]).dense(3).relu();
+    let logs = nn::layer("logs", [&x], |_, [x]| (x - 0.5).log());
+    let mut rows = vec![9.0f32; 18];
+    rows[12] = -9.0;
+    let set = Dataset::new(Tensor::from_vec(rows, [9, 2]), Tensor::ones([9, 1])).unwrap();
+    for steps in [1, 2] {
+        let trainer = Trainer::new(logs.dense(1), loss::mse, optim::sgd(1e-9)).quiet();
+        let trainer = trainer.non_finite_loss(train::NonFiniteLoss::Ignore).handler(StopOnNan);
+        let trainer = trainer.steps_per_call(steps);
+        let e = trainer.run(&set.batched(3), epochs(1)).unwrap_err().to_string();
+        let of = "`log` made NaN (";
+        assert!(e.contains(of) && e.contains("layer logs") && e.contains("handlers.rs:"), "{e}");
+    }
 }
 
 #[test]
@@ -268,7 +276,8 @@ fn logs_of_a_resumed_run_equal_those_of_an_undisturbed_one() {
     let (at, json, csv) = (path("logs"), path("a.jsonl"), path("a.csv"));
     let logged = |json: &PathBuf, csv: &PathBuf| {
         let lines = JsonLines::new(json).every_steps(1);
-        trainer().metric(metric::mae()).handler(lines).handler(CsvLog::new(csv))
+        let trainer = trainer().metric(metric::mae()).validate(&four()).validate_every(2);
+        trainer.handler(lines).handler(CsvLog::new(csv))
     };
     let (whole_json, whole_csv) = (path("b.jsonl"), path("b.csv"));
     logged(&whole_json, &whole_csv).run(&line(2), epochs(4)).unwrap();
@@ -290,13 +299,50 @@ fn logs_of_a_resumed_run_equal_those_of_an_undisturbed_one() {
         let text = std::fs::read_to_string(path).unwrap();
         let fields = |l: &str| {
             let mut fields: Vec<String> = l.split(',').map(String::from).collect();
-            fields.remove(5);
+            fields.remove(6);
             fields
         };
         text.lines().map(fields).collect()
     };
     assert_eq!(rows(&csv), rows(&whole_csv));
-    assert_eq!(rows(&csv)[0].join(","), "epoch,step,examples,skipped,halted,loss,mae");
+    let first = "epoch,step,event,examples,skipped,halted,loss,mae,val loss,val mae";
+    assert_eq!(rows(&csv)[0].join(","), first);
+    let starts: Vec<String> = rows(&csv)[1..].iter().map(|row| row[..6].join(",")).collect();
+    let want = ["0,2,validation,8,,", "0,3,epoch,9,0,false", "1,4,validation,4,,"];
+    assert_eq!(starts[..3], want);
+    assert_eq!(starts.len(), 6 + 4, "an evaluation after every second of 12 steps, and 4 epochs");
+}
+
+/// Returns a validation set.
+fn four() -> Dataset<Tensor> {
+    Dataset::new(Tensor::ones([4, 2]), Tensor::ones([4, 1])).unwrap()
+}
+
+#[test]
+fn a_table_of_other_scores_is_not_continued() {
+    let (at, csv) = (path("columns"), path("columns.csv"));
+    // One value for each class.
+    let recall = || metric::multiclass(2).average(metric::Average::None).recall();
+    let training = || {
+        let classes = nn::input("x", dims![_, 2]).dense(2).softmax();
+        let trainer = Trainer::new(&classes, |y: &Tensor, _: &Tensor| y.mean(..), optim::sgd(0.1));
+        let of_classes = |out: &Applied, batch: &Batch| {
+            (out.y().clone(), batch.y.slice(1, ..1).squeeze(1).gt(0.0).to(I32))
+        };
+        let trainer = trainer.metric_of(recall(), of_classes).quiet();
+        trainer.handler(Checkpoints::new(&at)).handler(CsvLog::new(&csv))
+    };
+    training().run(&line(2), epochs(1)).unwrap();
+    let before = std::fs::read_to_string(&csv).unwrap();
+    let more = training().validate(&four());
+    let e = more.resume_from(&at, &line(2), epochs(2)).unwrap_err().to_string();
+    assert!(e.contains("val recall[1]`, got `epoch,step,event,examples,"), "{e}");
+    assert!(e.contains("resume with the metrics and validation sets of the first run"), "{e}");
+    assert_eq!(std::fs::read_to_string(&csv).unwrap(), before);
+    training().resume_from(&at, &line(2), epochs(2)).unwrap();
+    let text = std::fs::read_to_string(&csv).unwrap();
+    assert!(text.lines().count() == 3 && text.contains(",seconds,loss,recall[0],recall[1]\n"));
+    assert!(!text.contains(",\n"), "no cell is empty: {text}");
 }
 
 #[test]
@@ -386,6 +432,25 @@ fn best_variables_that_were_not_kept_are_no_error() {
 }
 
 #[test]
+fn best_variables_are_restored_also_without_the_scores_of_a_new_validation_set() {
+    let patient = || EarlyStopping::new(lowest("loss")).patience(9).restore_best();
+    let first = scripted(&[1.0, 2.0]).handler(patient()).run(&line(1), epochs(1)).unwrap();
+    let set = Dataset::new(Tensor::zeros([4, 2]), Tensor::zeros([4, 1])).unwrap();
+    let trainer = scripted(&[1.0, 2.0]).validate_on("night", &set).handler(patient());
+    let trained = trainer.resume_exactly(first.state, &line(1), epochs(2)).unwrap();
+    assert_eq!(value(&trained), 1.0);
+    assert!(trained.validation.is_empty() && trained.history[1].validation["night loss"] == 2.0);
+}
+
+#[test]
+fn a_score_that_is_not_finite_stops_also_before_the_first_epoch_that_is_compared() {
+    let patient = EarlyStopping::new(lowest("loss")).from_epoch(5).check_finite();
+    let trainer = scripted(&[1.0, f64::NAN]).non_finite_loss(train::NonFiniteLoss::Ignore);
+    let trained = trainer.handler(patient).run(&line(1), epochs(9)).unwrap();
+    assert_eq!(trained.history.len(), 2);
+}
+
+#[test]
 fn validation_after_every_0_steps_is_an_error() {
     let e = trainer().validate_every(0).run(&line(1), epochs(1)).unwrap_err().to_string();
     assert!(e.contains("validate_every: expected an interval of at least 1, got 0"), "{e}");
@@ -450,6 +515,28 @@ fn panics_of_losses_and_metrics_are_errors_that_hold_the_state() {
     let text = failed.to_string();
     assert!(text.contains("a function of the training panicked: a batch of 3"), "{text}");
     assert_eq!(failed.state.unwrap().step, 0);
+}
+
+#[test]
+fn a_panic_in_the_result_of_a_metric_is_an_error_that_holds_the_state() {
+    struct NoResult;
+    impl metric::MetricFn for NoResult {
+        fn init(&self) -> Vec<Tensor> {
+            vec![tensor(0.0)]
+        }
+        fn batch(&self, y: &Tensor, _: &Tensor, _: Option<&Tensor>) -> Vec<Tensor> {
+            vec![y.sum(..)]
+        }
+        fn result(&self, _: &[Tensor]) -> Tensor {
+            panic!("no result")
+        }
+    }
+    let first = trainer().metric(metric::mae()).run(&line(2), epochs(1)).unwrap();
+    let again = trainer().metric(metric::custom("mae", NoResult));
+    let failed = again.resume_exactly(first.state, &line(2), epochs(2)).unwrap_err();
+    let text = failed.to_string();
+    assert!(text.contains("the metric `mae` panicked: no result"), "{text}");
+    assert_eq!(failed.state.unwrap().step, 3);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn train_to_the_end(directory: &Path) -> ! {
     });
     let model = nn::input("x", dims![_, 2]).dense(1);
     let trainer = Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet();
-    let trainer = if in_validation { trainer.validate(slow.batch(8)) } else { trainer };
+    let trainer = if in_validation { trainer.validate(slow.batch(2)) } else { trainer };
     let trained = trainer
         .on(Event::BatchEnded.when(once(2).batches()), move |_: &mut State| {
             std::fs::write(&trained, "").unwrap();
@@ -143,6 +143,41 @@ fn train_on_folds(directory: &Path) -> ! {
     let e = scores.unwrap_err().to_string();
     assert!(e.contains("expected 4 folds, got a signal such as Ctrl-C in fold 1"), "{e}");
     std::process::exit(trainings)
+}
+
+/// Trains in two threads, of which one ends after its first step and the other one never; a third
+/// run that fails before its first step does not count.
+fn train_in_threads(directory: &Path) -> ! {
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let data = &set.batched(4);
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet().handler(Interrupt);
+    let status = std::thread::scope(|scope| {
+        let long = scope.spawn(|| {
+            let (trains, waits) = (directory.to_owned(), directory.to_owned());
+            let trainer = trainer()
+                .on(Event::BatchEnded.when(once(1).batches()), move |_: &mut State| {
+                    std::fs::write(trains.join("first step"), "").unwrap();
+                })
+                .on(Event::BatchEnded, move |_: &mut State| {
+                    // The other run has ended, and waits no more than the test.
+                    if waits.join(ENDS).exists() && !waits.join(TRAINS).exists() {
+                        wait_for_signal(&waits);
+                    }
+                });
+            let trainer = trainer.handler(TimeLimit::new(Duration::from_secs(300)));
+            trainer.run(data, epochs(usize::MAX)).unwrap().state.status
+        });
+        while !directory.join("first step").exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        trainer().run(data, epochs(1)).unwrap();
+        let wrong = Dataset::new(Tensor::ones([8, 3]), Tensor::ones([8, 1])).unwrap();
+        trainer().validate(&wrong).run(data, epochs(1)).unwrap_err();
+        std::fs::write(directory.join(ENDS), "").unwrap();
+        long.join().unwrap()
+    });
+    std::process::exit(status.exit_code())
 }
 
 /// Starts this test in another process, and waits until it trains.
@@ -243,6 +278,15 @@ fn ctrl_c_in_the_last_evaluation_interrupts_the_run() {
     assert_eq!(ended.code(), Some(130));
     let state = State::load(at.join("points").join("step-000002")).unwrap();
     assert_eq!((state.status, state.history.len()), (Status::Interrupted, 1));
+    // The evaluation ended after its first batch, and is done by the resumed run.
+    assert!(state.history[0].halted && state.history[0].validation.is_empty());
+    let set = Dataset::new(Tensor::ones([8, 2]), Tensor::ones([8, 1])).unwrap();
+    let model = nn::input("x", dims![_, 2]).dense(1);
+    let trainer = || Trainer::new(&model, loss::mse, optim::sgd(0.1)).quiet().validate(&set);
+    let resumed = trainer().resume_from(at.join("points"), &set.batched(4), epochs(1)).unwrap();
+    let whole = trainer().run(&set.batched(4), epochs(1)).unwrap();
+    assert_eq!(resumed.history[0].train, whole.history[0].train);
+    assert_eq!((resumed.step, &resumed.validation), (2, &whole.validation));
 }
 
 #[test]
@@ -284,4 +328,13 @@ fn a_recorded_run_stops_at_ctrl_c_without_another_handler() {
     assert_eq!(ended.code(), Some(130));
     let record = RunRecord::read(at.join("run")).unwrap().unwrap();
     assert_eq!(record.status, Status::Interrupted);
+}
+
+#[test]
+fn ctrl_c_stops_a_run_after_another_one_in_a_thread_has_ended() {
+    if let Some(at) = std::env::var_os(CHILD) {
+        train_in_threads(Path::new(&at));
+    }
+    let test = "ctrl_c_stops_a_run_after_another_one_in_a_thread_has_ended";
+    assert_eq!(interrupted(test, &directory("threads")).code(), Some(130));
 }

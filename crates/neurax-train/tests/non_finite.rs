@@ -54,6 +54,15 @@ fn a_loss_that_becomes_nan_is_reported_once_by_default() {
 }
 
 #[test]
+fn an_error_that_is_not_about_nan_is_said_once() {
+    let of_each = |y: &Tensor, t: &Tensor| y - t;
+    let set = Dataset::new(Tensor::ones([4, 2]), Tensor::ones([4, 1])).unwrap();
+    let trainer = Trainer::new(model(), of_each, optim::sgd(0.1)).handler(train::StopOnNan);
+    let e = trainer.quiet().run(&set.batched(2), epochs(1)).unwrap_err().to_string();
+    assert_eq!(e.matches("expected a scalar").count(), 1, "{e}");
+}
+
+#[test]
 fn gradients_that_are_not_finite_end_training_or_are_skipped() {
     let bad = Batch { x: Tensor::full([2, 2], f32::INFINITY), y: Tensor::ones([2, 1]) };
     let good = Batch { x: Tensor::ones([2, 2]), y: Tensor::ones([2, 1]) };
@@ -109,15 +118,17 @@ fn the_state_after_a_gradient_that_is_not_finite_is_that_before_the_step() {
     let good = Batch { x: Tensor::ones([2, 2]), y: Tensor::ones([2, 1]) };
     let train = |batches: &[Batch]| {
         let optim = optim::adam(0.05).non_finite(optim::NonFinite::Fail);
+        let optim = optim.loss_scale(optim::LossScale::dynamic());
         Trainer::new(model(), loss::mse, optim).quiet().run(batches, epochs(1))
     };
     let failed = train(&[good.clone(), bad]).unwrap_err().state.unwrap();
     let before = train(std::slice::from_ref(&good)).unwrap();
-    let bits = |s: &State| io::serialize(&(s.vars.clone(), s.key.clone())).unwrap();
+    let bits = |s: &State| io::serialize(&(s.vars.clone(), s.opt.clone(), s.key.clone())).unwrap();
     assert_eq!((failed.step, failed.batch), (1, 1));
     assert!(bits(&failed) == bits(&before));
     // The totals, too: the rest of the epoch has finite scores.
     let optim = optim::adam(0.05).non_finite(optim::NonFinite::Fail);
+    let optim = optim.loss_scale(optim::LossScale::dynamic());
     let trainer = Trainer::new(model(), loss::mse, optim).quiet();
     let both = trainer.resume_exactly(*failed, &[good.clone(), good][..], epochs(1)).unwrap();
     assert!(both.history[0].train["loss"].is_finite());

@@ -1,55 +1,12 @@
 //! Saved trainings: a resumed run equals an undisturbed one bit for bit.
 
+mod runs;
+
 use neurax::prelude::*;
 use neurax::train::{Checkpoints, StepLimit, TrainError, every, once};
-use std::path::{Path, PathBuf};
+use runs::{assert_same, batches, folder, trainer};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Returns an empty folder for a test.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("neurax-resume-{}-{name}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&path);
-    path
-}
-
-/// Returns 47 examples in 10 batches, the last of which is smaller.
-fn batches() -> data::Batches {
-    let x = key(3).normal([47, 6]);
-    let y = x.matmul(key(4).normal([6, 1])).gt(0.0).to(F32);
-    Dataset::new(x, y).unwrap().shuffled(key(5)).batched(5)
-}
-
-/// Returns a trainer that has all kinds of state: random numbers, running statistics, moments, a
-/// schedule, a metric with state, a validation set.
-fn trainer() -> Trainer {
-    let hidden = nn::input("x", dims![_, 6]).dense(8).layer(BatchNorm::new()).relu();
-    let model = hidden.dropout(0.3).dense(1).sigmoid();
-    let rate = optim::warmup(4, optim::exponential(0.05, 0.5, 10));
-    let validation = Dataset::new(key(8).normal([20, 6]), Tensor::ones([20, 1])).unwrap();
-    Trainer::new(&model, loss::binary_cross_entropy, optim::adam(rate))
-        .metric(metric::roc_auc())
-        .metric(metric::mae())
-        .validate(&validation)
-        .quiet()
-}
-
-/// Returns the tensors and the scores of a state as bytes, without times.
-fn bits(state: &State) -> (Vec<u8>, Vec<String>) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let at = folder(&format!("bits-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-    state.save(&at).unwrap();
-    let tensors = std::fs::read(at.join("tensors.safetensors")).unwrap();
-    let text = std::fs::read_to_string(at.join("state.json")).unwrap();
-    let is_timeless = |line: &&str| !line.contains("seconds") && !line.contains("checksum");
-    (tensors, text.lines().filter(is_timeless).map(String::from).collect())
-}
-
-fn assert_same(a: &State, b: &State) {
-    let (a, b) = (bits(a), bits(b));
-    assert_eq!(a.1, b.1);
-    assert!(a.0 == b.0, "tensors differ");
-}
 
 const CHILD: &str = "NEURAX_TEST_RESUME";
 
@@ -329,4 +286,61 @@ fn epochs_of_steps_are_resumed_exactly() {
     first.run(&batches(), epochs(3)).unwrap_err();
     let resumed = training().handler(points()).resume_from(&at, &batches(), epochs(3)).unwrap();
     assert_same(&resumed, &whole);
+}
+
+/// Returns a trainer with a handler that counts the batches in its memory.
+fn counting() -> Trainer {
+    trainer().on(Event::BatchEnded, |state| {
+        let memory = state.memory("counter");
+        memory.set_number("batches", memory.count("batches") as f64 + 1.0);
+    })
+}
+
+#[test]
+fn every_event_is_one_after_which_a_state_can_be_saved() {
+    let whole = counting().validate_every(4).run(&batches(), epochs(2)).unwrap();
+    for (event, steps) in [
+        (Event::Started, &[0][..]),
+        (Event::EpochStarted, &[0, 10]),
+        (Event::Validated, &[4, 8, 12, 16, 20]),
+        (Event::BatchStarted, &[0, 5, 19]),
+        (Event::EpochEnded, &[10, 20]),
+    ] {
+        let at = folder("events");
+        let points = || Checkpoints::new(&at).when(event).keep(99);
+        let training = || counting().validate_every(4);
+        training().handler(points()).run(&batches(), epochs(2)).unwrap();
+        for step in steps {
+            let state = State::load(at.join(format!("step-{step:06}"))).unwrap();
+            let resumed = training().resume_exactly(state, &batches(), epochs(2)).unwrap();
+            assert_same(&whole.state, &resumed.state);
+        }
+    }
+}
+
+#[test]
+fn the_best_score_is_known_after_the_directory_was_renamed() {
+    let (old, new) = (folder("old"), folder("new"));
+    // The training loss falls, so that the first epoch has the highest one.
+    let training = |at: &Path| {
+        let points = Checkpoints::new(at).keep_best(2, train::highest("loss").of_training());
+        trainer().handler(points)
+    };
+    training(&old).run(&batches(), epochs(3)).unwrap();
+    std::fs::create_dir_all(new.parent().unwrap()).unwrap();
+    std::fs::rename(&old, &new).unwrap();
+    let names = || {
+        let all = std::fs::read_dir(&new).unwrap();
+        let names = all.map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut best: Vec<String> = names.filter(|name| name.starts_with("best")).collect();
+        best.sort();
+        best
+    };
+    let before = names();
+    let resumed = training(&new).resume_from(&new, &batches(), epochs(6)).unwrap();
+    let loss = |state: &State| state.history.last().unwrap().train["loss"];
+    let best = State::load(new.join("best")).unwrap();
+    let all = resumed.history.iter().map(|log| log.train["loss"]);
+    assert_eq!(loss(&best), all.fold(0.0, f64::max));
+    assert_eq!((before.len(), names().len()), (3, 3), "{before:?}, {:?}", names());
 }

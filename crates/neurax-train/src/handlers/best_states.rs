@@ -2,8 +2,10 @@
 //!
 //! The memory of the handler holds the score of each folder under its name, `best` for the best one
 //! and `best-000200` for those of several that are kept, so that a resumed run compares with them.
-//! A folder is removed when the one that takes its place is on the disk.
+//! A folder is removed when the one that takes its place is on the disk. The scores of a directory
+//! that was renamed, for which there is no memory, are those of the states in its folders.
 
+use crate::progress::warn;
 use crate::saved::folder::remove_folder;
 use crate::{Event, Goal, State};
 use neurax_tensor::Result;
@@ -32,6 +34,35 @@ pub(super) struct BestChange {
 }
 
 impl BestStates {
+    /// Notes the scores of the folders of a directory in the memory `name`, if it knows none: the
+    /// memory is another one after the directory was renamed. A new run compares with no other one.
+    ///
+    /// # Errors
+    /// If the directory cannot be read. A folder that cannot be read is a warning.
+    pub fn read_scores(&self, name: &str, directory: &Path, state: &mut State) -> Result<()> {
+        if state.is_new || state.memory(name).number(BEST_STATE).is_some() {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(directory)? {
+            let folder = entry?.file_name().to_string_lossy().into_owned();
+            let step = folder.strip_prefix(RANKED_STATE).map(str::parse::<usize>);
+            let is_ranked = self.kept > 1 && step.is_some_and(|step| step.is_ok());
+            if folder != BEST_STATE && !is_ranked {
+                continue;
+            }
+            match State::load(directory.join(&folder)) {
+                Err(e) => warn(&format!("a state is not compared with: {}", e.message())),
+                Ok(best) if best.step > state.step => {}
+                Ok(best) => {
+                    if let Some(score) = self.goal.saved_value(&best) {
+                        state.memory(name).set_number(&folder, score);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Notes the score of a state after `event` in the memory `name`, and returns the
     /// folders to write and to remove.
     ///

@@ -73,8 +73,10 @@ pub struct Checkpoints {
     interval: Option<Duration>,
     /// The time of the last save, or of the start.
     last: Option<Instant>,
-    /// The step and the number of epochs of the last saved state.
+    /// The position of the last saved state.
     saved: Option<(usize, usize)>,
+    /// True after an evaluation inside of an epoch at which the state is saved after its step.
+    is_due_after_step: bool,
     /// True after a state could not be saved.
     has_failed: bool,
     /// The lock on the directory from the start of the run, which no other run may use meanwhile.
@@ -97,13 +99,15 @@ impl Checkpoints {
             interval: None,
             last: None,
             saved: None,
+            is_due_after_step: false,
             has_failed: false,
             lock: None,
             has_started: false,
         }
     }
 
-    /// Saves at an event, instead of after every epoch.
+    /// Saves at an event, instead of after every epoch. At [`Event::Validated`], the state is saved
+    /// after the `BatchEnded` of the step, as the handlers of that event have to see the step, too.
     pub fn when(mut self, when: impl Into<When>) -> Checkpoints {
         self.events.push(when.into());
         self
@@ -130,7 +134,9 @@ impl Checkpoints {
     }
 
     /// Saves the state after the epoch with the best score in the folder `best`, too, or after the
-    /// best evaluation of a [`Goal::every_validation`]. [`State::load`] reads it.
+    /// best evaluation of a [`Goal::every_validation`]: before the handlers of the `BatchEnded` of
+    /// its step are called. [`State::load`] reads it. An epoch in which the run stops is compared
+    /// when a resumed run has completed it.
     pub fn best(self, goal: Goal) -> Checkpoints {
         let kept = self.best.map_or(1, |best| best.kept);
         Checkpoints { best: Some(BestStates { goal, kept }), ..self }
@@ -159,21 +165,32 @@ impl Checkpoints {
         Checkpoints { best: Some(BestStates { goal, kept: k.max(1) }), ..self }
     }
 
-    fn is_due(&self, event: Event, state: &State) -> Result<bool> {
+    fn is_due(&mut self, event: Event, state: &State) -> Result<bool> {
         let has_ended = state.status != Status::Running;
         match event {
+            // The state before may not be saved, or as one of a run that goes on.
+            Event::EpochStarted | Event::BatchStarted if has_ended => return Ok(state.step > 0),
+            // The other handlers of the step are not called yet.
+            Event::Validated => {
+                self.is_due_after_step = self.is_chosen(event, state)?;
+                return Ok(false);
+            }
             // A run that is stopped inside an epoch is saved there, so that it can go on, and not
             // again with the log of a part of the epoch.
-            Event::BatchEnded | Event::EpochEnded if has_ended => return Ok(!self.is_saved(state)),
-            // The epoch before may not be saved, or as one of a run that goes on.
-            Event::EpochStarted => return Ok(has_ended && state.step > 0),
-            Event::Completed => {
-                return Ok(state.status == Status::Completed && !self.is_saved(state));
-            }
+            _ if has_ended && self.saved == Some(position(state)) => return Ok(false),
+            Event::BatchEnded | Event::EpochEnded if has_ended => return Ok(true),
+            Event::Completed => return Ok(state.status == Status::Completed),
             Event::EpochEnded if self.events.is_empty() => return Ok(true),
-            Event::BatchEnded if self.interval_is_over() => return Ok(true),
+            Event::BatchEnded if self.is_due_after_step || self.interval_is_over() => {
+                return Ok(true);
+            }
             _ => {}
         }
+        self.is_chosen(event, state)
+    }
+
+    /// Returns true if the state is to be saved at an event that [`Checkpoints::when`] chose.
+    fn is_chosen(&self, event: Event, state: &State) -> Result<bool> {
         for when in &self.events {
             if when.matches(event, state)? {
                 return Ok(true);
@@ -182,42 +199,39 @@ impl Checkpoints {
         Ok(false)
     }
 
-    fn is_saved(&self, state: &State) -> bool {
-        let inside_or_after = |(step, epochs)| {
-            // The log of an epoch that was stopped is no reason to save again.
-            step == state.step && (epochs == state.history.len() || state.status != Status::Running)
-        };
-        self.saved.is_some_and(inside_or_after)
-    }
-
     fn interval_is_over(&self) -> bool {
         let elapsed = self.last.map(|last| last.elapsed());
         self.interval.zip(elapsed).is_some_and(|(interval, elapsed)| elapsed >= interval)
     }
 
+    /// Checks and locks the directory before the first step.
+    fn start(&mut self, state: &mut State) -> Result<()> {
+        self.best.as_ref().map_or(Ok(()), |best| best.goal.check(state))?;
+        self.last = Some(Instant::now());
+        self.lock = locked_folder(&self.directory)?.map(Arc::new);
+        check_newest(&self.directory, state.step)?;
+        if let Some(best) = &self.best {
+            best.read_scores(&self.name, &self.directory, state)?;
+        }
+        self.has_started = true;
+        Ok(())
+    }
+
     fn react(&mut self, event: Event, state: &mut State) -> Result<()> {
         match event {
-            Event::Started => {
-                self.best.as_ref().map_or(Ok(()), |best| best.goal.check(state))?;
-                self.last = Some(Instant::now());
-                self.lock = locked_folder(&self.directory)?.map(Arc::new);
-                check_newest(&self.directory, state.step)?;
-                self.has_started = true;
-                Ok(())
-            }
             // The folder that could not be written ended the run: a second error says no more. The
             // directory of another run is left alone.
-            Event::Failed if self.has_failed || !self.has_started => Ok(()),
-            Event::Failed => state.save(self.directory.join(FAILED_STATE)),
-            _ => {
-                let best = self.best.as_ref().map(|best| best.note(&self.name, event, state));
-                let best = best.transpose()?.unwrap_or_default();
-                let is_due = self.is_due(event, state)?;
-                let saved = self.save(state, is_due, &best);
-                self.has_failed = saved.is_err();
-                saved
-            }
+            Event::Failed if self.has_failed || !self.has_started => return Ok(()),
+            Event::Failed => return state.save(self.directory.join(FAILED_STATE)),
+            Event::Started => self.start(state)?,
+            _ => {}
         }
+        let best = self.best.as_ref().map(|best| best.note(&self.name, event, state));
+        let best = best.transpose()?.unwrap_or_default();
+        let is_due = self.is_due(event, state)?;
+        let saved = self.save(state, is_due, &best);
+        self.has_failed = saved.is_err();
+        saved
     }
 
     fn save(&mut self, state: &State, is_due: bool, best: &BestChange) -> Result<()> {
@@ -226,7 +240,8 @@ impl Checkpoints {
         best.apply(&self.directory, state)?;
         if is_due {
             state.save(self.directory.join(step_name(state.step)))?;
-            self.saved = Some((state.step, state.history.len()));
+            self.saved = Some(position(state));
+            self.is_due_after_step = false;
             self.last = Some(Instant::now());
             remove_older(&self.directory, state.step, self.keep)?;
         }
@@ -241,8 +256,8 @@ impl Handler for Checkpoints {
 
     fn events(&self) -> Vec<When> {
         use Event::*;
-        let own =
-            [Started, EpochStarted, BatchEnded, EpochEnded, Completed, Failed].map(When::from);
+        let own = [Started, EpochStarted, BatchStarted, BatchEnded, EpochEnded, Completed, Failed];
+        let own = own.map(When::from);
         let compared = self.best.iter().flat_map(|best| best.goal.events());
         own.into_iter().chain(self.events.clone()).chain(compared).collect()
     }
@@ -263,8 +278,15 @@ impl Handler for Checkpoints {
     }
 }
 
+/// Returns the step of a state and the number of its complete epochs.
+fn position(state: &State) -> (usize, usize) {
+    let logged_in_part = usize::from(state.so_far.is_logged_in_part);
+    (state.step, state.history.len().saturating_sub(logged_in_part))
+}
+
 /// Returns the name of the handler of a directory, under which the state keeps the best score: it
-/// does not change when the directory is moved or a run directory is copied.
+/// does not change when the directory is moved or a run directory is copied. If the last part of
+/// the path changes, the score is read from the directory.
 fn name_of(directory: &Path) -> String {
     match directory.file_name().map(|name| name.to_string_lossy()) {
         Some(name) if name != CHECKPOINTS => format!("{CHECKPOINTS} {name}"),

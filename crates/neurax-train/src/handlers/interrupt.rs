@@ -6,27 +6,32 @@
 //! | state | `idle` | `pressed` | Ctrl-C |
 //! |---|---|---|---|
 //! | no training | true | false | ends the program, as without this module |
-//! | training | false | false | sets `pressed`, which the next event reads |
+//! | training | false | false | sets `pressed`, which the next event of each run reads |
 //! | after the first one | false | true | ends the program with exit code 130 |
+//!
+//! Several runs may train in one process, in threads or inside of a handler: `idle` is false until
+//! the last of them ends.
 //!
 //! # Invariants
 //!
 //! - No signal is lost: one that comes before `idle` is set again is in `pressed`, which is read
 //!   afterwards, and one that comes later ends the program.
-//! - `pressed` stays set until the next run starts, so that the folds of a cross-validation end.
+//! - `pressed` stays set until a run starts while no other one trains, so that the folds of a
+//!   cross-validation end, and a signal stops all runs of the process.
 
 use crate::{Event, Flow, Handler, State, Status, When};
 use neurax_tensor::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// A handler that stops training after the step, or the evaluation of the validation sets, in which
-/// the user presses Ctrl-C, so that [`Checkpoints`](crate::Checkpoints) save the state, the files
-/// of logs are complete, and `run` returns. SIGTERM does the same: supervisors and batch systems
-/// such as Slurm send it before they kill a program. A second signal ends the program immediately.
-/// Outside of training, signals work as usual.
+/// A handler that stops training after the step in which the user presses Ctrl-C, so that
+/// [`Checkpoints`](crate::Checkpoints) save the state, the files of logs are complete, and `run`
+/// returns. An evaluation after an epoch ends with its batch, without scores, and is done by the
+/// resumed run; one inside of an epoch is completed. SIGTERM does the same: supervisors and batch
+/// systems such as Slurm send it before they kill a program. A second signal ends the program
+/// immediately. Outside of training, signals work as usual.
 ///
 /// The status of the result is [`Status::Interrupted`] or [`Status::Terminated`], also if the
 /// signal came after the last step, during the last evaluation or
@@ -50,6 +55,9 @@ pub struct Interrupt;
 
 /// The flags that the signal handlers read and set.
 struct SignalFlags {
+    /// The number of runs that train. The other flags are changed while it is locked, but by the
+    /// signal handlers.
+    runs: Mutex<usize>,
     idle: Arc<AtomicBool>,
     pressed: Arc<AtomicBool>,
     /// True if one of the signals was SIGTERM.
@@ -66,6 +74,30 @@ impl SignalFlags {
         })
     }
 
+    /// Counts a run that starts. The first one forgets the signals of earlier runs.
+    fn start_run(&self) {
+        let mut runs = self.runs();
+        if *runs == 0 {
+            self.forget();
+            self.idle.store(false, Ordering::SeqCst);
+        }
+        *runs += 1;
+    }
+
+    /// Counts a run that ends. After the last one, signals work as usual.
+    fn end_run(&self) {
+        let mut runs = self.runs();
+        *runs = runs.saturating_sub(1);
+        if *runs == 0 {
+            self.idle.store(true, Ordering::SeqCst);
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, usize> {
+        // The count is right even if a thread panicked while it held the lock.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets the signals of an earlier run.
     fn forget(&self) {
         self.pressed.store(false, Ordering::SeqCst);
@@ -80,14 +112,14 @@ impl Handler for Interrupt {
 
     fn events(&self) -> Vec<When> {
         use Event::*;
-        [Started, EpochStarted, BatchEnded, Validated, EpochEnded, Completed].map(When::from).into()
+        let inside = [EpochStarted, BatchEnded, Validated, EpochHalted, EpochEnded];
+        [Started].into_iter().chain(inside).chain([Completed]).map(When::from).collect()
     }
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         let flags = flags()?;
         if event == Event::Started {
-            flags.forget();
-            flags.idle.store(false, Ordering::SeqCst);
+            flags.start_run();
         }
         match flags.status() {
             Some(status) => {
@@ -96,6 +128,10 @@ impl Handler for Interrupt {
             }
             None => Ok(Flow::Continue),
         }
+    }
+
+    fn validating(&mut self, _: &State) -> Result<Flow> {
+        Ok(flags()?.status().map_or(Flow::Continue, |_| Flow::Stop))
     }
 
     // The others see that the run ends: no predictions are made after Ctrl-C.
@@ -110,7 +146,7 @@ impl Handler for Interrupt {
     // Also of a run whose state is lost, which has no event at its end.
     fn release(&mut self, state: Option<&mut State>) {
         let Some(flags) = installed() else { return };
-        flags.idle.store(true, Ordering::SeqCst);
+        flags.end_run();
         let ended = state.filter(|state| state.status != Status::Failed);
         if let (Some(state), Some(status)) = (ended, flags.status()) {
             state.status = status;
@@ -120,10 +156,12 @@ impl Handler for Interrupt {
 
 /// Returns true if a signal ended a run that is over, and forgets it.
 pub(crate) fn has_ended_a_run() -> bool {
-    let flags = installed().filter(|flags| flags.idle.load(Ordering::SeqCst));
-    flags.is_some_and(|flags| {
-        let was_pressed = flags.status().is_some();
-        flags.forget();
+    installed().is_some_and(|flags| {
+        let runs = flags.runs();
+        let was_pressed = *runs == 0 && flags.status().is_some();
+        if was_pressed {
+            flags.forget();
+        }
         was_pressed
     })
 }
@@ -147,7 +185,8 @@ fn flags() -> Result<&'static SignalFlags> {
 /// Installs the signal handlers, which are called in this order.
 fn install() -> std::io::Result<SignalFlags> {
     let flag = |on| Arc::new(AtomicBool::new(on));
-    let flags = SignalFlags { idle: flag(true), pressed: flag(false), terminated: flag(false) };
+    let (idle, pressed, terminated) = (flag(true), flag(false), flag(false));
+    let flags = SignalFlags { runs: Mutex::new(0), idle, pressed, terminated };
     for (signal, status) in [(SIGINT, Status::Interrupted), (SIGTERM, Status::Terminated)] {
         flag::register_conditional_default(signal, flags.idle.clone())?;
         flag::register_conditional_shutdown(signal, status.exit_code(), flags.pressed.clone())?;

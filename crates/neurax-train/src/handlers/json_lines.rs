@@ -96,7 +96,7 @@ pub struct EpochFields {
     pub examples: usize,
     /// The number of skipped steps.
     pub skipped: usize,
-    /// True if a handler ended the epoch before its last batch.
+    /// True if the epoch ended before its last batch or before its validation.
     pub halted: bool,
     /// The duration of training in seconds.
     pub seconds: f64,
@@ -212,8 +212,7 @@ fn classify(line: &str, state: &State) -> LogLine {
 }
 
 fn step_line(event: Event, state: &State, rate: Option<f64>) -> MetricsLine {
-    let mut train = numbers(&state.metrics);
-    train.insert(crate::measure::LOSS.into(), finite(state.loss));
+    let train = numbers(&state.train_scores());
     let validated = match event {
         Event::Validated => numbers(&state.validation),
         _ => BTreeMap::new(),

@@ -30,5 +30,5 @@ pub use plateau::ReduceOnPlateau;
 pub(crate) use plateau::set_rate;
 pub use run_directory::RunDirectory;
 pub use stop_on_nan::StopOnNan;
-pub use tensorboard::{EventWriter, TensorBoard, png_image};
+pub use tensorboard::{EventWriter, ImageAxes, TensorBoard, png_image};
 pub use watchdog::WatchdogFile;

@@ -59,9 +59,7 @@ pub(crate) struct RunLog {
 
 impl RunLog {
     fn start(&mut self, state: &State) -> Result<()> {
-        if let Some(set) = &self.classified {
-            set.check(&self.net(state)?)?;
-        }
+        self.check_classified(state)?;
         // A damaged description must not keep a run from being resumed.
         let old = RunRecord::read(&self.directory).ok().flatten().filter(|_| !state.is_new);
         self.record.sessions = old.map(|old| old.sessions).unwrap_or_default();
@@ -76,6 +74,17 @@ impl RunLog {
             profile.write(&self.directory)?;
         }
         self.record.write(&self.directory)
+    }
+
+    /// Checks the first batch of the data set to classify.
+    ///
+    /// # Errors
+    /// If it does not fit the model.
+    fn check_classified(&self, state: &State) -> Result<()> {
+        match &self.classified {
+            Some(set) => set.check(&self.net(state)?),
+            None => Ok(()),
+        }
     }
 
     /// Returns the model of the trainer with the variables of a state.
@@ -104,6 +113,7 @@ impl RunLog {
         let Some(set) = &self.classified else { return };
         let found = self.net(state).and_then(|net| set.predictions(&net, state.step));
         let written = found.and_then(|p| p.write(&self.directory));
+        self.record.has_predictions = written.is_ok();
         if let Err(e) = written {
             let why = format!("the predictions of `classify` were not written: {e}");
             warn(&why);
@@ -123,6 +133,8 @@ impl Handler for RunLog {
 
     fn call(&mut self, event: Event, state: &mut State) -> Result<Flow> {
         match event {
+            // A trial tries the whole program, and writes nothing.
+            Event::Started if state.is_trial => self.check_classified(state)?,
             _ if state.is_trial => {}
             Event::Started => self.start(state)?,
             // A run that failed before its start has no description, and maybe no lock.
@@ -141,5 +153,9 @@ impl Handler for RunLog {
 
     fn reads_scores(&self) -> bool {
         false
+    }
+
+    fn reads_result(&self) -> bool {
+        true
     }
 }

@@ -5,13 +5,14 @@ use crate::{Event, Flow, Handler, State, When};
 use neurax_tensor::{Error, Result, Tensor, Tree};
 
 /// A handler that ends training with an error when the loss or a metric of the epoch so far is NaN
-/// or infinite, and names the first variables that are. The error holds the state. A score for
-/// which nothing counts yet is skipped, such as a gradient norm when the first scaled gradients
-/// overflow, or a weighted loss before the first weight.
+/// or infinite. The error names what made the first one, the operation with its layer and your
+/// line, and the first variables that are not finite; it holds the state. A score for which nothing
+/// counts yet is skipped, such as a gradient norm when the first scaled gradients overflow, or a
+/// weighted loss before the first weight.
 ///
-/// After a step with gradients that are NaN, all variables are. What made the first one is found by
-/// a run with `debug::nans(true)`, from a checkpoint before the step or from the start: its error
-/// names the operation, its layer and your line.
+/// The step is run a second time to find the operation, as
+/// [`debug::nans`](neurax_tensor::debug::nans) does. Its arguments are kept for that: training
+/// needs the memory of the variables and of the optimizer twice.
 ///
 /// [`Trainer::non_finite_loss`](crate::Trainer::non_finite_loss) with `Stop` does the same for the
 /// loss without names.
@@ -26,6 +27,7 @@ use neurax_tensor::{Error, Result, Tensor, Tree};
 /// let trainer = trainer.non_finite_loss(train::NonFiniteLoss::Ignore);
 /// let e = trainer.quiet().run(&set.batched(2), epochs(9)).unwrap_err().to_string();
 /// assert!(e.contains("not finite: params.dense.bias, params.dense.kernel"), "{e}");
+/// assert!(e.contains("made an infinity"), "{e}");
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,10 @@ impl Handler for StopOnNan {
 
     fn events(&self) -> Vec<When> {
         vec![Event::BatchEnded.into()]
+    }
+
+    fn explains_nan(&self) -> bool {
+        true
     }
 
     fn call(&mut self, _: Event, state: &mut State) -> Result<Flow> {
@@ -65,9 +71,7 @@ fn error(name: &str, x: f64, state: &State) -> Error {
         }
         false => format!("not finite: {}", shown.join(", ")),
     };
-    let advice = "with `debug::nans(true)`, the error of the run names the operation and the layer \
-                  that made the first one";
-    Error::new("train", format!("expected a finite {name}, got {x}; {which}; {advice}"))
+    Error::new("train", format!("expected a finite {name}, got {x}; {which}"))
 }
 
 fn all_finite(t: &Tensor) -> bool {

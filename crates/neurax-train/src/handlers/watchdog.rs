@@ -98,8 +98,9 @@ impl Handler for WatchdogFile {
         Ok(Flow::Continue)
     }
 
-    fn validating(&mut self, state: &State) -> Result<()> {
-        self.write_at_intervals(state)
+    fn validating(&mut self, state: &State) -> Result<Flow> {
+        self.write_at_intervals(state)?;
+        Ok(Flow::Continue)
     }
 
     fn reads_scores(&self) -> bool {

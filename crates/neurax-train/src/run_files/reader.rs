@@ -1,7 +1,8 @@
 //! [`RunFiles`].
 
 use super::{
-    BestRecord, CHECKPOINT_FOLDER, METRICS_FILE, PredictionRecord, ProfileRecord, RunRecord,
+    BestRecord, CHECKPOINT_FOLDER, METRICS_FILE, PREDICTIONS_FILE, PredictionRecord, ProfileRecord,
+    RunRecord,
 };
 use crate::saved::file_size;
 use crate::saved::steps::step_folders;
@@ -67,8 +68,7 @@ impl RunFiles {
         }
         files.problems.extend(noted.unwrap_or_default());
         files.read_lines(&directory.join(METRICS_FILE));
-        let predictions = PredictionRecord::read(directory);
-        files.predictions = files.noted(predictions).flatten();
+        files.read_predictions();
         let profile = ProfileRecord::read(directory);
         files.profile = files.noted(profile).flatten();
         let checkpoints = step_folders(&directory.join(CHECKPOINT_FOLDER));
@@ -120,6 +120,18 @@ impl RunFiles {
         if damaged > MAX_NAMED_LINES {
             let more = damaged - MAX_NAMED_LINES;
             self.problems.push(format!("{}: {more} more lines are damaged", path.display()));
+        }
+    }
+
+    fn read_predictions(&mut self) {
+        let predictions = PredictionRecord::read(&self.directory);
+        let problems = self.problems.len();
+        self.predictions = self.noted(predictions).flatten();
+        let is_expected = self.record.as_ref().is_some_and(|record| record.has_predictions);
+        if is_expected && self.predictions.is_none() && self.problems.len() == problems {
+            let directory = self.directory.display();
+            let why = format!("{directory}: there is no {PREDICTIONS_FILE}, which the run wrote");
+            self.problems.push(why);
         }
     }
 

@@ -26,6 +26,9 @@ pub struct RunRecord {
     pub hyper_parameters: BTreeMap<String, HyperParameter>,
     /// The layers of the model.
     pub layers: Vec<LayerRecord>,
+    /// True if the run wrote `predictions.json`, so that its absence is a problem.
+    #[serde(default)]
+    pub has_predictions: bool,
     /// Messages about parts of the directory that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,

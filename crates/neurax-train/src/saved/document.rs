@@ -6,7 +6,6 @@
 
 use super::load_failure::LoadFailure;
 use crate::epoch_so_far::{EpochSoFar, TOTALS, TotalsSoFar};
-use crate::memory::below;
 use crate::program_record::ProgramRecord;
 use crate::stopwatch::Stopwatch;
 use crate::{EpochLog, HandlerMemories, HandlerMemory, Scores, State, Status};
@@ -22,11 +21,6 @@ const STATE_FORMAT: &str = "neurax-state";
 const STATE_VERSION: u32 = 1;
 /// The largest count of steps, batches or examples: beyond it, floats skip numbers.
 const MOST_COUNTED: u64 = 1 << 53;
-/// The prefixes of the names of tensors.
-const VARS: &str = "vars";
-const OPTIMIZER: &str = "optimizer";
-const KEY: &str = "key";
-const HANDLERS: &str = "handlers";
 
 /// The text of `state.json`.
 #[derive(Serialize)]
@@ -95,6 +89,8 @@ struct StoredEpoch {
     #[serde(default)]
     validated: Option<usize>,
     halts: bool,
+    #[serde(default)]
+    is_logged_in_part: bool,
     seconds: ExactNumber,
 }
 
@@ -218,16 +214,7 @@ fn sorted(value: &Value) -> Value {
 impl Content {
     /// Returns the content of a state, and its tensors by name.
     pub fn of(state: &State) -> Result<(Content, BTreeMap<String, Tensor>)> {
-        let mut tensors = BTreeMap::new();
-        put(&mut tensors, VARS, &state.vars)?;
-        put(&mut tensors, OPTIMIZER, &state.opt)?;
-        put(&mut tensors, KEY, &state.key)?;
-        for (name, t) in state.so_far.leaves() {
-            put(&mut tensors, &name, &t)?;
-        }
-        for (name, memory) in state.handlers.iter() {
-            put(&mut tensors, &below(HANDLERS, name), &memory.tensors)?;
-        }
+        let tensors = tensors_of(state)?;
         let structure = state.opt.structure()?;
         let content = Content {
             step: state.step,
@@ -273,24 +260,11 @@ impl Content {
     ///
     /// # Errors
     /// If a tensor is missing, there are others, or a count is implausible.
-    pub fn state(self, mut tensors: BTreeMap<String, Tensor>) -> Result<State> {
+    pub fn state(self, tensors: BTreeMap<String, Tensor>) -> Result<State> {
         self.check_counts()?;
-        let like = Vars { params: placeholders(&self.params), state: placeholders(&self.state) };
-        let vars = take(&mut tensors, VARS, &like)?;
+        let vars = Vars { params: placeholders(&self.params), state: placeholders(&self.state) };
         let opt = OptState::of_structure(&self.optimizer.to_string())?;
-        let opt = take(&mut tensors, OPTIMIZER, &opt)?;
-        let key = take(&mut tensors, KEY, &Key::from_tensor(placeholder()))?;
-        let mut handlers = vec![];
-        for (name, memory) in self.handlers {
-            let like = memory.tensors.iter().map(|name| (name.clone(), placeholder()));
-            let like: BTreeMap<String, Tensor> = like.collect();
-            let stored = take(&mut tensors, &below(HANDLERS, &name), &like)?;
-            let numbers = memory.numbers.into_iter().map(|(name, x)| (name, x.0)).collect();
-            let memory = HandlerMemory { numbers, texts: memory.texts, tensors: stored };
-            handlers.push((name, memory));
-        }
-        check_totals(&tensors)?;
-        let mut state = State::new(vars, opt, key);
+        let mut state = State::new(vars, opt, Key::from_tensor(placeholder()));
         (state.epoch, state.batch, state.step) = (self.epoch, self.batch, self.step);
         state.loss = self.loss.0;
         state.metrics = scores(self.metrics);
@@ -299,52 +273,53 @@ impl Content {
         state.status = self.status;
         state.plan.batches = self.batches;
         state.program = self.program;
-        state.handlers = HandlerMemories::from_iter(handlers);
+        let memory = |(name, stored)| (name, HandlerMemory::from(stored));
+        state.handlers = HandlerMemories::from_iter(self.handlers.into_iter().map(memory));
         state.so_far = EpochSoFar {
-            totals: TotalsSoFar::Stored(tensors),
+            totals: TotalsSoFar::Stored(totals_of(&tensors)),
             measures: self.so_far.measures,
             examples: self.so_far.examples,
             skipped_before: self.so_far.skipped_before,
             first_batch: self.so_far.first_batch,
             validated: self.so_far.validated,
             halts: self.so_far.halts,
+            is_logged_in_part: self.so_far.is_logged_in_part,
             watch: Stopwatch::stopped_at(self.so_far.seconds.0),
         };
-        Ok(state)
+        with_tensors(&state, tensors)
     }
 }
 
-/// Stores the leaves of a tree below `prefix`.
-fn put(to: &mut BTreeMap<String, Tensor>, prefix: &str, tree: &impl Tree) -> Result<()> {
-    for (path, t) in tree.leaves() {
-        let name = below(prefix, &path);
-        if to.insert(name.clone(), t.clone()).is_some() {
-            let why = format!("two tensors of the state are called `{name}`; rename a layer");
+/// Returns the tensors of a state by their paths.
+fn tensors_of(state: &State) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    for (path, t) in state.leaves() {
+        if tensors.insert(path.clone(), t.clone()).is_some() {
+            let why = format!("two tensors of the state are called `{path}`; rename a layer");
             return Err(Error::new("save", why));
         }
     }
-    Ok(())
+    Ok(tensors)
 }
 
-/// Takes the leaves of a tree with the structure of `like` from the tensors below `prefix`.
-fn take<T: Tree>(from: &mut BTreeMap<String, Tensor>, prefix: &str, like: &T) -> Result<T> {
+/// Returns a state of the structure of `like` with the tensors of a file.
+fn with_tensors(like: &State, mut tensors: BTreeMap<String, Tensor>) -> Result<State> {
     let leaf = |(path, _): (String, &Tensor)| {
-        let name = below(prefix, &path);
-        from.remove(&name)
-            .ok_or_else(|| is_damaged(format!("expected a tensor `{name}`, got none")))
+        let found = tensors.remove(&path);
+        found.ok_or_else(|| is_damaged(format!("expected a tensor `{path}`, got none")))
     };
     let leaves: Vec<Tensor> = like.leaves().into_iter().map(leaf).collect::<Result<_>>()?;
-    let mut leaves = leaves.into_iter();
-    Ok(like.rebuild(&mut || leaves.next().unwrap_or_else(placeholder)))
+    match tensors.keys().next() {
+        Some(path) => Err(is_damaged(format!("expected no tensor `{path}`"))),
+        None => Ok(like.with_leaves(leaves)),
+    }
 }
 
-/// Checks that the tensors that are left are totals of the epoch.
-fn check_totals(tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+/// Returns placeholders of the totals of the epoch among the tensors of a file.
+fn totals_of(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
     let inside = format!("{TOTALS}.");
-    match tensors.keys().find(|name| !name.starts_with(&inside)) {
-        Some(name) => Err(is_damaged(format!("expected no tensor `{name}`"))),
-        None => Ok(()),
-    }
+    let paths = tensors.keys().filter_map(|path| path.strip_prefix(&inside));
+    paths.map(|path| (path.to_string(), placeholder())).collect()
 }
 
 fn placeholder() -> Tensor {
@@ -405,7 +380,19 @@ impl From<&EpochSoFar> for StoredEpoch {
             first_batch: epoch.first_batch,
             validated: epoch.validated,
             halts: epoch.halts,
+            is_logged_in_part: epoch.is_logged_in_part,
             seconds: ExactNumber(epoch.watch.seconds()),
+        }
+    }
+}
+
+impl From<StoredMemory> for HandlerMemory {
+    /// Returns the memory with placeholders of its tensors.
+    fn from(memory: StoredMemory) -> HandlerMemory {
+        HandlerMemory {
+            numbers: memory.numbers.into_iter().map(|(name, x)| (name, x.0)).collect(),
+            texts: memory.texts,
+            tensors: memory.tensors.into_iter().map(|name| (name, placeholder())).collect(),
         }
     }
 }

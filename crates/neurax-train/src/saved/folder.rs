@@ -19,9 +19,9 @@
 //! program left behind are removed by the next replacement: a lock on the folder says whether a
 //! program still writes it.
 
-use neurax_tensor::{Error, Result};
+use neurax_tensor::{Error, Result, io};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind, Write};
+use std::io::{Error as IoError, ErrorKind, Result as IoResult, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -41,8 +41,8 @@ pub(crate) fn replace_folder(
     write: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<()> {
     let names = Names::of(folder)?;
-    let cannot = |e: io::Error| cannot_write(folder, &e);
-    fs::create_dir_all(&names.around).map_err(cannot)?;
+    let cannot = |e: IoError| cannot_write(folder, &e);
+    create_folders(&names.around).map_err(cannot)?;
     for replaced in [folder, &names.old()] {
         check_holds_only(replaced, files).map_err(cannot)?;
     }
@@ -72,23 +72,16 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(file.sync_all()?)
 }
 
-/// Replaces a file by another one, which is on the disk when it gets its name. `write_synced` alone
-/// would leave half of a file behind if the program is killed.
+/// Replaces a file by another one, which is on the disk when it gets its name, in a folder that is
+/// created if there is none. `write_synced` alone would leave half of a file behind if the program
+/// is killed.
 ///
 /// # Errors
 /// The error of the file system.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let names = Names::of(path)?;
-    let part = names.part();
-    let written = fs::create_dir_all(&names.around)
-        .map_err(Error::from)
-        .and_then(|()| write_synced(&part, bytes))
-        .and_then(|()| Ok(fs::rename(&part, path)?));
-    written.map_err(|e| {
-        // The error of removing the part would hide the first one.
-        let _ = fs::remove_file(&part);
-        Error::new("save", format!("cannot write {}: {}", path.display(), e.message()))
-    })
+    let written =
+        create_folders(around(path)).and_then(|()| io::replace_file(path, |f| f.write_all(bytes)));
+    written.map_err(|e| Error::new("save", format!("cannot write {}: {e}", path.display())))
 }
 
 /// Removes a folder with its files, and the old one that a replacement may have left. A folder that
@@ -98,14 +91,14 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The error of the file system.
 pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
     let names = Names::of(folder)?;
-    let remove = |path: &Path| -> io::Result<()> {
+    let remove = |path: &Path| -> IoResult<()> {
         let part = names.part();
         match fs::rename(path, &part) {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             renamed => renamed.and_then(|()| fs::remove_dir_all(part)),
         }
     };
-    let why = |e: io::Error| format!("cannot remove {}: {e}", folder.display());
+    let why = |e: IoError| format!("cannot remove {}: {e}", folder.display());
     // The old one first: it would be found under the name of the folder otherwise.
     let removed = remove(&names.old()).and_then(|()| remove(folder));
     removed.map_err(|e| Error::new("save", why(e)))
@@ -117,7 +110,7 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// If the folder cannot be created, or another run has locked it.
 pub(crate) fn locked_folder(folder: &Path) -> Result<Option<File>> {
-    fs::create_dir_all(folder).map_err(|e| cannot_write(folder, &e))?;
+    create_folders(folder).map_err(|e| cannot_write(folder, &e))?;
     let Ok(file) = File::open(folder) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -132,8 +125,22 @@ pub(crate) fn locked_folder(folder: &Path) -> Result<Option<File>> {
     }
 }
 
+/// Creates a folder and those around it, and waits until the disk knows their names: a checkpoint
+/// in a folder without a name would be lost if the power failed.
+fn create_folders(folder: &Path) -> IoResult<()> {
+    let is_new = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let new: Vec<&Path> = folder.ancestors().take_while(is_new).collect();
+    fs::create_dir_all(folder)?;
+    new.into_iter().rev().try_for_each(|path| sync_folder(around(path)))
+}
+
+/// Returns the folder that contains `path`.
+fn around(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Renames the old folder back if a replacement ended between its two renames.
-fn recovered(folder: &Path, names: &Names) -> io::Result<()> {
+fn recovered(folder: &Path, names: &Names) -> IoResult<()> {
     match existing(folder) {
         old if old == names.old() => fs::rename(old, folder),
         _ => Ok(()),
@@ -141,7 +148,7 @@ fn recovered(folder: &Path, names: &Names) -> io::Result<()> {
 }
 
 /// Checks that a folder, if there is one, holds no other files than `files`.
-fn check_holds_only(folder: &Path, files: &[&str]) -> io::Result<()> {
+fn check_holds_only(folder: &Path, files: &[&str]) -> IoResult<()> {
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -153,7 +160,7 @@ fn check_holds_only(folder: &Path, files: &[&str]) -> io::Result<()> {
                 "it holds `{}`, which is no file of a saved state; choose another folder",
                 name.to_string_lossy()
             );
-            return Err(io::Error::other(why));
+            return Err(IoError::other(why));
         }
     }
     Ok(())
@@ -173,8 +180,7 @@ impl Names {
             let why = format!("expected the name of a folder, got `{}`", folder.display());
             Error::new("save", why)
         })?;
-        let around = folder.parent().filter(|p| !p.as_os_str().is_empty());
-        Ok(Names { around: around.unwrap_or(Path::new(".")).to_path_buf(), name })
+        Ok(Names { around: around(folder).to_path_buf(), name })
     }
 
     fn old(&self) -> PathBuf {
@@ -214,7 +220,7 @@ struct PartFolder {
 }
 
 impl PartFolder {
-    fn create(names: &Names) -> io::Result<PartFolder> {
+    fn create(names: &Names) -> IoResult<PartFolder> {
         loop {
             let path = names.part();
             match fs::create_dir(&path) {
@@ -231,7 +237,7 @@ impl PartFolder {
     }
 
     /// Renames the part to `folder`.
-    fn rename(self, folder: &Path, names: &Names) -> io::Result<()> {
+    fn rename(self, folder: &Path, names: &Names) -> IoResult<()> {
         let old = names.old();
         if folder.exists() {
             if old.exists() {
@@ -265,7 +271,7 @@ fn lock_of_unused(part: &Path) -> Option<File> {
 }
 
 /// Waits until the disk knows the entries of a folder, where the system can do so.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+fn sync_folder(folder: &Path) -> IoResult<()> {
     if !cfg!(unix) {
         return Ok(());
     }
@@ -275,7 +281,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn cannot_write(folder: &Path, e: &io::Error) -> Error {
+fn cannot_write(folder: &Path, e: &IoError) -> Error {
     Error::new("save", format!("cannot write the folder {}: {e}", folder.display()))
 }
 
@@ -341,6 +347,22 @@ mod tests {
         write(&around.join("state"), "one").unwrap();
         let used_name = used.path.file_name().unwrap().to_string_lossy().into_owned();
         assert_eq!(entries(&around), ["state".to_string(), used_name].into());
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_replacement_of_a_file_are_removed() {
+        let around = fresh("file-leftovers");
+        let path = around.join("deep/er/watchdog");
+        replace_file(&path, b"one").unwrap();
+        for name in ["watchdog.1-0.part", "mine.part"] {
+            fs::write(path.with_file_name(name), "half").unwrap();
+        }
+        replace_file(&path, b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        let left = entries(path.parent().unwrap());
+        assert_eq!(left, ["mine.part".to_string(), "watchdog".into()].into());
+        let e = replace_file(&around.join("deep/er/watchdog/x"), b"").unwrap_err().to_string();
+        assert!(e.contains("cannot write") && e.contains("watchdog/x: "), "{e}");
     }
 
     #[test]

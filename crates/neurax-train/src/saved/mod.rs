@@ -3,7 +3,7 @@
 //! ```text
 //! state.json           {"format": "neurax-state", "version": 1, "files": {..}, "checksum": "..",
 //!                       "content": {"step": 120, "epoch": 1, "batch": 20, "history": [..], ..}}
-//! tensors.safetensors  vars.params.dense.kernel, optimizer.slots.0.m.0, key, epoch.all.0, ..
+//! tensors.safetensors  vars.params.dense.kernel, optimizer.slots.0.m.0, key, epoch.all.0.0, ..
 //! ```
 //!
 //! The problem: a training must go on after a crash as if nothing had happened, and no file that

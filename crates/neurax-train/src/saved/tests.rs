@@ -34,6 +34,7 @@ fn full_state() -> State {
         seconds: 1.0 / 3.0,
     }];
     state.status = Status::Stopped { by: "me".into() };
+    state.so_far.is_logged_in_part = true;
     let memory = state.memory("a.b handler");
     memory.set_number("third", 1.0 / 3.0);
     memory.set_text("note", "x\n\"y\"");
@@ -56,6 +57,7 @@ fn a_loaded_state_has_the_bits_of_the_saved_one() {
     assert_eq!(bits(&again.validation), bits(&state.validation));
     assert_eq!(again.history, state.history);
     assert_eq!(again.status, state.status);
+    assert!(again.so_far.is_logged_in_part);
     assert_eq!(again.vars.frozen(), ["dense.bias"]);
     let text = |tree: &dyn Fn(&State) -> Vec<(String, String)>| (tree(&state), tree(&again));
     let (a, b) = text(&|s| {
@@ -141,7 +143,7 @@ fn states_of_older_versions_do_not_say_the_size_of_their_data() {
     };
     assert_eq!(read(&value), (23, Some(9), Some(20)));
     value.as_object_mut().unwrap().remove("batches").unwrap();
-    for name in ["first_batch", "validated"] {
+    for name in ["first_batch", "validated", "is_logged_in_part"] {
         value["so_far"].as_object_mut().unwrap().remove(name).unwrap();
     }
     assert_eq!(read(&value), (23, None, None));

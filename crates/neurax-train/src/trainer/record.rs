@@ -6,9 +6,9 @@ use neurax_nn::Inputs;
 use neurax_tensor::Tree;
 
 impl<X: Tree + Inputs + Clone, Y: Tree + Clone, M> Trainer<X, Y, M> {
-    /// Records the run in a directory: its log, checkpoints and description. Add handlers that
-    /// change the result, such as [`EarlyStopping`](crate::EarlyStopping), before it: the
-    /// predictions of [`RunDirectory::classify`] are those of the variables when it is called.
+    /// Records the run in a directory: its log, checkpoints and description. The predictions of
+    /// [`RunDirectory::classify`] are those of the result, which handlers such as
+    /// [`EarlyStopping`](crate::EarlyStopping) may change, in whatever order they were added.
     ///
     /// Ctrl-C and SIGTERM stop the run after its step: the state is saved, and the status of the
     /// result says so, which a program passes on as its exit code: see [`Interrupt`].

@@ -92,8 +92,10 @@ impl EventWriter {
         }
     }
 
-    /// Writes an image: `[height, width]` or `[height, width, channels]` with 1 (grey), 3 (RGB) or
-    /// 4 (RGBA) channels. Floats are 0 to 1 and integers 0 to 255; others are clamped.
+    /// Writes an image, or a batch of images as a grid: `[height, width]`, or with 1 (grey), 3
+    /// (RGB) or 4 (RGBA) channels in front of them or behind them, see
+    /// [`ImageAxes`](crate::ImageAxes). Floats are 0 to 1 and integers 0 to 255; others are
+    /// clamped.
     ///
     /// # Errors
     /// If the tensor carries an error or has another shape, or the file cannot be written.

@@ -19,11 +19,13 @@ pub(super) fn histogram(x: &Tensor) -> Result<Option<HistogramMessage>> {
     }
     // One value has one bin, whose ends are equal.
     let bins = if min == max { 1 } else { HISTOGRAM_BINS };
-    let width = (max - min) / bins as f64;
-    let limit = |i: usize| if i == bins { max } else { min + width * i as f64 };
+    // Halves, as the distance of two finite numbers may be infinite.
+    let scale = if (max - min).is_finite() { 1.0 } else { 0.5 };
+    let (low, width) = (min * scale, (max * scale - min * scale) / bins as f64);
+    let limit = |i: usize| if i == bins { max } else { (low + width * i as f64) / scale };
     let mut counts = vec![0.0; bins];
     for x in &values {
-        let bin = ((x - min) / width) as usize;
+        let bin = ((x * scale - low) / width) as usize;
         if let Some(count) = counts.get_mut(bin.min(bins - 1)) {
             *count += 1.0;
         }
@@ -32,11 +34,17 @@ pub(super) fn histogram(x: &Tensor) -> Result<Option<HistogramMessage>> {
         min,
         max,
         count: values.len() as f64,
-        sum: values.iter().sum(),
-        sum_of_squares: values.iter().map(|x| x * x).sum(),
+        sum: finite(values.iter().sum()),
+        sum_of_squares: finite(values.iter().map(|x| x * x).sum()),
         limits: (1..=bins).map(limit).collect(),
         counts,
     }))
+}
+
+/// Returns a sum of finite numbers; the largest finite number for one that overflows, as readers
+/// compute with it.
+fn finite(sum: f64) -> f64 {
+    sum.clamp(f64::MIN, f64::MAX)
 }
 
 #[cfg(test)]
@@ -54,6 +62,18 @@ mod tests {
         assert!(h.limits.is_sorted());
         // 401 elements in 64 bins: 6 or 7 in each one.
         assert!(h.counts.iter().all(|n| (6.0..=7.0).contains(n)), "{:?}", h.counts);
+    }
+
+    #[test]
+    fn a_range_that_overflows_has_finite_limits() {
+        let x = Tensor::from_vec(vec![f64::MIN, -1e308, 0.0, f64::MAX], [4]);
+        let h = histogram(&x).unwrap().unwrap();
+        assert!(h.limits.is_sorted() && h.limits.iter().all(|x| x.is_finite()), "{:?}", h.limits);
+        assert_eq!((h.min, h.max, h.limits[63]), (f64::MIN, f64::MAX, f64::MAX));
+        let filled: Vec<usize> = (0..64).filter(|i| h.counts[*i] > 0.0).collect();
+        // (1.8e308 - 1e308) / (2 * 1.8e308 / 64) = 14.2
+        assert_eq!(filled, [0, 14, 32, 63]);
+        assert_eq!((h.sum, h.sum_of_squares), (f64::MIN, f64::MAX));
     }
 
     #[test]

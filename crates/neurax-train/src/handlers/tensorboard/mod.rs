@@ -21,12 +21,14 @@ mod event_writer;
 mod histogram;
 mod hyper;
 mod image;
+mod image_axes;
 mod layers;
 mod messages;
 mod record;
 
 pub use event_writer::EventWriter;
 pub use image::png_image;
+pub use image_axes::ImageAxes;
 
 use super::rate::RateSource;
 use crate::{Event, Flow, Handler, HyperParameter, Scores, State, Status, When, every};
