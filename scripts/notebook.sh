@@ -7,6 +7,7 @@
 #
 # The exit code is 3 if the kernel or the Python packages cannot be installed.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 work=$PWD/target/notebook
 mkdir -p "$work"
@@ -23,5 +24,8 @@ fi
 # The crate that evcxr makes of the cells must not lie in this workspace.
 export JUPYTER_PATH=$work/jupyter EVCXR_TMPDIR=${EVCXR_TMPDIR:-/tmp/neurax-notebook}
 mkdir -p "$EVCXR_TMPDIR" "$JUPYTER_PATH"
+# A cell is a shared library that is linked with that of the standard library.
+LD_LIBRARY_PATH=$(rustc --print target-libdir)${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+export LD_LIBRARY_PATH
 "$kernel" --install >/dev/null
 "$python" scripts/notebook/run.py notebooks/first-steps.ipynb "$work/first-steps.ipynb"

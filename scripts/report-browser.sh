@@ -8,6 +8,7 @@
 # Fails if a page is blank, is wider than its screen, has errors in its console or asks the network.
 # The screenshots are in target/report. The exit code is 3 if Chromium cannot be installed.
 set -euo pipefail
+if test "${1:-}" = --help; then sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit; fi
 cd "$(dirname "$0")/.."
 work=target/report
 chromium=${CHROMIUM:-$(command -v chromium || true)}

@@ -60,12 +60,13 @@ for tag in tags["histograms"]:
     counted += found[-1].histogram_value.num
 expect("elements of all histograms", counted, parameters)
 
-images = sorted(tags["images"])
-expect("images", images, [f"digits/{i}" for i in range(6)])
-for tag in images:
-    image = events.Images(tag)[-1]
-    expect("size of an image", (image.width, image.height), (8, 8))
-    expect("start of an image", image.encoded_image_string[:8], b"\x89PNG\r\n\x1a\n")
+images = tags["images"]
+expect("images", images, ["digits"])
+image = events.Images("digits")[-1]
+# Two rows of three digits of 8 x 8 pixels, a pixel apart.
+expect("size of an image", (image.width, image.height), (26, 17))
+expect("start of an image", image.encoded_image_string[:8], b"\x89PNG\r\n\x1a\n")
+expect("size in the image", struct.unpack(">II", image.encoded_image_string[16:24]), (26, 17))
 
 text = events.Tensors("summary")[-1].tensor_proto.string_val[0].decode()
 assert text.startswith(f"Trained for **{epochs[-1]['step']}** steps: "), text
@@ -93,6 +94,6 @@ expect("status", hyper["_hparams_/session_end_info"].session_end_info.status, 1)
 
 print(
     f"{run}: {len(tags['scalars'])} tags of scalars, {len(tags['histograms'])} histograms,"
-    f" {len(images)} images, a text, {len(nodes)} layers and {len(values)} hyper-parameters"
+    f" an image of 6 digits, a text, {len(nodes)} layers and {len(values)} hyper-parameters"
     f" of {len(epochs)} epochs equal the log"
 )

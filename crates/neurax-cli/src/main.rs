@@ -9,6 +9,7 @@
 mod data;
 mod demo;
 mod devices;
+mod features;
 mod inspect;
 mod onnx;
 mod output;

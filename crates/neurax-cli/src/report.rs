@@ -1,5 +1,6 @@
 //! `neurax report`: the report of a run directory.
 
+use crate::features::without_feature;
 use crate::output::print_line;
 use clap::Args;
 use neurax::prelude::*;
@@ -32,9 +33,7 @@ pub struct ReportCommand {
 
 impl ReportCommand {
     pub fn run(self) -> Result<()> {
-        if self.png.is_some() && !cfg!(feature = "png") {
-            return Err(without_png());
-        }
+        self.check_png()?;
         let files = RunFiles::read(&self.directory);
         if files.record.is_none() && files.lines.is_empty() {
             let why = format!("expected the directory of a run: {}", files.problems.join("; "));
@@ -48,9 +47,7 @@ impl ReportCommand {
         if let Some(folder) = &self.svg {
             write_all(folder, "svg", &plots, |plot| plot.to_svg().map(String::into_bytes))?;
         }
-        if let Some(folder) = &self.png {
-            write_all(folder, "png", &plots, png)?;
-        }
+        self.write_png(&plots)?;
         let out = self.out.unwrap_or_else(|| self.directory.join(PAGE_FILE));
         write(&out, page(&files).as_bytes())?;
         print_line(format!("report written to {}", out.display()))?;
@@ -59,22 +56,36 @@ impl ReportCommand {
         }
         Ok(())
     }
+
+    #[cfg(feature = "png")]
+    fn write_png(&self, plots: &[Plot]) -> Result<()> {
+        let Some(folder) = &self.png else { return Ok(()) };
+        write_all(folder, "png", plots, |plot| plot.to_png(IMAGE_SCALE))
+    }
+
+    #[cfg(not(feature = "png"))]
+    fn write_png(&self, _: &[Plot]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Returns the error if images are asked for, and this program cannot draw them.
+    fn check_png(&self) -> Result<()> {
+        if self.png.is_none() || cfg!(feature = "png") {
+            return Ok(());
+        }
+        let given = |(name, path): (&str, &Option<PathBuf>)| {
+            path.iter().flat_map(|path| [name.to_string(), shown(path)]).collect::<Vec<_>>()
+        };
+        let options = [("--out", &self.out), ("--svg", &self.svg), ("--png", &self.png)];
+        let mut arguments = vec!["report".to_string(), shown(&self.directory)];
+        arguments.extend(options.into_iter().flat_map(given));
+        let instead = "or use `--svg`, which needs no feature";
+        Err(without_feature("report", "png", &arguments, instead))
+    }
 }
 
-#[cfg(feature = "png")]
-fn png(plot: &Plot) -> Result<Vec<u8>> {
-    plot.to_png(IMAGE_SCALE)
-}
-
-#[cfg(not(feature = "png"))]
-fn png(_: &Plot) -> Result<Vec<u8>> {
-    Err(without_png())
-}
-
-fn without_png() -> Error {
-    let why = "this program was built without the feature `png`: cargo build -p neurax-cli \
-               --features png; `--svg` needs no feature";
-    Error::new("report", why)
+fn shown(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// Writes each plot to a file of its name in `folder`.
@@ -155,8 +166,20 @@ mod tests {
         let png = Some(directory.join("plots"));
         let command = ReportCommand { directory: directory.clone(), out: None, svg: None, png };
         let e = command.run().unwrap_err().to_string();
-        assert!(e.contains("--features png"), "{e}");
+        assert!(e.contains("--features png -- report ") && e.contains(" --png "), "{e}");
         assert!(!directory.join(PAGE_FILE).exists());
         fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[cfg(not(feature = "png"))]
+    #[test]
+    fn the_command_with_png_has_all_options() {
+        let path = |name: &str| Some(PathBuf::from(name));
+        let (directory, out, png) = ("runs/digits".into(), path("page.html"), path("plots"));
+        let command = ReportCommand { directory, out, svg: None, png };
+        let e = command.run().unwrap_err().to_string();
+        let want = "--features png -- report runs/digits --out page.html --png plots`";
+        assert!(e.contains(want), "{e}");
+        assert!(e.ends_with("; or use `--svg`, which needs no feature"), "{e}");
     }
 }

@@ -11,6 +11,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod color_scale;
+mod figure;
 mod flame_graph;
 mod layer_graph;
 mod notebook;
@@ -20,6 +21,8 @@ mod profile_section;
 #[cfg(feature = "png")]
 mod raster;
 mod run_plots;
+mod score_names;
+mod score_plots;
 mod tables;
 mod text;
 mod theme;

@@ -1,11 +1,12 @@
 //! The HTML page of a run.
 
+use crate::figure::figure;
 use crate::layer_graph::themed_layers_svg;
 use crate::plot::Plot;
 use crate::profile_section::profile_section;
 use crate::run_plots::run_plots;
 use crate::tables::{Facts, epoch_table, layer_table, tiles};
-use crate::text::{date, duration, escape, push, shell_command};
+use crate::text::{date, duration, escape, shell_command};
 use crate::theme::style_sheet;
 use crate::tuning::MAX_OPEN_LAYERS;
 use neurax_train::{RunFiles, RunRecord, RunSession, Status};
@@ -146,17 +147,7 @@ fn plots(all: &[Plot]) -> String {
         return String::new();
     }
     let mut html = "<h2>Plots</h2>\n<div class=\"plots\">\n".to_string();
-    for plot in all {
-        let picture = plot.to_themed_svg().unwrap_or_else(|e| {
-            // A plot that cannot be drawn must not hide the others.
-            format!("<p role=\"alert\">{}</p>", escape(&e.to_string()))
-        });
-        let title = escape(&plot.caption());
-        push(
-            &mut html,
-            format_args!("<figure><figcaption>{title}</figcaption>{picture}</figure>\n"),
-        );
-    }
+    html.extend(all.iter().map(|plot| figure(plot, plot.to_themed_svg())));
     html + "</div>\n"
 }
 
@@ -315,6 +306,14 @@ mod tests {
         let tile = "<b>0.9000</b><span>best validation accuracy, epoch 2, step 90</span>";
         assert!(page.contains(tile) && page.contains("last validation accuracy"), "{page}");
         assert!(shown(91, 0.9).contains("best score, step 91"));
+        // Without a state that was chosen, the least loss, unless it is the last one.
+        let without = |lines: &[MetricsLine]| {
+            let files = RunFiles { lines: lines.to_vec(), ..RunFiles::default() };
+            tiles(&files, &RunRecord::default())
+        };
+        let tile = "<b>0.1000</b><span>least validation loss, epoch 2, step 90</span>";
+        assert!(without(&lines).contains(tile), "{}", without(&lines));
+        assert!(!without(&lines[..2]).contains("least"), "{}", without(&lines[..2]));
         let table = epoch_table(&RunFiles { lines: lines.clone(), ..RunFiles::default() });
         let heads: Vec<&str> = table
             .split("<th")

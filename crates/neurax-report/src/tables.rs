@@ -1,6 +1,6 @@
 //! The tables of a page.
 
-use crate::run_plots::FIRST_SCORE;
+use crate::score_names::{FIRST_SCORE, ListedNames};
 use crate::text::{bytes, count, duration, escape, number, push};
 use crate::tuning::{MAX_EPOCH_ROWS, MAX_OPEN_EPOCH_ROWS};
 use neurax_tensor::{DType, Result, Tensor};
@@ -40,10 +40,11 @@ impl Facts {
 /// error of the last bit.
 const SAME_SCORE: f64 = 1e-12;
 
-/// Returns the figures at the top: the score of the best state, if one was chosen, the scores of
-/// the last epoch, and the sizes of the run.
+/// Returns the figures at the top: the score of the best state, or without one the least loss on
+/// the validation set, the scores of the last epoch, and the sizes of the run.
 pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
-    let mut tiles: Vec<(String, String)> = best_tile(files).into_iter().collect();
+    let best_one = best_tile(files).or_else(|| best_loss_tile(files));
+    let mut tiles: Vec<(String, String)> = best_one.into_iter().collect();
     // Beside the best score, those of the last epoch are said to be the last ones.
     let last_one = if tiles.is_empty() { "" } else { "last " };
     if let Some(last) = files.epochs().next_back() {
@@ -54,7 +55,7 @@ pub(crate) fn tiles(files: &RunFiles, record: &RunRecord) -> String {
             Some(scores) => (scores, "validation"),
             None => (&last.train, "training"),
         };
-        for name in ordered(scores.keys()).into_iter().take(TILE_SCORES) {
+        for name in ListedNames::of(scores.keys()).names.into_iter().take(TILE_SCORES) {
             tiles.push((shown(scores, name), format!("{last_one}{what} {name}")));
         }
         let epochs = record.epochs.map(|n| format!(" of {n}")).unwrap_or_default();
@@ -90,11 +91,11 @@ fn best_tile(files: &RunFiles) -> Option<(String, String)> {
         let sets = of_epoch.into_iter().chain([&line.validated]).map(|s| ("validation", s));
         let all = sets.chain([("training", &line.train)]);
         let mut found = all.filter_map(|(what, scores)| {
-            let same = |name: &&&String| {
+            let same = |name: &&String| {
                 scores.get(name.as_str()).copied().flatten().as_ref().is_some_and(is_it)
             };
-            let names = ordered(scores.keys());
-            names.iter().find(same).map(|name| format!("{what} {name}"))
+            let name = scores.keys().filter(same).min_by_key(|name| *name != FIRST_SCORE)?;
+            Some(format!("{what} {name}"))
         });
         Some((found.next()?, line.epoch))
     });
@@ -107,6 +108,16 @@ fn best_tile(files: &RunFiles) -> Option<(String, String)> {
         None => format!("best score, step {step}"),
     };
     Some((number(score), name))
+}
+
+/// Returns the least loss on the validation set, with its epoch and step, if it is not that of the
+/// last epoch.
+fn best_loss_tile(files: &RunFiles) -> Option<(String, String)> {
+    let epochs: Vec<&MetricsLine> = files.epochs().collect();
+    let (best, loss) = best(&epochs).filter(|(i, _)| i + 1 < epochs.len())?;
+    let line = epochs.get(best)?;
+    let (epoch, step) = (line.epoch.saturating_add(1), count(line.step as u64));
+    Some((number(loss), format!("least validation {FIRST_SCORE}, epoch {epoch}, step {step}")))
 }
 
 /// Returns the table of the layers, with a row of totals.
@@ -146,12 +157,14 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
     let train: BTreeSet<&String> = epochs.iter().flat_map(|line| line.train.keys()).collect();
     let fields = epochs.iter().filter_map(|line| line.of_epoch.as_ref());
     let sets: BTreeSet<&String> = fields.flat_map(|fields| fields.validation.keys()).collect();
-    let (train, sets) = (ordered(train.into_iter()), ordered(sets.into_iter()));
+    let [train, sets] = [&train, &sets].map(|names| ListedNames::of(names.iter().copied()));
+    let left_out = left_out(&train, &sets);
+    let (train, sets) = (train.names, sets.names);
     let heads = sets.iter().map(|name| format!("validation {name}"));
     let heads = heads.chain(train.iter().map(|name| name.to_string()));
     let heads: String =
         heads.map(|head| format!("<th class=\"n\">{}</th>", escape(&head))).collect();
-    let best = best(&epochs);
+    let best = best(&epochs).map(|(i, _)| i);
     let mut html = format!(
         "<p class=\"hint\">Scroll the table sideways for more columns.</p>\n\
          <div class=\"scroll\" tabindex=\"0\"><table class=\"epochs\">\n<tr><th class=\"n\">Epoch\
@@ -160,7 +173,7 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
     );
     let (hidden, mut skipped) = (epochs.len().saturating_sub(MAX_EPOCH_ROWS), 0);
     for (i, line) in epochs.iter().enumerate() {
-        let is_best = best == Some(line.epoch);
+        let is_best = best == Some(i);
         // The first half and the last half of the rows that are shown, and the best one.
         if !is_best && (MAX_EPOCH_ROWS / 2..MAX_EPOCH_ROWS / 2 + hidden).contains(&i) {
             skipped += 1;
@@ -170,6 +183,7 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
         push(&mut html, format_args!("<tr{class}>{}</tr>\n", cells(line, &train, &sets)));
     }
     html += "</table></div>\n";
+    html += &left_out;
     if skipped > 0 {
         push(&mut html, format_args!("<p>{skipped} epochs in the middle are not shown.</p>\n"));
     }
@@ -179,6 +193,21 @@ pub(crate) fn epoch_table(files: &RunFiles) -> String {
             epochs.len()
         ),
         false => format!("<h2>Epochs</h2>\n{html}"),
+    }
+}
+
+/// Returns a note of the metrics of many indices, which have no columns.
+fn left_out(train: &ListedNames, sets: &ListedNames) -> String {
+    let note = |what: &str, names: &ListedNames| {
+        let text = |(metric, n): (&&str, &usize)| {
+            format!("the {} scores of {what}{}", count(*n as u64), escape(metric))
+        };
+        names.left_out.iter().map(text).collect::<Vec<_>>()
+    };
+    let all = [note("validation ", sets), note("", train)].concat();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!("<p>Not shown: {}.</p>\n", all.join(", ")),
     }
 }
 
@@ -229,15 +258,15 @@ pub(crate) fn tensor_table(x: &Tensor) -> Result<String> {
     Ok(format!("<table><caption>{}</caption>\n{rows}</table>", escape(&ty.to_string())))
 }
 
-/// Returns the epoch with the least loss on the validation set; `None` if there is none, or one
-/// epoch alone.
-fn best(epochs: &[&MetricsLine]) -> Option<usize> {
-    let loss = |line: &&&MetricsLine| {
+/// Returns the index of the epoch with the least loss on the validation set, and this loss; `None`
+/// if there is none, or one epoch alone.
+fn best(epochs: &[&MetricsLine]) -> Option<(usize, f64)> {
+    let loss = |line: &MetricsLine| {
         let fields = line.of_epoch.as_ref()?;
         fields.validation.get(FIRST_SCORE).copied().flatten()
     };
-    let known = epochs.iter().filter_map(|line| Some((line.epoch, loss(&line)?)));
-    let best = known.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(epoch, _)| epoch);
+    let known = epochs.iter().enumerate().filter_map(|(i, line)| Some((i, loss(line)?)));
+    let best = known.min_by(|a, b| a.1.total_cmp(&b.1));
     best.filter(|_| epochs.len() > 1)
 }
 
@@ -246,9 +275,15 @@ fn shown(scores: &BTreeMap<String, Option<f64>>, name: &str) -> String {
     scores.get(name).map_or(String::new(), |x| x.map_or("NaN".into(), number))
 }
 
-/// Returns names with the loss first.
-fn ordered<'n>(names: impl Iterator<Item = &'n String>) -> Vec<&'n String> {
-    let mut names: Vec<&String> = names.collect();
-    names.sort_by_key(|name| (name.as_str() != FIRST_SCORE, name.as_str()));
-    names
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_metrics_without_columns_are_escaped() {
+        let names: Vec<String> = (0..11).map(|i| format!("<b>[{i}]")).collect();
+        let (train, sets) = (ListedNames::of(names.iter()), ListedNames::default());
+        let note = left_out(&train, &sets);
+        assert_eq!(note, "<p>Not shown: the 11 scores of &lt;b&gt;.</p>\n");
+    }
 }

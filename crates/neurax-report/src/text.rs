@@ -29,6 +29,17 @@ pub(crate) fn end_of(text: &str, letters: usize) -> String {
     }
 }
 
+/// Returns a text of at most `letters`: the start and the end of a longer one.
+pub(crate) fn ends_of(text: &str, letters: usize) -> String {
+    let all = text.chars().count();
+    if all <= letters {
+        return text.into();
+    }
+    let kept = letters.saturating_sub(1);
+    let (start, end) = (kept.div_ceil(2), kept / 2);
+    text.chars().take(start).chain(LEFT_OUT.chars()).chain(text.chars().skip(all - end)).collect()
+}
+
 /// Returns a command as it is typed in a shell: arguments with other characters are quoted.
 ///
 /// # Examples
@@ -87,8 +98,11 @@ pub(crate) fn tick(x: f64, distance: f64) -> String {
         return "0".into();
     }
     let units = [(1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")];
+    // If ticks are at least 2e-4 apart, numbers down to 1e-4 are decimals, so that an axis has one
+    // notation.
+    let least = if distance >= 2e-4 { 1e-4 } else { 1e-3 };
     match units.into_iter().find(|(from, ..)| size >= *from) {
-        _ if !(1e-3..1e12).contains(&size) => {
+        _ if !(least..1e12).contains(&size) => {
             let text = format!("{x:.*e}", decimals(distance / size));
             let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
             format!("{}e{exponent}", without_zeros(digits))
@@ -221,6 +235,7 @@ mod tests {
         assert_eq!(texts([2.5e6, 3e6, 3.5e6]), ["2.5M", "3M", "3.5M"]);
         assert_eq!(texts([-4e9, -3e9, -2e9]), ["-4G", "-3G", "-2G"]);
         assert_eq!(texts([1e-4, 2e-4, 3e-4]), ["1e-4", "2e-4", "3e-4"]);
+        assert_eq!(texts([5e-4, 1e-3, 1.5e-3]), ["0.0005", "0.001", "0.0015"]);
         assert_eq!(texts([0.50001, 0.50002, 0.50003]), ["0.50001", "0.50002", "0.50003"]);
         assert_eq!(texts([1.00005e6, 1.0001e6, 1.00015e6]), ["1.00005M", "1.0001M", "1.00015M"]);
         assert_eq!(tick(1e-17, 0.2), "0");
@@ -236,6 +251,8 @@ mod tests {
     fn long_texts_are_shortened() {
         assert_eq!((start_of("abcdef", 4), end_of("abcdef", 4)), ("abc…".into(), "…def".into()));
         assert_eq!((start_of("abc", 4), end_of("abc", 4)), ("abc".into(), "abc".into()));
+        assert_eq!(["abcdef", "abcde", "abcd"].map(|x| ends_of(x, 5)), ["ab…ef", "abcde", "abcd"]);
+        assert_eq!((ends_of("abc", 2), ends_of("abc", 1)), ("a…".into(), "…".into()));
     }
 
     #[test]

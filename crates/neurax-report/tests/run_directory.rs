@@ -2,7 +2,8 @@
 
 use neurax::prelude::*;
 use neurax::{io, train::RunDirectory};
-use neurax_report::report;
+use neurax_report::{page, report};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -144,10 +145,14 @@ fn damaged_and_missing_files_are_named() {
     }
     assert_eq!(page.matches("<li>").count(), 2, "a line that is being written is no problem");
 
+    fs::remove_file(run.join("predictions.json")).unwrap();
+    let text = "there is no predictions.json, which the run wrote";
+    assert!(report(&run).contains(text), "{}", report(&run));
+
     let newer = fs::read_to_string(run.join("run.json")).unwrap();
     fs::write(run.join("run.json"), newer.replace("\"version\": 1", "\"version\": 2")).unwrap();
     assert!(report(&run).contains("run.json: expected version 1, got 2"));
-    for file in ["run.json", "metrics.jsonl", "predictions.json"] {
+    for file in ["run.json", "metrics.jsonl"] {
         fs::remove_file(run.join(file)).unwrap();
     }
     let page = report(&run);
@@ -240,4 +245,47 @@ fn predictions_that_fail_at_the_end_leave_a_complete_run() {
     let page = report(&run);
     assert!(page.contains(">completed<") && page.contains("were not written"), "{page}");
     fs::remove_dir_all(&run).unwrap();
+}
+
+#[test]
+fn a_metric_of_ten_thousand_numbers_has_a_small_page() {
+    let name = |i: usize| format!("confusion_matrix[{}][{}]", i / 100, i % 100);
+    let mut scores: BTreeMap<String, Option<f64>> =
+        (0..10_000).map(|i| (name(i), Some(0.01))).collect();
+    scores.insert("loss".into(), Some(0.5));
+    let line = |epoch: usize| {
+        let mut train = scores.clone();
+        train.insert(name(4242), Some(epoch as f64));
+        let of_epoch = Some(train::EpochFields {
+            validation: train.clone(),
+            examples: 10,
+            skipped: 0,
+            halted: false,
+            seconds: 1.0,
+        });
+        let (event, time, validated) = (train::LineKind::Epoch, 0.0, BTreeMap::new());
+        train::MetricsLine {
+            event,
+            epoch,
+            step: epoch,
+            time,
+            rate: None,
+            train,
+            validated,
+            of_epoch,
+        }
+    };
+    let lines = (0..100).map(line).collect();
+    let page = page(&train::RunFiles { lines, ..train::RunFiles::default() });
+    assert!(page.len() < 200_000, "{}", page.len());
+    for text in [
+        "confusion_matrix (the 10 of 10,000 that change most)",
+        ">validation [42][42]</text>",
+        "Not shown: the 10,000 scores of validation confusion_matrix, the 10,000 scores of \
+         confusion_matrix.",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    // Neither a column nor a figure at the top.
+    assert!(!page.contains("validation confusion_matrix["), "{page}");
 }

@@ -12,7 +12,8 @@
 //! - A file called `NAME` is never changed.
 //! - One process writes a part: it holds a lock on it, and reads it by the same handle, since a
 //!   lock of Windows shuts out all others.
-//! - A part is removed only if its contents differ, not if it cannot be read.
+//! - A part is removed if its contents differ, or if nothing was downloaded, not if it cannot be
+//!   read.
 //! - No more bytes are read than expected, and one more, which shows that there are more.
 
 use super::checked_file::{ExpectedFile, data_error};
@@ -74,14 +75,8 @@ fn fetch_within(
         };
     }
     let mut part = PartialFile::open(path)?;
-    let kept = part.complete(url, expected, silence)?;
-    let mut difference = part.difference(expected)?;
-    if difference.is_some() && kept > 0 {
-        // The bytes that were kept may be those of another file.
-        part.file.set_len(0).map_err(|e| data_error(&part.path, e))?;
-        part.complete(url, expected, silence)?;
-        difference = part.difference(expected)?;
-    }
+    let completed = part.complete_or_replace(url, expected, silence);
+    let difference = completed.inspect_err(|_| part.remove_if_empty())?;
     if let Some(why) = difference {
         fs::remove_file(&part.path).map_err(|e| data_error(&part.path, e))?;
         let why = format!("{url} sent another file, which was removed ({why})");
@@ -117,6 +112,31 @@ impl PartialFile {
     /// Returns the difference of the contents from the expected ones.
     fn difference(&mut self, expected: ExpectedFile) -> Result<Option<String>> {
         expected.difference(&mut self.file).map_err(|e| data_error(&self.path, e))
+    }
+
+    /// Downloads what is missing; or the whole file, if bytes that were there turn out to be those
+    /// of another one. Returns the difference of the contents from the expected ones.
+    fn complete_or_replace(
+        &mut self,
+        url: &str,
+        expected: ExpectedFile,
+        silence: Duration,
+    ) -> Result<Option<String>> {
+        let kept = self.complete(url, expected, silence)?;
+        let difference = self.difference(expected)?;
+        if difference.is_none() || kept == 0 {
+            return Ok(difference);
+        }
+        self.file.set_len(0).map_err(|e| data_error(&self.path, e))?;
+        self.complete(url, expected, silence)?;
+        self.difference(expected)
+    }
+
+    /// Removes the part if nothing was downloaded. The error of the download is the one to report.
+    fn remove_if_empty(&self) {
+        if self.file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Downloads what is missing. Returns the number of bytes that were there and were kept.

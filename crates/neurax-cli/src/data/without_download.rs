@@ -1,8 +1,8 @@
 //! `neurax data get` in a build without the feature `download`.
 
 use super::catalog::{CatalogSet, DATA_OP};
-use neurax::{Error, Result};
-use neurax_report::shell_command;
+use crate::features::without_feature;
+use neurax::Result;
 use std::path::PathBuf;
 
 /// Returns the error that says how to build the command with downloads, or without it.
@@ -12,15 +12,12 @@ pub fn get(set: &CatalogSet, dir: Option<PathBuf>, from: Option<&str>) -> Result
     let given = |name: &str, value: Option<String>| {
         value.into_iter().flat_map(|value| [format!("--{name}"), value]).collect::<Vec<_>>()
     };
-    let mut arguments = vec![set.name.to_string()];
+    let mut arguments = ["data", "get", set.name].map(String::from).to_vec();
     arguments.extend(given("dir", dir));
     arguments.extend(given("from", from.map(str::to_string)));
-    let why = format!(
-        "this program was built without downloads; run `cargo run --release -p neurax-cli \
-         --features download -- data get {}`, or fetch {} and check the SHA-256 that `neurax data \
-         list` shows",
-        shell_command(&arguments),
+    let instead = format!(
+        "or fetch {} and check the SHA-256 that `neurax data list` shows",
         files.join(", ")
     );
-    Err(Error::new(DATA_OP, why))
+    Err(without_feature(DATA_OP, "download", &arguments, &instead))
 }

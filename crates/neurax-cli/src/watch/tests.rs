@@ -108,6 +108,33 @@ fn the_lines_of_a_small_chart_are_named_and_its_epochs_are_whole() {
 }
 
 #[test]
+fn a_first_loss_that_flattens_the_others_makes_a_chart_logarithmic() {
+    // A loss of 100 is at the end of the axis, without a decade above it.
+    for first in [90.0, 100.0] {
+        let directory = directory("scale");
+        fs::create_dir_all(&directory).unwrap();
+        let line = |i: usize| {
+            let loss = if i == 0 { first } else { 1.0 - 0.01 * i as f64 };
+            format!(
+                "{{\"event\":\"epoch\",\"epoch\":{i},\"step\":{i},\"time\":0,\
+                 \"train\":{{\"loss\":{loss:?}}}}}\n"
+            )
+        };
+        fs::write(directory.join("metrics.jsonl"), (0..60).map(line).collect::<String>()).unwrap();
+        let mut dashboard = Dashboard::new(directory.clone());
+        dashboard.refresh();
+        fs::remove_dir_all(&directory).unwrap();
+        let shown = picture(&dashboard, 80, 40);
+        assert!(shown.contains(" loss (logarithmic scale) training 0.4100 "), "{shown}");
+        // Powers of ten at the ends of the axis, and the losses below 1 in more than one row.
+        assert!(shown.contains("│100   │") && shown.contains("│0.1000│"), "{shown}");
+        let is_drawn = |c: char| ('\u{2801}'..='\u{28ff}').contains(&c);
+        let rows = shown.lines().filter(|row| row.chars().skip(20).any(is_drawn)).count();
+        assert!(rows >= 3, "{rows}: {shown}");
+    }
+}
+
+#[test]
 fn a_damaged_log_is_shown_with_its_problem() {
     let directory = directory("damaged");
     train_in(&directory, 1);

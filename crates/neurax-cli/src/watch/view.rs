@@ -11,7 +11,7 @@
 use super::dashboard::Dashboard;
 use super::eta::RunProgress;
 use neurax::train::{LineKind, MetricsLine, Status};
-use neurax_report::{Plot, PlotKind, PlotLine, duration};
+use neurax_report::{Plot, PlotKind, PlotLine, PlotScale, duration};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -21,9 +21,19 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset as ChartLine, Gauge, GraphTyp
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The colors of the lines of a chart.
-const LINE_COLORS: [Color; 6] =
-    [Color::Cyan, Color::Yellow, Color::Green, Color::Magenta, Color::Blue, Color::Red];
+/// The colors of the lines of a chart, which has at most 10.
+const LINE_COLORS: [Color; 10] = [
+    Color::Cyan,
+    Color::Yellow,
+    Color::Green,
+    Color::Magenta,
+    Color::Blue,
+    Color::Red,
+    Color::LightCyan,
+    Color::LightYellow,
+    Color::LightGreen,
+    Color::LightMagenta,
+];
 /// The width of a terminal from which two charts stand in one row.
 const WIDE_COLUMNS: u16 = 90;
 /// The height of the list of log lines, with its border.
@@ -116,14 +126,20 @@ fn draw_charts(frame: &mut Frame, area: Rect, dashboard: &Dashboard) {
 }
 
 fn draw_chart(frame: &mut Frame, area: Rect, plot: &Plot) {
-    let PlotKind::Lines { lines, x_label, .. } = &plot.kind else { return };
+    let PlotKind::Lines { lines, x_label, scale, .. } = &plot.kind else { return };
+    let positions = scale.positions(lines);
     let finite = |line: &PlotLine| -> Vec<(f64, f64)> {
         let points = line.points.iter().filter(|p| p.iter().all(|x| x.is_finite()));
         points.map(|[x, y]| (*x, *y)).collect()
     };
-    let points: Vec<Vec<(f64, f64)>> = lines.iter().map(finite).collect();
+    let points: Vec<Vec<(f64, f64)>> = positions.iter().map(finite).collect();
     let x = bounds(points.iter().flatten().map(|p| p.0));
     let y = bounds(points.iter().flatten().map(|p| p.1));
+    let y = match scale {
+        PlotScale::Linear => y,
+        // The axis ends at powers of ten.
+        PlotScale::Logarithmic => [y[0].floor(), y[1].ceil()],
+    };
     let sets = points.iter().enumerate().map(|(i, points)| {
         ChartLine::default()
             .marker(Marker::Braille)
@@ -131,32 +147,34 @@ fn draw_chart(frame: &mut Frame, area: Rect, plot: &Plot) {
             .style(LINE_COLORS[i % LINE_COLORS.len()])
             .data(points)
     });
-    let axis = |[low, high]: [f64; 2], ticks: Vec<f64>| {
-        let labels = ticks.into_iter().map(|x| label(x).dim());
-        Axis::default().bounds([low, high]).labels(labels).style(Color::DarkGray)
+    let axis = |ends: [f64; 2], labels: Vec<String>| {
+        let labels = labels.into_iter().map(|text| text.dim());
+        Axis::default().bounds(ends).labels(labels).style(Color::DarkGray)
     };
     let middle = |[low, high]: [f64; 2]| (low + high) / 2.0;
     // There is no epoch or step between two others.
-    let x_ticks = [x[0], middle(x), x[1]].into_iter().filter(|at| at.fract() == 0.0).collect();
+    let x_ticks = [x[0], middle(x), x[1]].into_iter().filter(|at| at.fract() == 0.0);
+    let y_ticks = [y[0], middle(y), y[1]].map(|at| label(scale.number_at(at)));
     let chart = Chart::new(sets.collect())
-        .block(Block::bordered().title(chart_title(plot, lines, &points)))
+        .block(Block::bordered().title(chart_title(plot, lines)))
         // The title is the legend: one inside of a small chart would hide the lines.
         .legend_position(None)
-        .x_axis(axis(x, x_ticks).title(x_label.as_str()))
-        .y_axis(axis(y, vec![y[0], middle(y), y[1]]));
+        .x_axis(axis(x, x_ticks.map(label).collect()).title(x_label.as_str()))
+        .y_axis(axis(y, y_ticks.into()));
     frame.render_widget(chart, area);
 }
 
-/// Returns the title of a chart: that of the plot, and the name and the last number of each line in
-/// its color.
-fn chart_title<'p>(plot: &'p Plot, lines: &'p [PlotLine], points: &[Vec<(f64, f64)>]) -> Line<'p> {
-    let entry = |(i, (line, points)): (usize, (&PlotLine, &Vec<(f64, f64)>))| {
-        let last = points.last().map_or("NaN".into(), |p| label(p.1));
+/// Returns the title of a chart: the caption of the plot, and the name and the last number of each
+/// line in its color.
+fn chart_title(plot: &Plot, lines: &[PlotLine]) -> Line<'static> {
+    let entry = |(i, line): (usize, &PlotLine)| {
+        let last = line.points.iter().rev().map(|[_, y]| *y).find(|y| y.is_finite());
+        let last = last.map_or("NaN".into(), label);
         let text = if line.name.is_empty() { last } else { format!("{} {last}", line.name) };
         Span::styled(format!("{text} "), LINE_COLORS[i % LINE_COLORS.len()])
     };
-    let entries = lines.iter().zip(points).enumerate().map(entry);
-    let title = Span::raw(format!(" {} ", plot.title));
+    let entries = lines.iter().enumerate().map(entry);
+    let title = Span::raw(format!(" {} ", plot.caption()));
     [title].into_iter().chain(entries).collect::<Vec<_>>().into()
 }
 

@@ -48,7 +48,8 @@ pub enum PlotKind {
         /// The lines.
         lines: Vec<PlotLine>,
     },
-    /// A matrix whose cells are darker for larger numbers.
+    /// A matrix whose cells are filled in proportion to the largest number of their row; negative
+    /// numbers and zeros are empty. The rows of a confusion matrix have different sums.
     HeatMap {
         /// The label of the rows.
         row_label: String,

@@ -5,12 +5,11 @@
 
 use super::plot_line::PlotLine;
 use super::plot_scale::PlotScale;
-use crate::text::{LETTER_WIDTH, escape, push, tick};
+use crate::text::{LETTER_WIDTH, ends_of, escape, push, tick};
 use crate::theme::{GRID, MUTED, ThemeColor, series};
-use crate::tuning::{MAX_LINE_POINTS, MAX_LOG_DECADES, MAX_MARKED_POINTS};
+use crate::tuning::{MAX_LINE_POINTS, MAX_MARKED_POINTS};
 use neurax_tensor::{Error, Result};
 use plotters::prelude::*;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// The height of a row of the legend and its font size, in pixels.
@@ -20,6 +19,9 @@ const LEGEND_FONT: u32 = 12;
 const LEGEND_MARGIN: u32 = 4;
 /// The width of the mark of a line with the space around it, in pixels.
 const LEGEND_MARK: f64 = 30.0;
+/// The space before the first mark of a row and behind a name, in pixels.
+const LEGEND_LEFT: f64 = 12.0;
+const LEGEND_GAP: f64 = 10.0;
 /// The font size of labels of ticks and axes, of which the library takes four fifths.
 const LABEL_FONT: i32 = 14;
 
@@ -51,11 +53,8 @@ pub(super) fn content(
 ) -> Result<((u32, u32), String)> {
     let (legend, legend_height) = legend(lines, width);
     let mut svg = String::new();
-    let scaled = match axes.scale {
-        PlotScale::Linear => Cow::Borrowed(lines),
-        PlotScale::Logarithmic => Cow::Owned(logarithms(lines)),
-    };
-    let lines = &scaled[..];
+    let positions = axes.scale.positions(lines);
+    let lines = &positions[..];
     let range = match (axes.range, axes.scale) {
         (Some(range), PlotScale::Linear) => range,
         (Some([x, y]), PlotScale::Logarithmic) => [x, y.map(f64::log10)],
@@ -71,22 +70,6 @@ pub(super) fn content(
     let inner = inner(&svg).ok_or_else(|| Error::bug("the library of plots wrote no SVG"))?;
     let content = format!("{inner}<g transform=\"translate(0 {top})\">{legend}</g>");
     Ok(((width, top + legend_height), content))
-}
-
-/// Returns the lines with the logarithms of their numbers, of which none is below the lower end.
-fn logarithms(lines: &[PlotLine]) -> Vec<PlotLine> {
-    let all = lines.iter().flat_map(|line| &line.points).map(|[_, y]| y.log10());
-    let positive = all.filter(|log| log.is_finite());
-    let start = (f64::INFINITY, f64::NEG_INFINITY);
-    let (low, high) = positive.fold(start, |(low, high), x| (low.min(x), high.max(x)));
-    let end = if low > high { 0.0 } else { low.max(high - MAX_LOG_DECADES).floor() };
-    // The logarithm of a negative number is NaN, which `max` would replace.
-    let at = |y: f64| if y >= 0.0 { y.log10().max(end) } else { f64::NAN };
-    let line = |line: &PlotLine| {
-        let points = line.points.iter().map(|[x, y]| [*x, at(*y)]);
-        PlotLine::new(line.name.as_str(), points.collect())
-    };
-    lines.iter().map(line).collect()
 }
 
 /// Axes with the ends that are drawn.
@@ -157,7 +140,7 @@ impl DrawnAxes<'_> {
             PlotScale::Linear => tick(y, tick_distance(self.range[1])),
             PlotScale::Logarithmic if (y - y.round()).abs() > 1e-6 => String::new(),
             PlotScale::Logarithmic => {
-                let power = 10f64.powf(y.round());
+                let power = self.axes.scale.number_at(y.round());
                 tick(power, power)
             }
         }
@@ -239,17 +222,24 @@ fn widened((low, high): (f64, f64), margin: f64) -> [f64; 2] {
     [(low - margin).max(least), high + margin]
 }
 
-/// Returns the legend and its height. A single line without a name has none.
+/// Returns the legend and its height. A single line without a name has none. Of a name that is
+/// wider than the plot, the start and the end are shown, and all of it as a tooltip.
 fn legend(lines: &[PlotLine], width: u32) -> (String, u32) {
     if lines.iter().all(|line| line.name.is_empty()) {
         return (String::new(), 0);
     }
-    let (mut svg, mut x, mut row) = (String::new(), 12.0, 0);
+    let (mut svg, mut x, mut row) = (String::new(), LEGEND_LEFT, 0);
+    let most_letters = (f64::from(width) - LEGEND_LEFT - LEGEND_MARK - LEGEND_GAP) / LETTER_WIDTH;
     for (i, line) in lines.iter().enumerate() {
-        let needed = LEGEND_MARK + LETTER_WIDTH * line.name.chars().count() as f64 + 10.0;
-        if x > 12.0 && x + needed > f64::from(width) {
-            (x, row) = (12.0, row + 1);
+        let name = ends_of(&line.name, most_letters.max(1.0) as usize);
+        let needed = LEGEND_MARK + LETTER_WIDTH * name.chars().count() as f64 + LEGEND_GAP;
+        if x > LEGEND_LEFT && x + needed > f64::from(width) {
+            (x, row) = (LEGEND_LEFT, row + 1);
         }
+        let whole = match name == line.name {
+            true => String::new(),
+            false => format!("<title>{}</title>", escape(&line.name)),
+        };
         let (y, end) = (row * LEGEND_ROW + 13, x + 18.0);
         let (color, ink, text) = (series(i).light, MUTED.light, x + 24.0);
         push(
@@ -257,9 +247,9 @@ fn legend(lines: &[PlotLine], width: u32) -> (String, u32) {
             format_args!(
                 "<line x1=\"{x:.0}\" y1=\"{y}\" x2=\"{end:.0}\" y2=\"{y}\" stroke=\"{color}\" \
                  stroke-width=\"3\" stroke-linecap=\"round\"/><text x=\"{text:.0}\" y=\"{}\" \
-                 font-size=\"{LEGEND_FONT}\" fill=\"{ink}\">{}</text>",
+                 font-size=\"{LEGEND_FONT}\" fill=\"{ink}\">{whole}{}</text>",
                 y + 4,
-                escape(&line.name)
+                escape(&name)
             ),
         );
         x += needed;

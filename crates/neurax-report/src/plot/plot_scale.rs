@@ -1,7 +1,8 @@
 //! [`PlotScale`].
 
 use super::plot_line::PlotLine;
-use crate::tuning::LOG_SCALE_RATIO;
+use crate::tuning::{LOG_SCALE_RATIO, MAX_LOG_DECADES};
+use std::borrow::Cow;
 
 /// The scale of the vertical axis of a plot of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,59 @@ impl PlotScale {
             false => PlotScale::Linear,
         }
     }
+
+    /// Returns lines whose numbers are their positions on the scale: on a logarithmic one,
+    /// logarithms to the base 10, of which none is below the lower end, and NaN for a negative
+    /// number.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax_report::{PlotLine, PlotScale};
+    /// let points = vec![[1.0, 100.0], [2.0, 0.1], [3.0, 0.0], [4.0, -5.0]];
+    /// let lines = [PlotLine::new("training", points)];
+    /// let positions = PlotScale::Logarithmic.positions(&lines);
+    /// assert_eq!(positions[0].points[..3], [[1.0, 2.0], [2.0, -1.0], [3.0, -1.0]]);
+    /// assert!(positions[0].points[3][1].is_nan());
+    /// ```
+    pub fn positions(self, lines: &[PlotLine]) -> Cow<'_, [PlotLine]> {
+        match self {
+            PlotScale::Linear => Cow::Borrowed(lines),
+            PlotScale::Logarithmic => Cow::Owned(logarithms(lines)),
+        }
+    }
+
+    /// Returns the number at a position.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use neurax_report::PlotScale;
+    /// assert_eq!(PlotScale::Linear.number_at(2.0), 2.0);
+    /// assert_eq!(PlotScale::Logarithmic.number_at(2.0), 100.0);
+    /// ```
+    pub fn number_at(self, position: f64) -> f64 {
+        match self {
+            PlotScale::Linear => position,
+            PlotScale::Logarithmic => 10f64.powf(position),
+        }
+    }
+}
+
+/// Returns the lines with the logarithms of their numbers, of which none is below the lower end.
+fn logarithms(lines: &[PlotLine]) -> Vec<PlotLine> {
+    let all = lines.iter().flat_map(|line| &line.points).map(|[_, y]| y.log10());
+    let positive = all.filter(|log| log.is_finite());
+    let start = (f64::INFINITY, f64::NEG_INFINITY);
+    let (low, high) = positive.fold(start, |(low, high), x| (low.min(x), high.max(x)));
+    let end = if low > high { 0.0 } else { low.max(high - MAX_LOG_DECADES).floor() };
+    // The logarithm of a negative number is NaN, which `max` would replace.
+    let at = |y: f64| if y >= 0.0 { y.log10().max(end) } else { f64::NAN };
+    let line = |line: &PlotLine| {
+        let points = line.points.iter().map(|[x, y]| [*x, at(*y)]);
+        PlotLine::new(line.name.as_str(), points.collect())
+    };
+    lines.iter().map(line).collect()
 }
 
 /// Returns the finite numbers of a line in ascending order.

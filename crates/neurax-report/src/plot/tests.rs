@@ -62,6 +62,16 @@ fn a_legend_of_several_rows_is_below_the_plot_and_makes_it_higher() {
 }
 
 #[test]
+fn an_entry_of_the_legend_is_not_wider_than_the_plot() {
+    let name = format!("training [{}.kernel]", "block.".repeat(20));
+    let svg = lines(&[&name, "b"]).to_svg().unwrap();
+    let whole = format!("<title>{name}</title>");
+    let shown = svg.split(&whole).nth(1).unwrap().split('<').next().unwrap();
+    assert!(shown.starts_with("training [block") && shown.ends_with(".kernel]"), "{shown}");
+    assert!(shown.contains('…') && shown.chars().count() <= 460 / 7, "{shown}");
+}
+
+#[test]
 fn user_text_is_escaped_in_every_place() {
     let evil = "</svg><script>alert(1)</script>";
     let heat = PlotKind::HeatMap {

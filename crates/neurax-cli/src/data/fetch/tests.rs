@@ -154,7 +154,7 @@ fn a_wrong_size_is_reported_before_the_download() {
     let (url, _served) = server(vec![answer("200 OK", "", 30, &[b'x'; 30])]);
     let error = fetch(&url, &path, EXPECTED).unwrap_err().to_string();
     assert!(error.ends_with("expected 26 bytes, the server has 30"), "{error}");
-    assert_eq!(fs::read(path.with_file_name("data.bin.part")).unwrap(), b"");
+    assert!(files(&path).is_empty());
     // A server that does not say how much it sends, and sends too much.
     let path = target("endless");
     let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
@@ -162,6 +162,17 @@ fn a_wrong_size_is_reported_before_the_download() {
     let error = fetch(&url, &path, EXPECTED).unwrap_err().to_string();
     assert!(error.contains("expected 26 bytes, got 27"), "{error}");
     assert!(files(&path).is_empty());
+}
+
+#[test]
+fn a_failure_removes_no_bytes_that_were_downloaded() {
+    let path = target("kept-part");
+    let part = path.with_file_name("data.bin.part");
+    fs::write(&part, &CONTENTS[..10]).unwrap();
+    let (url, _served) = server(vec![answer("200 OK", "", 30, &[b'x'; 30])]);
+    assert!(fetch(&url, &path, EXPECTED).is_err());
+    assert!(fetch("http://127.0.0.1:1/data.bin", &path, EXPECTED).is_err());
+    assert_eq!(fs::read(&part).unwrap(), &CONTENTS[..10]);
 }
 
 #[test]
@@ -179,6 +190,7 @@ fn failures_of_the_server_and_of_the_folder_are_errors() {
     let (url, _served) = server(vec![answer("404 Not Found", "", 0, b"")]);
     let error = fetch(&url, &path, EXPECTED).unwrap_err().to_string();
     assert!(error.contains("404") && error.contains(&url), "{error}");
+    assert!(files(&path).is_empty());
     // No server.
     let error = fetch("http://127.0.0.1:1/x", &path, EXPECTED).unwrap_err().to_string();
     assert!(error.contains("http://127.0.0.1:1/x: "), "{error}");
