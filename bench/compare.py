@@ -268,7 +268,7 @@ def networks_part(a, rows, worst):
     lines = [*table_of(a, rows, False), "", NOTES]
     if worst:
         lines += [
-            "## Agreement of the losses",
+            AGREEMENT,
             "",
             "The losses of the first steps, from the same weights on the same batches.",
             "The difference is relative to the peer's loss; "
@@ -283,25 +283,92 @@ def networks_part(a, rows, worst):
     return lines
 
 
+def epochs_part(a, rows):
+    """Returns the lines of the epochs of the dense classifier."""
+    return [*table_of(a, rows, False), "", EPOCH_NOTES]
+
+
 def functions_part(a, rows):
     """Returns the lines of the suites of functions."""
     return [FUNCTIONS_TITLE, "", FUNCTION_NOTES, "", *table_of(a, rows, True)]
 
 
+def tables(lines):
+    """Returns the rows of the tables of a part by their title line, each row by its first cells.
+
+    The key of a row is its task or network with the batch, and the peer of a loss.
+    """
+    found, title = {}, None
+    for line, following in zip(lines, [*lines[1:], ""]):
+        if following.startswith("|---"):
+            title, found[line] = line, {}
+        elif not line.startswith("|"):
+            title = None
+        elif title and not line.startswith("|---"):
+            cells = 4 if title.startswith("| network") else 3
+            found[title]["|".join(line.split("|")[:cells])] = line
+    return found
+
+
+def with_old_rows(new, old):
+    """Returns the lines of a part with the rows of `old` whose tasks were not measured.
+
+    They are kept if the machine, the versions and the method are the same, the first two lines. A
+    table with other columns replaces the old one.
+    """
+    if new[:2] != old[:2]:
+        return new
+    before, measured, lines = tables(old), tables(new), []
+    for line in new:
+        if line in measured:
+            rows, last = dict(before.get(line, {})), None
+            for key, row in measured[line].items():
+                rows = inserted(rows, key, row, last)
+                last = key
+            lines += [line, "|" + "---|" * (line.count("|") - 1), *rows.values()]
+        elif not line.startswith("|"):
+            lines.append(line)
+    if AGREEMENT in old and AGREEMENT not in new:
+        lines += old[old.index(AGREEMENT) :]
+    return lines
+
+
+def inserted(rows, key, row, last):
+    """Returns `rows` with a row in its place, or behind that of `last` if it is new."""
+    if key in rows or last is None:
+        return {**rows, key: row}
+    out = {}
+    for k, r in rows.items():
+        out[k] = r
+        if k == last:
+            out[key] = row
+    return out
+
+
 def page(a, rows, worst, old):
-    """Returns the page. Parts that were not measured stay as they are in `old`."""
+    """Returns the page. Parts and rows that were not measured stay as they are in `old`."""
     old, title, models = old.partition("\n" + onnx_models.TITLE + "\n")
     before, _, after = old.partition("\n" + FUNCTIONS_TITLE + "\n")
+    before, _, epochs = before.partition("\n" + EPOCHS_TITLE + "\n")
     networks = before.removeprefix("\n".join(HEAD) + "\n").rstrip("\n").split("\n")
+    epochs = epochs.strip("\n").split("\n") if epochs else []
     functions = [FUNCTIONS_TITLE, *after.rstrip("\n").split("\n")] if after else []
-    of = lambda is_functions: {
-        key: by for key, by in rows.items() if (key[0] in TASKS_OF_FUNCTIONS) == is_functions
-    }
-    if of(False):
-        networks = networks_part(a, of(False), worst)
-    if of(True):
-        functions = functions_part(a, of(True))
-    return "\n".join([*HEAD, *networks, "", *functions]).rstrip("\n") + "\n" + title + models
+    parts = defaultdict(dict)
+    for key, by in rows.items():
+        is_function, is_epoch = key[0] in TASKS_OF_FUNCTIONS, key[0] in EPOCHS
+        parts["functions" if is_function else "epochs" if is_epoch else "networks"][key] = by
+    if parts["networks"] and set(a.suites) != {"mlp"}:
+        measured = networks_part(a, parts["networks"], worst)
+        # A page of all suites has no rows of tasks that are gone.
+        is_whole = {s for s, _ in JOBS} == set(a.suites)
+        networks = measured if is_whole else with_old_rows(measured, networks)
+    if parts["epochs"]:
+        epochs = with_old_rows(epochs_part(a, parts["epochs"]), epochs)
+    if parts["functions"]:
+        functions = functions_part(a, parts["functions"])
+    epochs = [EPOCHS_TITLE, "", *epochs, ""] if epochs else []
+    lines = [*HEAD, *networks, "", *epochs, *functions]
+    return "\n".join(lines).rstrip("\n") + "\n" + title + models
 
 
 HEAD = [
@@ -315,7 +382,10 @@ HEAD = [
     "`docs/performance.md` explains what limits each task.",
     "",
 ]
+AGREEMENT = "## Agreement of the losses"
 FUNCTIONS_TITLE = "## Functions of tensors"
+EPOCHS_TITLE = "## Epochs of the dense classifier"
+EPOCHS = {"mlp-train", "mlp-memory", "mlp-train-steps", "mlp-trainer"}
 FUNCTION_NOTES = (
     "Factorizations are in f64, `cholesky-4` of 100,000 matrices of 4 x 4; transforms in c64, the "
     "others in f32.\n"
@@ -323,13 +393,15 @@ FUNCTION_NOTES = (
     "or 32 columns.\n"
     "NumPy stands for NumPy and SciPy, whose transforms take all threads."
 )
-NOTES = (
+EPOCH_NOTES = (
     "`mlp-train` is an epoch of shuffled examples: one compiled `scan` in Neurax and JAX, a "
     "loop over batches in PyTorch.\n"
-    "`mlp-train-steps` is an epoch with one call per batch; the ratio of either is to the "
-    "peers' best of both.\n"
+    "`mlp-train-steps` is an epoch with one call per batch, `mlp-trainer` one of a `Trainer` with "
+    "`steps_per_call(usize::MAX)`; the ratio of each is to the peers' best of both ways.\n"
     "`mlp-memory` is the peak resident memory of the process by the end of its epochs, less "
-    "the data set.\n"
+    "the data set."
+)
+NOTES = (
     "`NAME-train` is a training step with Adam, `NAME-infer` a call with constant weights.\n"
     "`sparse-matvec` and `sparse-matmul` multiply a matrix of 10,000 rows and columns, 1 % of "
     "whose elements are stored, with a vector and with 32 columns.\n"

@@ -1,5 +1,6 @@
 //! Epochs of the dense classifier, over all examples in random order.
 
+use super::training_loop::epochs_of_trainer;
 use crate::{
     DisplayUnit, Report, Training, memory,
     nets::{Mlp, Network},
@@ -8,8 +9,9 @@ use crate::{
 use neurax::prelude::*;
 
 /// Measures `mlp-train`, an epoch as one compiled function; `mlp-train-steps`, an epoch with one
-/// call per batch; and `mlp-memory`, the peak memory of the process after the former, less the size
-/// of the data set.
+/// call per batch; `mlp-trainer`, an epoch of a [`Trainer`] with one call per epoch; and
+/// `mlp-memory`, the peak memory of the process after the first of them, less the size of the data
+/// set.
 pub fn run(report: &mut Report) -> Result<()> {
     let net: Mlp = training::initial_network(report)?;
     let samples = report.args.samples as usize;
@@ -55,6 +57,13 @@ pub fn run(report: &mut Report) -> Result<()> {
             }
             last.item().map(drop)
         })?;
+
+        if report.is_selected("mlp-trainer") {
+            let set = Dataset::new(x.clone(), y.clone())?;
+            let data = set.shuffled(key(1)).batched(batch).drop_last();
+            let seconds = epochs_of_trainer(&data, usize::MAX, report.args.seconds, |_| Ok(()))?;
+            report.add_seconds("mlp-trainer", batch, unit, &seconds);
+        }
     }
     Ok(())
 }

@@ -2,7 +2,10 @@
 
 use crate::{DisplayUnit, Report, nets::Mlp, nets::Network, training::InPlace};
 use neurax::{nn::OptState, prelude::*};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// The names of the tasks of a trainer, with the steps of each call.
 const TRAINERS: [(&str, usize); 3] =
@@ -17,9 +20,10 @@ struct HandTraining {
     opt: OptState,
 }
 
-/// Measures `loop-step`, the compiled step on one batch; `loop-by-hand`, an epoch of shuffled
-/// batches through this step; and epochs of a trainer with 1 step, 8 steps and all steps of an
-/// epoch per call. All have the same model, loss and optimizer.
+/// Measures `loop-step`, epochs of the compiled step on one batch; `loop-trainer-step`, those of a
+/// trainer on the same batch, and `loop-overhead`, the time that it takes longer; `loop-by-hand`,
+/// epochs of shuffled batches through the step; and epochs of a trainer with 1 step, 8 steps and
+/// all steps of an epoch per call. All have the same model, loss and optimizer.
 pub fn run(report: &mut Report) -> Result<()> {
     let samples = report.args.samples as usize;
     let (x, y) = Mlp::examples(samples);
@@ -31,15 +35,8 @@ pub fn run(report: &mut Report) -> Result<()> {
             return Err(Error::new("bench", why));
         }
         let per_second = |steps: usize| DisplayUnit::Rate((steps * batch) as f64, "samples/s");
-        let step = hand_step();
-        let mut training = InPlace::new(start()?);
-        let first = set.select(&(0..batch).collect::<Vec<_>>());
-        report.measure("loop-step", batch, per_second(1), || {
-            let batch = data::Batch { x: first.x.clone(), y: first.y.clone() };
-            training.advance(|t| step.run((t, batch)))?.item().map(drop)
-        })?;
-
-        let (mut training, mut epoch) = (InPlace::new(start()?), 0);
+        one_batch(report, &set.select(&(0..batch).collect::<Vec<_>>()), data.len())?;
+        let (step, mut training, mut epoch) = (hand_step(), InPlace::new(start()?), 0);
         report.measure("loop-by-hand", batch, per_second(data.len()), || {
             let mut last = tensor(0.0);
             for batch in data.epoch(epoch) {
@@ -51,12 +48,42 @@ pub fn run(report: &mut Report) -> Result<()> {
 
         for (task, steps) in TRAINERS {
             if report.is_selected(task) {
-                let seconds = epochs_of_trainer(&data, steps, report.args.seconds)?;
+                let seconds = epochs_of_trainer(&data, steps, report.args.seconds, |_| Ok(()))?;
                 report.add_seconds(task, batch, per_second(data.len()), &seconds);
             }
         }
         decoders(report, &set, batch)?;
     }
+    Ok(())
+}
+
+/// Measures the step and a trainer on `batch`, of which an epoch has `steps`: after each epoch of
+/// the trainer, one of the step, as the speed of the machine changes from second to second.
+fn one_batch(report: &mut Report, batch: &Dataset, steps: usize) -> Result<()> {
+    let tasks = ["loop-step", "loop-trainer-step", "loop-overhead"];
+    if !tasks.iter().any(|task| report.is_selected(task)) {
+        return Ok(());
+    }
+    let copy = || data::Batch { x: batch.x.clone(), y: batch.y.clone() };
+    let batches: Vec<data::Batch> = (0..steps).map(|_| copy()).collect();
+    let (own, times) = (batches.clone(), Arc::new(Mutex::new(vec![])));
+    let (step, mut training, measured) = (hand_step(), InPlace::new(start()?), times.clone());
+    let by_hand = move |_: &mut State| -> Result<()> {
+        let start = Instant::now();
+        for batch in &own {
+            training.advance(|t| step.run((t, batch.clone())))?.item()?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        measured.lock().unwrap_or_else(PoisonError::into_inner).push(seconds);
+        Ok(())
+    };
+    let trainer = epochs_of_trainer(&batches[..], 1, report.args.seconds, by_hand)?;
+    let step = times.lock().unwrap_or_else(PoisonError::into_inner).split_off(1);
+    let per_second = DisplayUnit::Rate((steps * batch.len()) as f64, "samples/s");
+    report.add_seconds(tasks[0], batch.len(), per_second, &step);
+    report.add_seconds(tasks[1], batch.len(), per_second, &trainer);
+    let overhead = trainer.iter().zip(&step).map(|(t, s)| (t / s - 1.0) * 100.0).collect();
+    report.add_values(tasks[2], batch.len(), "%", overhead);
     Ok(())
 }
 
@@ -70,11 +97,16 @@ fn decoders(report: &mut Report, set: &Dataset, batch: usize) -> Result<()> {
     }
     let count = set.len() / batch;
     let unit = DisplayUnit::Rate((count * batch) as f64, "samples/s");
-    let seconds = epochs_of_trainer(&decoded(set, batch, Duration::ZERO), 1, report.args.seconds)?;
+    let seconds = epochs_of_trainer(
+        &decoded(set, batch, Duration::ZERO),
+        1,
+        report.args.seconds,
+        |_| Ok(()),
+    )?;
     report.add_seconds(tasks[0], batch, unit, &seconds);
     let mean = seconds.iter().sum::<f64>() / (seconds.len() * count) as f64;
     let data = decoded(set, batch, Duration::from_secs_f64(mean / 2.0));
-    let seconds = epochs_of_trainer(&data, 1, report.args.seconds)?;
+    let seconds = epochs_of_trainer(&data, 1, report.args.seconds, |_| Ok(()))?;
     report.add_seconds(tasks[1], batch, unit, &seconds);
     Ok(())
 }
@@ -118,8 +150,15 @@ fn hand_step() -> HandStep {
     })
 }
 
-/// Returns the seconds of epochs of a trainer, about `seconds` in total.
-fn epochs_of_trainer(data: &impl Source, steps: usize, seconds: f64) -> Result<Vec<f64>> {
+/// Returns the seconds of epochs of a trainer of the dense classifier with `steps` steps in a call,
+/// about `seconds` in total; `after_epoch` is called after each epoch, of which the first one is
+/// not returned.
+pub(super) fn epochs_of_trainer(
+    data: &(impl Source + ?Sized),
+    steps: usize,
+    seconds: f64,
+    after_epoch: impl FnMut(&mut State) -> Result<()> + Send + 'static,
+) -> Result<Vec<f64>> {
     let of_loss = loss::sparse_categorical_cross_entropy_logits;
     let enough = move |s: &mut State| {
         let measured: Vec<f64> = s.history.iter().skip(1).map(|log| log.seconds).collect();
@@ -131,6 +170,7 @@ fn epochs_of_trainer(data: &impl Source, steps: usize, seconds: f64) -> Result<V
     };
     let trained = Trainer::new(model(), of_loss, crate::training::adam())
         .steps_per_call(steps)
+        .on(Event::EpochEnded, after_epoch)
         .on(Event::EpochEnded, enough)
         .quiet()
         .run(data, epochs(usize::MAX))?;
