@@ -119,7 +119,10 @@ fn manifest(ours: &str) -> String {
     let members = "members = [\"crates/*\"]\n";
     assert!(ours.contains(members), "expected {members:?} in the manifest of the workspace");
     let package = "[package]\nname = \"neurax-outside\"\nversion = \"0.0.0\"\nedition = \"2024\"\n";
-    let dependencies = "[dependencies]\nneurax = { path = \"crates/neurax\" }\n";
+    // The features with which `cargo test` builds it.
+    let features = "features = [\"ndarray\", \"dlpack\"]";
+    let dependencies =
+        format!("[dependencies]\nneurax = {{ path = \"crates/neurax\", {features} }}\n");
     let ours = ours.replace(members, "");
     let start = ours.find("default-members = [").expect("default members");
     let end = start + ours[start..].find("]\n").expect("the end of the default members") + 2;
